@@ -32,6 +32,7 @@ const (
 	IndexLag           Code = "IndexLag"           // a search index must settle first
 	ParentMissing      Code = "ParentMissing"      // a referenced record is not linked yet
 	PreconditionFailed Code = "PreconditionFailed" // the target moved: decide again
+	InDoubt            Code = "InDoubt"            // a create may have happened: resolve before repeating
 	RateLimited        Code = "RateLimited"        // 429 or the shared budget
 	RemoteBusy         Code = "RemoteBusy"         // 5xx, 423, 477, timeouts, connection errors
 	StoreBusy          Code = "StoreBusy"          // the table did not answer
@@ -43,7 +44,7 @@ var Codes = map[Code]bool{
 	UnknownEnum: false, BadValue: false, LogicFailed: false,
 	RemoteRefused: false, Unauthorized: false, AlreadyExists: true, QuotaExhausted: false, TooLarge: false,
 	RecordMissing: true, LeaseHeld: true, LeaseLost: true, ClaimHeld: true, IndexLag: true, ParentMissing: true,
-	PreconditionFailed: true, RateLimited: true, RemoteBusy: true, StoreBusy: true,
+	PreconditionFailed: true, InDoubt: true, RateLimited: true, RemoteBusy: true, StoreBusy: true,
 }
 
 // Error is a failure with its code. Message is for operators and never holds a
@@ -76,6 +77,21 @@ func CodeOf(err error) Code {
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Code
+	}
+	return ""
+}
+
+// isMaybe reports whether the failed call may have had its effect all the same.
+func isMaybe(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Maybe
+}
+
+// existing is the record that an AlreadyExists names, if it does.
+func existing(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.ExistingID
 	}
 	return ""
 }

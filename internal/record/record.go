@@ -59,7 +59,9 @@ type Record struct {
 	Version string `json:"version,omitempty"`
 	ETag    string `json:"etag,omitempty"`
 	// ReadAt is when the request that fetched the record was sent.
-	ReadAt   time.Time `json:"readAt,omitzero"`
+	ReadAt time.Time `json:"readAt,omitzero"`
+	// UpdatedAt is when the source says the record last changed, in its clock.
+	UpdatedAt time.Time `json:"updatedAt,omitzero"`
 	Archived bool      `json:"archived,omitempty"`
 }
 

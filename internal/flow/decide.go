@@ -1,0 +1,199 @@
+package flow
+
+import (
+	"slices"
+	"time"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// side is one system's view of the record in a decision.
+type side struct {
+	system record.System
+	// own is the canonical text by field; a field that is absent is unknown.
+	own map[string]string
+	// sent are fingerprints our own unconfirmed writes may have put there.
+	sent    map[string][]string
+	updated time.Time
+}
+
+// merge is everything a decision rests on. It is pure: no clock, no store.
+type merge struct {
+	pair           spec.Pair
+	direction      spec.Direction
+	base           map[string]ledger.Base
+	parked, drift  map[string]string
+	source, target side
+	// blind is true when the target was not read: it is believed to stand at the
+	// base, and the write is conditional on that.
+	blind bool
+	// forward and back are the translations of each side for the other.
+	forward, back map[string]string
+	print         func(field string, s record.System, text string) string
+	skew          time.Duration
+}
+
+// verdict is what a merge decided.
+type verdict struct {
+	// toTarget and toSource are the values to write, by field.
+	toTarget, toSource map[string]string
+	// base are the fields' fingerprints to store: complete for fields that agree,
+	// with only the other side's print for fields about to be written.
+	base      map[string]ledger.Base
+	conflicts []ledger.Conflict
+	drift     map[string]string
+}
+
+// cell is one field on one side.
+type cell struct {
+	text, print string
+	known       bool // the side was asked and told
+	changed     bool // differs from the base by an outside edit
+	ours        bool // differs from the base by a write of ours that was never confirmed
+}
+
+func (m *merge) cell(sd side, name string) cell {
+	text, ok := sd.own[name]
+	c := cell{text: text, known: ok, print: m.print(name, sd.system, text)}
+	if base, agreed := m.base[name]; agreed && ok && c.print != base.Side(sd.system) {
+		c.ours = slices.Contains(sd.sent[name], c.print)
+		c.changed = !c.ours
+	}
+	return c
+}
+
+func (m *merge) decide() verdict {
+	v := verdict{toTarget: map[string]string{}, toSource: map[string]string{}, base: map[string]ledger.Base{}, drift: map[string]string{}}
+	for _, field := range m.pair.Fields {
+		if _, parked := m.parked[field.Name]; parked {
+			continue
+		}
+		if s := m.cell(m.source, field.Name); s.known {
+			m.field(field, s, m.cell(m.target, field.Name), &v)
+		}
+	}
+	return v
+}
+
+// field decides one field of which the source is known.
+func (m *merge) field(field spec.Field, s, t cell, v *verdict) {
+	_, agreed := m.base[field.Name]
+	switch {
+	case !field.Travels(m.direction):
+		m.wrongWay(field, s, t, agreed, v)
+	case m.blind || !t.known:
+		if s.changed || !agreed {
+			m.send(field, s, v)
+		}
+	case m.equal(field.Name, s, t):
+		m.agree(field.Name, s, t, v)
+	case !agreed:
+		m.firstContact(field, s, t, v)
+	case s.changed && t.changed:
+		m.conflict(field, s, t, v)
+	case s.changed, t.ours:
+		m.send(field, s, v)
+	case t.changed, s.ours:
+		m.fetch(field, t, v)
+	}
+}
+
+// equal: each side's value is the translation of the other's. One direction is
+// enough, since a canonicalising formula only agrees in one.
+func (m *merge) equal(name string, s, t cell) bool {
+	back, ok := m.back[name]
+	return m.forward[name] == t.text || ok && back == s.text
+}
+
+// wrongWay handles a field that travels only against this execution's direction.
+func (m *merge) wrongWay(field spec.Field, s, t cell, agreed bool, v *verdict) {
+	back, ok := m.back[field.Name]
+	switch {
+	case t.known && ok && back == s.text:
+		m.agree(field.Name, s, t, v)
+	case t.known && (t.changed || !agreed && t.text != ""):
+		m.fetch(field, t, v)
+	case s.changed && m.drift[field.Name] != s.print:
+		v.drift[field.Name] = s.print
+	}
+}
+
+// firstContact: two records meet that have never agreed. A blank side is
+// filled, never a filled side blanked.
+func (m *merge) firstContact(field spec.Field, s, t cell, v *verdict) {
+	switch {
+	case t.text == "":
+		m.send(field, s, v)
+	case s.text != "":
+		m.conflict(field, s, t, v)
+	case !m.fetch(field, t, v):
+		m.agree(field.Name, s, t, v)
+	}
+}
+
+func (m *merge) agree(name string, s, t cell, v *verdict) {
+	now := ledger.Base{}.With(m.source.system, s.print).With(m.target.system, t.print)
+	if m.base[name] != now {
+		v.base[name] = now
+	}
+}
+
+func (m *merge) send(field spec.Field, s cell, v *verdict) {
+	v.toTarget[field.Name] = m.forward[field.Name]
+	v.base[field.Name] = ledger.Base{}.With(m.source.system, s.print)
+}
+
+// fetch writes the target's value back to the source. A one-way field cannot:
+// an edit on its wrong side is reported once as drift.
+func (m *merge) fetch(field spec.Field, t cell, v *verdict) bool {
+	back, ok := m.back[field.Name]
+	if !ok {
+		if t.changed && m.drift[field.Name] != t.print {
+			v.drift[field.Name] = t.print
+		}
+		return false
+	}
+	v.toSource[field.Name] = back
+	v.base[field.Name] = ledger.Base{}.With(m.target.system, t.print)
+	return true
+}
+
+// conflict: both sides hold different values and neither is known to be older.
+func (m *merge) conflict(field spec.Field, s, t cell, v *verdict) {
+	winner, loser := m.winner(field), t.text
+	if winner == m.target.system && m.fetch(field, t, v) {
+		loser = s.text
+	} else {
+		winner = m.source.system
+		m.send(field, s, v)
+	}
+	v.conflicts = append(v.conflicts, ledger.Conflict{Field: field.Name, Policy: policy(field), Winner: winner, Loser: loser})
+}
+
+func policy(f spec.Field) string {
+	if f.Policy == "" {
+		return spec.PolicyNewest
+	}
+	return f.Policy
+}
+
+// winner applies the field's policy. Clocks of two systems are compared only
+// beyond the bound on their skew; within it HubSpot wins, on both sides alike.
+func (m *merge) winner(field spec.Field) record.System {
+	switch policy(field) {
+	case spec.PolicyHubSpot:
+		return record.HubSpot
+	case spec.PolicyDestination:
+		return record.Destination
+	}
+	lead := m.source.updated.Sub(m.target.updated)
+	switch {
+	case m.source.updated.IsZero() || m.target.updated.IsZero() || lead.Abs() <= m.skew:
+		return record.HubSpot
+	case lead > 0:
+		return m.source.system
+	}
+	return m.target.system
+}

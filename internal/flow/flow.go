@@ -1,0 +1,159 @@
+// Package flow is one record's journey: a signed event comes in, and what it
+// points at ends on the other side, once, or in exactly one recorded outcome.
+//
+// # The rooms
+//
+//	webhook.go poll.go   an event becomes a sealed Envelope and one execution per record
+//	verify.go            the seal is recomputed: nobody but our own ingress starts a journey
+//	transform.go         the record is read as it is now and translated field by field
+//	lookup.go            lease, base, decision: what differs, who wins, what is written where
+//	decide.go            the decision itself, pure: three values in, two patches out
+//	match.go             a record without a partner: adopt one, or claim the right to create it
+//	lifecycle.go         deletions, restores, merges, privacy deletions
+//	write.go             the only place that changes a remote system
+//	stamp.go             what was observed is remembered, conditional on the lease
+//
+// The order, the retries and the timeouts belong to the state machines; each
+// handler here is one state, takes the machine's whole state and adds one
+// section to it. Handlers know no AWS type and no adapter: systems are Remotes,
+// and everything remembered is in the ledger.
+//
+// # What the decision rests on
+//
+// Current values against the base (level), never the event (edge). Whichever
+// execution sees both sides brings both to agreement; an execution that sees
+// only its source writes under the condition that the target has not moved.
+package flow
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/internal/translate"
+	"tandem/spec"
+)
+
+// State is a machine's state: the sealed event and one section per step done.
+type State struct {
+	Event     Envelope     `json:"event"`
+	Verify    *Verified    `json:"verify,omitempty"`
+	Transform *Transformed `json:"transform,omitempty"`
+	Lookup    *Plan        `json:"lookup,omitempty"`
+	Write     *Written     `json:"write,omitempty"`
+	Stamp     *Stamped     `json:"stamp,omitempty"`
+}
+
+// Options are what a Flow is built from.
+type Options struct {
+	Spec    *spec.Spec
+	Remotes map[record.System]Remote
+	Ledger  *ledger.Ledger
+	Seals   *Sealer
+	// Now is the clock, Log the operators' log; both have the usual defaults.
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+// Flow holds the handlers of one client's machines, both directions.
+type Flow struct {
+	Options
+	translators map[spec.Direction]map[string]*translate.Translator
+}
+
+// New compiles the spec's translations; a spec that Load accepted compiles.
+func New(o Options) (*Flow, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	f := &Flow{Options: o, translators: map[spec.Direction]map[string]*translate.Translator{}}
+	for _, d := range []spec.Direction{spec.ToDestination, spec.ToHubSpot} {
+		f.translators[d] = map[string]*translate.Translator{}
+		for _, p := range o.Spec.Pairs {
+			t, err := translate.Compile(p, d)
+			if err != nil {
+				return nil, fmt.Errorf("pair %s, %s: %w", p.Name, d, err)
+			}
+			f.translators[d][p.Name] = t
+		}
+	}
+	return f, nil
+}
+
+// Steps names the states that are handlers, in the order of the journey.
+var Steps = []string{"Verify", "Transform", "Lookup", "Write", "Stamp"}
+
+// Handle runs one state by its name and returns the section it adds.
+func (f *Flow) Handle(ctx context.Context, step string, s State) (any, error) {
+	switch step {
+	case "Verify":
+		return f.Verify(ctx, s)
+	case "Transform":
+		return f.Transform(ctx, s)
+	case "Lookup":
+		return f.Lookup(ctx, s)
+	case "Write":
+		return f.Write(ctx, s)
+	case "Stamp":
+		return f.Stamp(ctx, s)
+	}
+	return nil, Errorf(BadEnvelope, "there is no step %q; the steps are %v", step, Steps)
+}
+
+// journey is what every step derives from the envelope.
+type journey struct {
+	Envelope
+	pair            spec.Pair
+	source, target  record.System
+	ref             record.Ref
+	forward, back   *translate.Translator
+	from, to        Remote
+	salt, execution string
+}
+
+// journey resolves an envelope against the spec.
+func (f *Flow) journey(e Envelope) (*journey, error) {
+	pair, ok := f.Spec.PairByName(e.Pair)
+	if e.Client != f.Spec.Client || !ok {
+		return nil, Errorf(BadEnvelope, "this machine serves client %s; the event is of client %s, pair %q", f.Spec.Client, e.Client, e.Pair)
+	}
+	d := e.Direction
+	if d != spec.ToDestination && d != spec.ToHubSpot {
+		return nil, Errorf(BadEnvelope, "unknown direction %q", d)
+	}
+	j := &journey{
+		Envelope: e, pair: pair, source: d.Source(), target: d.Target(), execution: e.Name,
+		forward: f.translators[d][pair.Name], back: f.translators[reverse(d)][pair.Name],
+		from: f.Remotes[d.Source()], to: f.Remotes[d.Target()],
+		salt: f.Spec.Client + "/" + pair.Name,
+	}
+	j.ref = record.Ref{System: j.source, Object: pair.Side(j.source).Object, ID: e.ID}
+	return j, nil
+}
+
+func reverse(d spec.Direction) spec.Direction { return spec.From(d.Target()) }
+
+func (j *journey) object(s record.System) string { return j.pair.Side(s).Object }
+
+func (j *journey) print(field string, s record.System, text string) string {
+	return ledger.Fingerprint(j.salt, field, s, text)
+}
+
+// store maps a ledger failure to the code the machines know.
+func store(err error) error {
+	switch {
+	case err == nil || CodeOf(err) != "":
+		return err
+	case isMoved(err):
+		return Errorf(LeaseHeld, "the pair changed while it was looked at; it is looked at again")
+	case isHeld(err):
+		return &Error{Code: ClaimHeld, Message: err.Error(), Err: err}
+	}
+	return &Error{Code: StoreBusy, Message: "the table did not answer", Err: err, Maybe: true}
+}

@@ -1,0 +1,184 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// deleted applies the delete policy to a deletion that the source confirms: the
+// record is in its recycle bin, or a deletion event and a 404 agree.
+func (f *Flow) deleted(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	reason := "deleted in " + string(j.source)
+	if p.State != ledger.Linked {
+		return drop(reason + " before it was linked"), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, reason)
+	}
+	switch j.deletes() {
+	case "archive":
+		return f.archive(ctx, j, p)
+	case "ignore":
+		return drop(reason + "; kept in " + string(j.target)), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, reason)
+	}
+	reason += ": the policy is to ask"
+	return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
+}
+
+// deletes is the policy for deletions seen on the source.
+func (j *journey) deletes() string {
+	if j.source == record.HubSpot {
+		return j.pair.Deletes.HubSpot
+	}
+	return j.pair.Deletes.Destination
+}
+
+// archive plans the partner's deletion, unless the mass-change guard stops it.
+func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	ok, err := f.allowDelete(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		reason := "the mass-change guard stopped deletions from " + string(j.source)
+		return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
+	}
+	plan := &Plan{Act: ActWrite, IDs: p.IDs, Archive: j.target}
+	if err := f.Ledger.Take(ctx, p, f.intent(j, plan), ledger.Change{}); err != nil {
+		return nil, err
+	}
+	plan.Fence, plan.Until, plan.Slot = &ledger.Fence{Key: p.Key, Rev: p.Rev}, p.LeaseUntil.UnixMilli(), p.Slot
+	return plan, nil
+}
+
+// restored brings a deleted record back because a person restored it. Its
+// partner is linked again where it still answers, and made anew otherwise.
+func (f *Flow) restored(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
+	if id := p.IDs[j.target]; id != "" {
+		rec, err := j.to.Read(ctx, j.object(j.target), id, f.properties(j))
+		if err != nil && CodeOf(err) != RecordMissing {
+			return nil, err
+		}
+		if err != nil || rec.Archived {
+			if err := f.Ledger.Forget(ctx, j.pair, p); err != nil {
+				return nil, err
+			}
+			return nil, Errorf(LeaseHeld, "the record was restored and its partner is gone: it is looked at afresh")
+		}
+	}
+	if err := f.Ledger.Revive(ctx, p); err != nil {
+		return nil, err
+	}
+	return nil, Errorf(LeaseHeld, "the record was restored: its pair is looked at afresh")
+}
+
+// partnerMissing: the target does not know the partner. That may be a deletion
+// whose event is still to come, so nothing is recreated and nothing deleted.
+func (f *Flow) partnerMissing(_ context.Context, j *journey, cause error) (*Plan, error) {
+	if CodeOf(cause) != RecordMissing {
+		return nil, cause
+	}
+	return park("its partner in " + string(j.target) + " is missing; nothing was recreated"), nil
+}
+
+// merged follows a merge: the record that lives on takes over the pair of the
+// winner, losing partners are parked for a person, and nothing is deleted.
+func (f *Flow) merged(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
+	survivor := s.Transform.ID
+	if s.Transform.Missing || s.Transform.Archived {
+		return drop("the merged record is no longer there"), nil
+	}
+	ids := j.Merged
+	if j.ID != survivor {
+		ids = append([]string{j.ID}, ids...)
+	}
+	winner, losers, err := f.mergedPairs(ctx, j, survivor, ids)
+	if err != nil {
+		return nil, err
+	}
+	if winner == nil {
+		return f.afterMerge(ctx, j, s, survivor)
+	}
+	if err := f.Ledger.Relink(ctx, j.pair, survivor, winner, losers); err != nil {
+		return nil, err
+	}
+	return f.afterMerge(ctx, j, s, survivor)
+}
+
+// mergedPairs finds who goes on: the survivor's own pair when it has one, else
+// the first merged record that is linked.
+func (f *Flow) mergedPairs(ctx context.Context, j *journey, survivor string, ids []string) (winner *ledger.Pair, losers []*ledger.Pair, err error) {
+	done := map[string]bool{}
+	for _, id := range append([]string{survivor}, ids...) {
+		ref := j.ref
+		if ref.ID = id; done[id] {
+			continue
+		}
+		done[id] = true
+		p, err := f.Ledger.Row(ctx, j.pair, ref)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case p.Held(f.Now()):
+			return nil, nil, Errorf(LeaseHeld, "a merged record is being worked on")
+		case p.State != ledger.Linked:
+			continue
+		case winner == nil:
+			winner = p
+		default:
+			losers = append(losers, p)
+		}
+	}
+	return winner, losers, nil
+}
+
+// afterMerge goes on with the survivor like with any changed record.
+func (f *Flow) afterMerge(ctx context.Context, j *journey, s State, survivor string) (*Plan, error) {
+	next := *j
+	next.ID, next.ref.ID, next.Kind, next.Merged = survivor, survivor, Changed, nil
+	p, err := f.Ledger.Find(ctx, j.pair, next.ref, "")
+	if err != nil {
+		return nil, err
+	}
+	return f.plan(ctx, &next, s, p)
+}
+
+// purge erases a person: everything the ledger holds of the record and its
+// partner. What becomes of the partner itself follows the delete policy.
+func (f *Flow) purge(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	reason := "erased on a privacy request"
+	if id := p.IDs[j.target]; id != "" && p.State == ledger.Linked {
+		if j.deletes() == "archive" {
+			if err := j.to.Archive(ctx, j.object(j.target), id); err != nil {
+				return nil, err
+			}
+			reason += "; its partner was deleted"
+		} else {
+			reason += fmt.Sprintf("; the %s record %s still exists and is a person's to decide", j.target, id)
+		}
+	}
+	if _, err := f.Ledger.Purge(ctx, j.pair, p); err != nil {
+		return nil, err
+	}
+	return drop(reason), nil
+}
+
+// Redriveable reports whether a dead letter's cause may pass when tried again
+// without a change of spec or data.
+func Redriveable(code Code) bool { return Codes[code] || code == QuotaExhausted }
+
+var errNoPartner = errors.New("the pair has no partner")
+
+// PartnerOf reads which record a record is linked to, for people and tools.
+func (f *Flow) PartnerOf(ctx context.Context, pair spec.Pair, ref record.Ref) (string, error) {
+	p, err := f.Ledger.Find(ctx, pair, ref, "")
+	if err != nil {
+		return "", store(err)
+	}
+	if id := p.IDs[ref.System.Other()]; id != "" && p.State == ledger.Linked {
+		return id, nil
+	}
+	return "", errNoPartner
+}

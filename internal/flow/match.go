@@ -1,0 +1,212 @@
+package flow
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+)
+
+// unlinked looks for a record's partner, and claims the right to create one.
+func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
+	t := s.Transform
+	key, match := f.matchKey(j, t)
+	if err := f.wait(ctx, j, t, p); err != nil {
+		return nil, err
+	}
+	doubt := p.Intent
+	plan := f.draft(j, t)
+	in := f.intent(j, plan)
+	if doubt != nil {
+		in.At = doubt.At // the doubt is as old as the first create that may have happened
+	}
+	if err := f.Ledger.Claim(ctx, p, j.ref, key, in); err != nil {
+		return nil, err
+	}
+	plan.MatchKey, plan.Until = key, p.LeaseUntil.UnixMilli()
+	found, err := f.candidates(ctx, j, p, t, match, doubt)
+	if err == nil {
+		plan, err = f.choose(ctx, j, s, p, plan, found)
+	}
+	if err != nil {
+		if back := f.Ledger.Release(ctx, ledger.Fence{Key: p.Key, Rev: p.Rev}, doubt != nil, ""); back != nil {
+			return nil, back
+		}
+		return nil, err
+	}
+	if plan.Act != ActDrop {
+		plan.Fence = &ledger.Fence{Key: p.Key, Rev: p.Rev}
+	}
+	return plan, nil
+}
+
+// wait: this record may be the result of a create that is under way from the
+// other side. Only creates begun before it was read can have made it, and one
+// that has claimed itself waits only for older claims, so no two wait for each other.
+func (f *Flow) wait(ctx context.Context, j *journey, t *Transformed, p *ledger.Pair) error {
+	before := time.UnixMilli(t.ReadAt)
+	if p.State == ledger.Claimed && p.Since.Before(before) {
+		before = p.Since.Add(-time.Millisecond)
+	}
+	flying, err := f.Ledger.InFlight(ctx, j.source, j.object(j.target), before)
+	if err == nil && flying {
+		err = Errorf(ClaimHeld, "a create towards %s is under way; the record may be its result", j.source)
+	}
+	return err
+}
+
+// match is the property and value that a partner is looked for by.
+type match struct{ property, value string }
+
+// matchKey is the value both sides recognise the record by, folded so that
+// creates racing from both sides meet on one claim; "" when it is blank. The
+// destination's form is used on both sides.
+func (f *Flow) matchKey(j *journey, t *Transformed) (string, match) {
+	for _, by := range j.pair.Match {
+		text, value := t.Fields[by.Field], t.Fields[by.Field]
+		if j.target == record.HubSpot {
+			text, _ = t.own(by.Field)
+		}
+		if text = strings.ToLower(strings.TrimSpace(text)); text != "" && value != "" {
+			return by.Field + "=" + text, match{j.property(by.Field, j.target), value}
+		}
+	}
+	return "", match{}
+}
+
+func (j *journey) property(field string, s record.System) string {
+	for _, fd := range j.pair.Fields {
+		if fd.Name == field {
+			return fd.Side(s).Property
+		}
+	}
+	return ""
+}
+
+// candidates finds what the target already has for this record. An answer from
+// a lagging index counts only when it is older than the claim by the lag, and
+// older than a create of ours whose answer never came.
+func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed, by match, doubt *ledger.Intent) ([]record.Record, error) {
+	object := j.object(j.target)
+	props := f.properties(j)
+	if id := orElse(p.Adopt, t.Partner); id != "" {
+		rec, err := j.to.Read(ctx, object, id, props)
+		if err == nil && !rec.Archived {
+			return []record.Record{rec}, nil
+		}
+		if err != nil && CodeOf(err) != RecordMissing {
+			return nil, err
+		}
+	}
+	if by.value == "" {
+		return nil, f.unresolved(j, doubt, object)
+	}
+	found, consistent, err := j.to.Find(ctx, object, by.property, by.value, props)
+	if err != nil || len(found) > 0 || consistent {
+		return found, err
+	}
+	since := p.Since
+	if last := lastCreate(doubt); last.After(since) && !j.to.Abilities(object).Upsert {
+		since = last
+	}
+	if settled := since.Add(j.to.Abilities(object).SearchLag); f.Now().Before(settled) {
+		return nil, Errorf(IndexLag, "the %s search index must settle until %s", j.target, settled.Format(time.TimeOnly))
+	}
+	return nil, nil
+}
+
+// unresolved: without a match value a create whose answer was lost can only be
+// repeated where repeating is harmless.
+func (f *Flow) unresolved(j *journey, doubt *ledger.Intent, object string) error {
+	if doubt != nil && doubt.Create != "" && !j.to.Abilities(object).Upsert {
+		return Errorf(RemoteRefused, "a create without match value lost its answer, and %s has no unique external id to look it up by: check by hand, then redrive", j.target)
+	}
+	return nil
+}
+
+func (f *Flow) properties(j *journey) []string {
+	props := slices.Clone(j.back.Properties())
+	if ext := j.pair.Side(j.target).ExternalID; ext != "" {
+		props = append(props, ext)
+	}
+	return props
+}
+
+// lastCreate is the latest moment at which a create in doubt can have been sent.
+func lastCreate(doubt *ledger.Intent) time.Time {
+	if doubt == nil || doubt.Create == "" {
+		return time.Time{}
+	}
+	return doubt.At.Add(ledger.Lease)
+}
+
+// choose adopts the one candidate, creates when there is none, and parks what
+// is ambiguous: it never guesses.
+func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, plan *Plan, found []record.Record) (*Plan, error) {
+	found = slices.DeleteFunc(found, func(r record.Record) bool { return r.Archived })
+	if len(found) == 0 {
+		return plan, nil
+	}
+	if len(found) > 1 {
+		return f.ambiguous(ctx, j, p, "two or more records of "+string(j.target)+" match")
+	}
+	other, err := f.Ledger.Find(ctx, j.pair, record.Ref{System: j.target, Object: j.object(j.target), ID: found[0].ID}, "")
+	switch {
+	case err != nil:
+		return nil, err
+	case other.State == ledger.Linked && other.IDs[j.source] != j.ref.ID:
+		return f.ambiguous(ctx, j, p, "the matching record of "+string(j.target)+" is linked to another record")
+	case other.State == ledger.Claimed && other.Held(f.Now()):
+		return nil, Errorf(ClaimHeld, "the matching record is being linked by another execution")
+	case other.State == ledger.Gone || other.State == ledger.Parked:
+		return f.ambiguous(ctx, j, p, "the matching record of "+string(j.target)+" is at rest: "+other.Reason)
+	}
+	plan, err = f.adopt(ctx, j, s, p, plan, found[0])
+	if err == nil && other.Exists() {
+		plan.Other = &ledger.Fence{Key: other.Key, Rev: other.Rev}
+	}
+	return plan, err
+}
+
+func (f *Flow) ambiguous(ctx context.Context, j *journey, p *ledger.Pair, reason string) (*Plan, error) {
+	return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
+}
+
+// adopt links an existing record: what is equal is agreed, what is blank is
+// filled, what differs follows its policy; no write where nothing differs.
+func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, draft *Plan, partner record.Record) (*Plan, error) {
+	m := f.merge(j, p, s.Transform)
+	if err := f.look(ctx, j, m, partner); err != nil {
+		return nil, err
+	}
+	v := m.decide()
+	ids := map[record.System]string{j.source: j.ref.ID, j.target: partner.ID}
+	plan := f.write(j, ids, v, s.Transform, partner)
+	plan.Link, plan.MatchKey, plan.Until = true, draft.MatchKey, draft.Until
+	if len(plan.Patch) == 0 {
+		plan.Act = ActStamp
+	}
+	hub := &ledger.Pair{IDs: ids}
+	return plan, f.lose(ctx, j, hub, v.conflicts)
+}
+
+// draft plans the creation of a partner: every field that has a value.
+func (f *Flow) draft(j *journey, t *Transformed) *Plan {
+	plan := &Plan{
+		Act: ActWrite, Link: true, Create: j.target, IDs: map[record.System]string{j.source: j.ref.ID},
+		Patch: map[record.System]map[string]string{j.target: {}}, Base: map[string]ledger.Base{},
+		ETag: map[record.System]string{}, Before: map[record.System]string{},
+	}
+	plan.condition(j.source, j.from.Abilities(j.object(j.source)), t.ETag, t.Version)
+	for name, text := range t.Fields {
+		if text != "" {
+			plan.Patch[j.target][name] = text
+		}
+		own, _ := t.own(name)
+		plan.Base[name] = ledger.Base{}.With(j.source, j.print(name, j.source, own)).With(j.target, j.print(name, j.target, text))
+	}
+	return plan
+}

@@ -1,0 +1,54 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+
+	"tandem/internal/record"
+)
+
+// maxPages bounds one run of a poll; the next run goes on where it ended.
+const maxPages = 50
+
+// Poll asks a system without webhooks what changed since its cursor, and starts
+// an execution per record. The cursor moves page by page, only after every start
+// of the page has succeeded, and only if no other poll has moved it meanwhile.
+// It returns how many executions were started.
+func (in *Ingress) Poll(ctx context.Context, sys record.System, object string, from Changes) (started int, err error) {
+	for range maxPages {
+		cursor, rev, err := in.Flow.Ledger.Cursor(ctx, sys, object)
+		if err != nil {
+			return started, store(err)
+		}
+		lines, next, more, err := from.Changed(ctx, object, cursor)
+		if err != nil {
+			return started, err
+		}
+		answer := in.accept(ctx, sys, notifications(object, lines))
+		if started += answer.Started; answer.Problem != "" {
+			return started, fmt.Errorf("polling %s: %s", object, answer.Problem)
+		}
+		if next != cursor {
+			if err := in.Flow.Ledger.MoveCursor(ctx, sys, object, next, rev); isMoved(err) {
+				return started, nil // another poll is ahead of this one
+			} else if err != nil {
+				return started, store(err)
+			}
+		}
+		if !more {
+			return started, nil
+		}
+	}
+	return started, nil
+}
+
+func notifications(object string, lines []ChangedRecord) []Notification {
+	out := make([]Notification, len(lines))
+	for i, line := range lines {
+		out[i] = Notification{ID: line.Version, Object: object, Record: line.ID, Kind: Changed, At: line.At}
+		if line.Deleted {
+			out[i].Kind = Deleted
+		}
+	}
+	return out
+}

@@ -1,0 +1,122 @@
+package flow
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+)
+
+// Stamped is the Stamp step's section.
+type Stamped struct {
+	IDs    map[record.System]string `json:"ids"`
+	Fields []string                 `json:"fields,omitempty"`
+}
+
+// Stamp stores what was observed after the write and releases the lease, all
+// conditional on the fence: a lease that was lost stamps nothing, and the
+// machine decides again.
+func (f *Flow) Stamp(ctx context.Context, s State) (*Stamped, error) {
+	j, err := f.journey(s.Event)
+	if err != nil {
+		return nil, err
+	}
+	plan, w := s.Lookup, s.Write
+	if plan == nil || plan.Fence == nil || (w == nil && plan.Act == ActWrite) {
+		return nil, Errorf(BadEnvelope, "the state has no write to stamp")
+	}
+	if w == nil || plan.Act == ActStamp {
+		w = &Written{Fence: plan.Fence}
+	}
+	if err := f.store(ctx, j, plan, w); isMoved(err) {
+		return nil, Errorf(LeaseLost, "the lease was taken over before the stamp; nothing was stored")
+	} else if err != nil {
+		return nil, store(err)
+	}
+	return &Stamped{IDs: ids(plan, w), Fields: written(plan)}, nil
+}
+
+// store picks the kind of stamp the plan asked for.
+func (f *Flow) store(ctx context.Context, j *journey, plan *Plan, w *Written) error {
+	st := f.stamp(j, plan, w)
+	switch {
+	case plan.Archive != "":
+		return f.Ledger.Bury(ctx, *w.Fence, "deleted in "+string(j.source), st)
+	case plan.Link:
+		return f.Ledger.Link(ctx, *w.Fence, j.pair, j.ref, ids(plan, w), plan.MatchKey, plan.Other, st)
+	}
+	return f.Ledger.Stamp(ctx, *w.Fence, st)
+}
+
+func ids(plan *Plan, w *Written) map[record.System]string {
+	out := maps.Clone(plan.IDs)
+	for sys, c := range w.Sides {
+		if c.Created {
+			out[sys] = c.ID
+		}
+	}
+	return out
+}
+
+func written(plan *Plan) []string {
+	names := map[string]bool{}
+	for _, patch := range plan.Patch {
+		for name := range patch {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// stamp assembles the observation: the base with what each side answered, and
+// how far each side has been fully compared.
+func (f *Flow) stamp(j *journey, plan *Plan, w *Written) ledger.Stamp {
+	st := ledger.Stamp{
+		Base: maps.Clone(plan.Base), Seen: map[record.System]ledger.Seen{}, Slot: plan.Slot,
+		Outcome: f.outcome(j, ledger.Stamped, plan.Reason),
+	}
+	st.Outcome.Fields, st.Outcome.Parked = written(plan), plan.Parked
+	for sys, c := range w.Sides {
+		for name, print := range c.Prints {
+			st.Base[name] = st.Base[name].With(sys, print)
+		}
+	}
+	for _, sys := range []record.System{j.source, j.target} {
+		if seen := f.seen(j, plan, w, sys); seen.Version != "" {
+			st.Seen[sys] = seen
+		}
+	}
+	st.Window = window(plan, w)
+	return st
+}
+
+// seen is how far a side has been fully compared: to the answer of a write that
+// was conditional or made the record, else only to what was read before.
+func (f *Flow) seen(j *journey, plan *Plan, w *Written, sys record.System) ledger.Seen {
+	c := w.Sides[sys]
+	switch {
+	case c != nil && (plan.ETag[sys] != "" || c.Created && f.Remotes[sys].Abilities(j.object(sys)).ConditionalWrite):
+		return ledger.Seen{Version: c.Version, ETag: c.ETag}
+	case c != nil && c.Created:
+		return ledger.Seen{Version: c.Version}
+	case c == nil && plan.ETag[sys] != "":
+		return ledger.Seen{Version: plan.Before[sys], ETag: plan.ETag[sys]}
+	}
+	return ledger.Seen{Version: plan.Before[sys]}
+}
+
+// window notes the span in which HubSpot, which has no conditional write, may
+// have been edited between our read and our write.
+func window(plan *Plan, w *Written) *ledger.Window {
+	c := w.Sides[record.HubSpot]
+	if c == nil || c.Created || len(c.Prints) == 0 || plan.Before[record.HubSpot] == "" {
+		return nil
+	}
+	win := &ledger.Window{From: plan.Before[record.HubSpot], To: c.Version, Prints: map[string][2]string{}}
+	for name, print := range c.Prints {
+		win.Prints[name] = [2]string{plan.Prior[name], print}
+	}
+	return win
+}

@@ -1,0 +1,147 @@
+package flow
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/internal/translate"
+	"tandem/spec"
+)
+
+// Transformed is the Transform step's section: the source record as it is now,
+// in the target's terms.
+type Transformed struct {
+	// ID is the id the source answered with; another than asked for after a merge.
+	ID string `json:"id"`
+	// Missing is set when the source no longer has the record, Archived when it
+	// still knows it as deleted.
+	Missing  bool   `json:"missing,omitempty"`
+	Archived bool   `json:"archived,omitempty"`
+	Version  string `json:"version,omitempty"`
+	ETag     string `json:"etag,omitempty"`
+	ReadAt   int64  `json:"readAt"`
+	Updated  int64  `json:"updated,omitempty"`
+	// Fields are the translated values by field name; Own the source's canonical
+	// text where it differs from the translation or does not travel.
+	Fields map[string]string `json:"fields,omitempty"`
+	Own    map[string]string `json:"own,omitempty"`
+	// Partner is the id that the source's external-id field holds, if any.
+	Partner string `json:"partner,omitempty"`
+}
+
+// Transform reads the record as it is now (an event only says where to look),
+// canonicalises it and runs the spec's formulas.
+func (f *Flow) Transform(ctx context.Context, s State) (*Transformed, error) {
+	j, err := f.journey(s.Event)
+	if err != nil {
+		return nil, err
+	}
+	if j.Kind == Purged {
+		return &Transformed{ID: j.ID, Missing: true, ReadAt: f.Now().UnixMilli()}, nil
+	}
+	rec, err := f.read(ctx, j.from, j.source, j.object(j.source), j.ID, j.forward, j.pair)
+	if CodeOf(err) == RecordMissing {
+		return f.missing(ctx, j, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.translated(ctx, j, rec)
+}
+
+// read fetches what a translator needs plus the external id. ReadAt is taken
+// before the request is sent: what changes later is not in the answer.
+func (f *Flow) read(ctx context.Context, from Remote, sys record.System, object, id string, t *translate.Translator, pair spec.Pair) (record.Record, error) {
+	props := t.Properties()
+	if ext := pair.Side(sys).ExternalID; ext != "" {
+		props = append(slices.Clone(props), ext)
+	}
+	at := f.Now()
+	rec, err := from.Read(ctx, object, id, props)
+	rec.ReadAt = at
+	return rec, err
+}
+
+// missing decides what a 404 means. For a deletion it confirms it, and a record
+// whose pair is at rest stays at rest. Otherwise it is unknown, not deleted:
+// just created records answer 404 for a moment, so the machine tries again.
+func (f *Flow) missing(ctx context.Context, j *journey, cause error) (*Transformed, error) {
+	gone := &Transformed{ID: j.ID, Missing: true, ReadAt: f.Now().UnixMilli()}
+	if j.Kind == Deleted {
+		return gone, nil
+	}
+	p, err := f.Ledger.Find(ctx, j.pair, j.ref, "")
+	if err != nil {
+		return nil, store(err)
+	}
+	if p.State == ledger.Gone {
+		return gone, nil
+	}
+	return nil, cause
+}
+
+func (f *Flow) translated(ctx context.Context, j *journey, rec record.Record) (*Transformed, error) {
+	t := &Transformed{
+		ID: rec.ID, Archived: rec.Archived, Version: rec.Version, ETag: rec.ETag,
+		ReadAt: rec.ReadAt.UnixMilli(), Updated: unixMilli(rec.UpdatedAt),
+		Partner: rec.Fields[j.pair.Side(j.source).ExternalID],
+	}
+	if rec.Archived {
+		return t, nil
+	}
+	out, err := j.forward.Apply(rec.Fields)
+	if err != nil {
+		return nil, err
+	}
+	t.Fields, t.Own = make(map[string]string, len(out)), map[string]string{}
+	for name, v := range out {
+		if t.Fields[name], err = f.resolve(ctx, v, j.source); err != nil {
+			return nil, err
+		}
+	}
+	for name, own := range j.forward.Canonical(rec.Fields) {
+		if translated, travels := t.Fields[name]; !travels || translated != own {
+			t.Own[name] = own
+		}
+	}
+	return t, nil
+}
+
+// resolve turns the id of a referenced record into its partner's. A parent that
+// is not linked yet is worth waiting for: its own execution is under way.
+func (f *Flow) resolve(ctx context.Context, v translate.Translated, source record.System) (string, error) {
+	if v.Ref == "" || v.Target == "" {
+		return v.Target, nil
+	}
+	parent, ok := f.Spec.PairByName(v.Ref)
+	if !ok {
+		return "", Errorf(BadEnvelope, "the spec has no pair %q to refer to", v.Ref)
+	}
+	p, err := f.Ledger.Find(ctx, parent, record.Ref{System: source, Object: parent.Side(source).Object, ID: v.Target}, "")
+	if err != nil {
+		return "", store(err)
+	}
+	if p.State != ledger.Linked {
+		return "", Errorf(ParentMissing, "%s: the %s it refers to is not linked yet", v.Property, v.Ref)
+	}
+	return p.IDs[source.Other()], nil
+}
+
+// own is the source's canonical text of a field.
+func (t *Transformed) own(name string) (string, bool) {
+	if v, ok := t.Own[name]; ok {
+		return v, true
+	}
+	v, ok := t.Fields[name]
+	return v, ok
+}
+
+func unixMilli(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}

@@ -1,0 +1,224 @@
+package flow
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// ErrWrongPortal says that every event of a delivery is of another account.
+var ErrWrongPortal = errors.New("the events are of another account")
+
+// MaxBody is the largest delivery that is read, in bytes. HubSpot sends at most
+// 100 events of below 1 KB; a Function URL takes at most 6 MB.
+const MaxBody = 1 << 20
+
+// Starter starts one execution of a direction's machine.
+type Starter interface {
+	Start(ctx context.Context, d spec.Direction, name string, input json.RawMessage) error
+}
+
+// Ingress turns deliveries and polls into executions, one per changed record.
+type Ingress struct {
+	Flow      *Flow
+	Receivers map[record.System]Receiver
+	Starter   Starter
+}
+
+// Answer is what a delivery is answered with.
+type Answer struct {
+	Status  int    `json:"-"`
+	Events  int    `json:"events"`
+	Started int    `json:"started"`
+	Dropped int    `json:"dropped"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// Deliver authenticates one delivery and starts an execution per record. It
+// refuses a bad signature (401), a foreign portal or unknown route (404), and
+// what is too large (413). Anything else that is authentic gets a 2xx, since
+// senders redeliver every 4xx, unless an execution could not be started: then
+// 503, and the redelivery is harmless.
+func (in *Ingress) Deliver(ctx context.Context, sys record.System, d Delivery) Answer {
+	receiver := in.Receivers[sys]
+	switch {
+	case receiver == nil:
+		return Answer{Status: http.StatusNotFound, Problem: "no webhook is wired for " + string(sys)}
+	case len(d.Body) > MaxBody:
+		return Answer{Status: http.StatusRequestEntityTooLarge, Problem: "the body is larger than 1 MiB"}
+	}
+	if err := receiver.Verify(d); err != nil {
+		in.Flow.Log.Warn("delivery refused", "system", sys, "error", err)
+		return Answer{Status: http.StatusUnauthorized, Problem: "the signature is missing, wrong or out of time"}
+	}
+	events, err := receiver.Parse(d)
+	switch {
+	case errors.Is(err, ErrWrongPortal):
+		return Answer{Status: http.StatusNotFound, Problem: err.Error()}
+	case err != nil:
+		in.Flow.Log.Error("authentic delivery not understood", "system", sys, "error", err)
+		return Answer{Status: http.StatusOK, Problem: "signed, but not the documented JSON: nothing was started"}
+	}
+	return in.accept(ctx, sys, events)
+}
+
+// accept groups events by record and deals with the records side by side.
+func (in *Ingress) accept(ctx context.Context, sys record.System, events []Notification) Answer {
+	groups := in.group(sys, events)
+	answer := Answer{Status: http.StatusOK, Events: len(events)}
+	var mu sync.Mutex
+	each(groups, func(g *group) {
+		started, err := in.one(ctx, sys, g)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err != nil:
+			in.Flow.Log.Error("execution not started", "system", sys, "record", g.ref.String(), "error", err)
+			answer.Status, answer.Problem = http.StatusServiceUnavailable, "not every execution could be started: deliver again"
+		case started:
+			answer.Started++
+		default:
+			answer.Dropped++
+		}
+	})
+	return answer
+}
+
+// lanes is how many records of one delivery are dealt with at once.
+const lanes = 16
+
+func each(groups []*group, do func(*group)) {
+	if len(groups) == 1 {
+		do(groups[0])
+		return
+	}
+	var wg sync.WaitGroup
+	tokens := make(chan struct{}, lanes)
+	for _, g := range groups {
+		tokens <- struct{}{}
+		wg.Go(func() { defer func() { <-tokens }(); do(g) })
+	}
+	wg.Wait()
+}
+
+// group is all that one delivery says about one record.
+type group struct {
+	pair   spec.Pair
+	ref    record.Ref
+	events []Notification
+}
+
+// group collects events by record in the order they came; object types that the
+// spec does not wire are left out.
+func (in *Ingress) group(sys record.System, events []Notification) (out []*group) {
+	byRef := map[record.Ref]*group{}
+	for _, e := range events {
+		pair, ok := in.Flow.Spec.PairByObject(sys, e.Object)
+		if !ok || e.Record == "" {
+			continue
+		}
+		ref := record.Ref{System: sys, Object: e.Object, ID: e.Record}
+		if byRef[ref] == nil {
+			byRef[ref] = &group{pair: pair, ref: ref}
+			out = append(out, byRef[ref])
+		}
+		byRef[ref].events = append(byRef[ref].events, e)
+	}
+	return out
+}
+
+// weight orders kinds: of several events about one record the heaviest decides.
+var weight = map[Kind]int{Changed: 0, Restored: 1, Deleted: 2, Merged: 3, Purged: 4}
+
+// envelope seals what a group says.
+func (in *Ingress) envelope(g *group) (Envelope, error) {
+	e := Envelope{Client: in.Flow.Spec.Client, Direction: spec.From(g.ref.System), Pair: g.pair.Name, ID: g.ref.ID, Kind: Changed}
+	for _, n := range g.events {
+		if weight[n.Kind] > weight[e.Kind] {
+			e.Kind = n.Kind
+		}
+		e.At = max(e.At, unixMilli(n.At))
+		if n.ID != "" && len(e.Events) < maxListed {
+			e.Events = append(e.Events, n.ID)
+		}
+		e.Merged = append(e.Merged, n.Merged...)
+		in.tell(g, n, &e)
+	}
+	e.Name = executionName(e, g.ref.Object, in.Flow.Now())
+	return in.Flow.Seals.Seal(e)
+}
+
+// tell notes the fingerprints of values an event carried. Only HubSpot, which
+// has no conditional write, needs them.
+func (in *Ingress) tell(g *group, n Notification, e *Envelope) {
+	if g.ref.System != record.HubSpot {
+		return
+	}
+	for _, field := range g.pair.Fields {
+		text, told := n.Values[field.HubSpot.Property]
+		if told && len(e.Told) < maxListed {
+			print := ledger.Fingerprint(in.Flow.Spec.Client+"/"+g.pair.Name, field.Name, record.HubSpot, text)
+			e.Told = append(e.Told, Told{Field: field.Name, Print: print, At: unixMilli(n.At)})
+		}
+	}
+}
+
+// one starts a record's execution, unless the event's own values show that
+// nothing has changed: then its outcome is recorded here, without an execution
+// and without a remote read.
+func (in *Ingress) one(ctx context.Context, sys record.System, g *group) (started bool, err error) {
+	e, err := in.envelope(g)
+	if err != nil {
+		return false, err
+	}
+	if in.speaksForItself(g, e) {
+		same, err := in.same(ctx, g, e)
+		if err != nil || same {
+			return false, err
+		}
+	}
+	input, err := json.Marshal(State{Event: e})
+	if err != nil {
+		return false, err
+	}
+	return true, in.Starter.Start(ctx, e.Direction, e.Name, input)
+}
+
+// speaksForItself: every event is a change whose value was told, of a field that
+// is mapped by itself.
+func (in *Ingress) speaksForItself(g *group, e Envelope) bool {
+	mapped := func(n Notification) bool {
+		return n.Kind == Changed && len(n.Values) == 1 && slices.ContainsFunc(g.pair.Fields, func(fd spec.Field) bool {
+			_, told := n.Values[fd.HubSpot.Property]
+			return told && (fd.Formula == nil || len(fd.Formula.Concat) == 0)
+		})
+	}
+	return e.Kind == Changed && len(e.Told) >= len(g.events) && !slices.ContainsFunc(g.events, func(n Notification) bool { return !mapped(n) })
+}
+
+// same reports whether all told values are what both sides agreed on, and
+// records the outcome when they are.
+func (in *Ingress) same(ctx context.Context, g *group, e Envelope) (bool, error) {
+	p, err := in.Flow.Ledger.Find(ctx, g.pair, g.ref, "")
+	if err != nil {
+		return false, err
+	}
+	now := in.Flow.Now()
+	if p.State != ledger.Linked || p.IDs[g.ref.System] != g.ref.ID || p.Held(now) || p.InDoubt(now) {
+		return false, nil
+	}
+	for _, t := range e.Told {
+		if p.Base[t.Field].HubSpot != t.Print {
+			return false, nil
+		}
+	}
+	j := &journey{Envelope: e, execution: e.Name}
+	return true, in.Flow.Ledger.Record(ctx, g.ref, in.Flow.outcome(j, ledger.Dropped, ReasonUnchanged))
+}

@@ -1,0 +1,182 @@
+package flow
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// Written is the Write step's section: what each system answered, as
+// fingerprints of what it now holds.
+type Written struct {
+	Fence *ledger.Fence                   `json:"fence,omitempty"`
+	Sides map[record.System]*Confirmation `json:"sides,omitempty"`
+}
+
+// Confirmation is one system's answer to a write.
+type Confirmation struct {
+	ID      string `json:"id"`
+	Version string `json:"version,omitempty"`
+	ETag    string `json:"etag,omitempty"`
+	Created bool   `json:"created,omitempty"`
+	// Prints are the fingerprints of the written fields as the system stored them.
+	Prints map[string]string `json:"prints,omitempty"`
+}
+
+// least is how much of the lease must be left when a write begins: more than
+// the state's timeout, so that a write ends before another worker may take over.
+const least = 20 * time.Second
+
+// Write carries out the plan: it creates or patches only the fields that
+// differ, or archives. It is the only step that changes a remote system.
+func (f *Flow) Write(ctx context.Context, s State) (*Written, error) {
+	j, err := f.journey(s.Event)
+	if err != nil {
+		return nil, err
+	}
+	plan := s.Lookup
+	if plan == nil || plan.Fence == nil {
+		return nil, Errorf(BadEnvelope, "the state has no plan with a lease")
+	}
+	w := &Written{Fence: &ledger.Fence{Key: plan.Fence.Key, Rev: plan.Fence.Rev}, Sides: map[record.System]*Confirmation{}}
+	until, err := f.hold(ctx, plan, w.Fence)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, until.Sub(f.Now()))
+	defer cancel()
+	for _, sys := range []record.System{j.target, j.source} {
+		if err := f.writeSide(ctx, j, plan, sys, w); err != nil {
+			return nil, f.giveBack(ctx, j, plan, w, err)
+		}
+	}
+	return w, nil
+}
+
+// hold makes sure that the lease outlives this step.
+func (f *Flow) hold(ctx context.Context, plan *Plan, fence *ledger.Fence) (time.Time, error) {
+	until := time.UnixMilli(plan.Until)
+	if until.Sub(f.Now()) >= least {
+		return until, nil
+	}
+	until, err := f.Ledger.Renew(ctx, fence)
+	if isMoved(err) {
+		return until, Errorf(LeaseLost, "another execution has taken the pair over")
+	}
+	return until, store(err)
+}
+
+// giveBack ends the lease where the machine will not repeat this step, and
+// names the way on. A step that is repeated as it is keeps its lease.
+func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written, cause error) error {
+	code, adopt := CodeOf(cause), ""
+	maybe := len(w.Sides) > 0 || isMaybe(cause)
+	switch {
+	case code == AlreadyExists:
+		adopt = existing(cause)
+	case plan.Create != "" && isMaybe(cause) && !j.to.Abilities(j.object(j.target)).Upsert:
+		cause = &Error{Code: InDoubt, Message: "the create may have happened", Maybe: true, Err: cause}
+	case code == RateLimited || code == RemoteBusy || code == StoreBusy:
+		// A renewed lease is given back: the repeated step only knows the old fence.
+		if w.Fence.Rev == plan.Fence.Rev {
+			return cause
+		}
+	}
+	// The lease must go back even when the step's own time is up.
+	ctx = context.WithoutCancel(ctx)
+	if err := f.Ledger.Release(ctx, *w.Fence, maybe, adopt); err != nil {
+		f.Log.Warn("lease not released; it lapses", "execution", j.execution, "error", err)
+	}
+	return cause
+}
+
+func (f *Flow) writeSide(ctx context.Context, j *journey, plan *Plan, sys record.System, w *Written) error {
+	remote, object := f.Remotes[sys], j.object(sys)
+	if plan.Archive == sys {
+		w.Sides[sys] = &Confirmation{ID: plan.IDs[sys]}
+		return remote.Archive(ctx, object, plan.IDs[sys])
+	}
+	patch := plan.Patch[sys]
+	if plan.Create != sys && len(patch) == 0 {
+		return nil
+	}
+	fields := j.properties(sys, patch)
+	var rec record.Record
+	var err error
+	if plan.Create == sys {
+		rec, err = f.create(ctx, j, sys, fields)
+	} else {
+		rec, err = remote.Update(ctx, object, plan.IDs[sys], fields, plan.ETag[sys])
+	}
+	if err != nil {
+		return err
+	}
+	return f.confirm(ctx, j, plan, sys, patch, rec, w)
+}
+
+// create makes the partner. Its key consists of ids only, so every attempt at
+// the same create has the same key whatever has changed since.
+func (f *Flow) create(ctx context.Context, j *journey, sys record.System, fields record.Fields) (record.Record, error) {
+	external := j.pair.Side(sys).ExternalID
+	if external != "" {
+		fields[external] = j.ref.ID
+	}
+	if !f.Remotes[sys].Abilities(j.object(sys)).Upsert {
+		external = ""
+	}
+	return f.Remotes[sys].Create(ctx, j.object(sys), fields, external, j.Client+"/"+j.ref.String())
+}
+
+// properties names a patch in a system's own terms.
+func (j *journey) properties(sys record.System, patch map[string]string) record.Fields {
+	fields := make(record.Fields, len(patch)+1)
+	for _, field := range j.pair.Fields {
+		if text, ok := patch[field.Name]; ok {
+			fields[field.Side(sys).Property] = text
+		}
+	}
+	return fields
+}
+
+// confirm takes the fingerprints of what the system says it stored. What the
+// answer leaves out is read back; what even that leaves out is taken as sent.
+func (f *Flow) confirm(ctx context.Context, j *journey, plan *Plan, sys record.System, patch map[string]string, rec record.Record, w *Written) error {
+	c := &Confirmation{ID: rec.ID, Version: rec.Version, ETag: rec.ETag, Created: plan.Create == sys, Prints: map[string]string{}}
+	w.Sides[sys] = c
+	var absent []string
+	for _, field := range j.pair.Fields {
+		if _, written := patch[field.Name]; written {
+			if _, told := rec.Fields[field.Side(sys).Property]; !told {
+				absent = append(absent, field.Side(sys).Property)
+			}
+		}
+	}
+	observed := maps.Clone(rec.Fields)
+	if len(absent) > 0 {
+		again, err := f.Remotes[sys].Read(ctx, j.object(sys), rec.ID, slices.Compact(absent))
+		if err != nil {
+			return err
+		}
+		if observed == nil {
+			observed = record.Fields{}
+		}
+		maps.Copy(observed, again.Fields)
+	}
+	canonical := f.translators[spec.From(sys)][j.pair.Name].Canonical(observed)
+	for name, sent := range patch {
+		c.Prints[name] = j.print(name, sys, orMissing(canonical, name, sent))
+	}
+	return nil
+}
+
+func orMissing(m map[string]string, name, otherwise string) string {
+	if v, ok := m[name]; ok {
+		return v
+	}
+	return otherwise
+}

@@ -1,0 +1,242 @@
+package ledger
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"tandem/internal/record"
+	"tandem/internal/table"
+	"tandem/spec"
+)
+
+// Settle moves a pair to a resting state (Gone or Parked) under a condition on
+// what was read, ending lease, intent and claims. A record without a row gets one.
+func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state State, reason string) error {
+	updates := []table.Update{{
+		Key: p.Key, If: table.AtRev(p.Rev),
+		Set:    map[string]string{attrPair: p.Name, attrState: string(state), attrReason: reason, attrStamped: ms(l.Now())},
+		Remove: []string{attrLease, attrLeaseBy, attrIntent, attrAdopt, attrTries, attrSince, attrKey},
+	}}
+	if p.State == Claimed {
+		updates = append(updates, table.Update{Key: l.flightKey(ref.System.Other(), ref.Object, ref.ID), If: table.Always, Delete: true})
+		if p.MatchKey != "" {
+			updates = append(updates, table.Update{Key: l.keyRow(p.Name, p.MatchKey), If: table.Always, Delete: true})
+		}
+	}
+	revs, err := l.Table.Update(ctx, updates...)
+	if _, moved := table.Moved(err); moved {
+		return ErrMoved
+	}
+	if err == nil {
+		p.State, p.Reason, p.Rev = state, reason, revs[0]
+	}
+	return err
+}
+
+// Bury ends a leased pair as a tombstone, conditional on its fence.
+func (l *Ledger) Bury(ctx context.Context, f Fence, reason string, s Stamp) error {
+	set := s.set(l.Now())
+	set[attrState], set[attrReason] = string(Gone), reason
+	p := Pair{Key: f.Key, Rev: f.Rev}
+	return l.update(ctx, &p, set, []string{attrLease, attrLeaseBy, attrIntent}, func() {})
+}
+
+// Revive takes a pair out of a resting state: to Linked where the partner is
+// known, else it forgets the row so that the record is looked at afresh.
+func (l *Ledger) Revive(ctx context.Context, p *Pair) error {
+	u := table.Update{Key: p.Key, If: table.AtRev(p.Rev), Remove: []string{attrReason}, Set: map[string]string{attrState: string(Linked)}}
+	if p.IDs[record.HubSpot] == "" || p.IDs[record.Destination] == "" {
+		u.Delete, u.Set, u.Remove = true, nil, nil
+	}
+	_, err := l.Table.Update(ctx, u)
+	if _, moved := table.Moved(err); moved {
+		return ErrMoved
+	}
+	return err
+}
+
+// Forget removes a pair's rows on both sides, so that its records are looked at
+// as if they had never met.
+func (l *Ledger) Forget(ctx context.Context, sp spec.Pair, p *Pair) error {
+	updates := []table.Update{{Key: p.Key, If: table.AtRev(p.Rev), Delete: true}}
+	for _, sys := range []record.System{record.HubSpot, record.Destination} {
+		key := MapKey(record.Ref{System: sys, Object: sp.Side(sys).Object, ID: p.IDs[sys]})
+		if p.IDs[sys] != "" && key != p.Key {
+			updates = append(updates, table.Update{Key: key, If: table.Always, Delete: true})
+		}
+	}
+	_, err := l.Table.Update(ctx, updates...)
+	if _, moved := table.Moved(err); moved {
+		return ErrMoved
+	}
+	return err
+}
+
+// Row reads a record's own mapping row, without following aliases.
+func (l *Ledger) Row(ctx context.Context, sp spec.Pair, ref record.Ref) (*Pair, error) {
+	items, err := l.Table.Get(ctx, MapKey(ref))
+	if err != nil {
+		return nil, err
+	}
+	p := decode(items[0], ref)
+	p.Name, p.Key = sp.Name, MapKey(ref)
+	return p, nil
+}
+
+// Relink follows a HubSpot merge: the pair of winner goes on under the new id,
+// and every merged id becomes an alias of it, in one transaction. Losing pairs'
+// destination records keep a parked row that names the survivor, so that a
+// person decides about them; none is deleted.
+func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, newID string, winner *Pair, losers []*Pair) error {
+	now := l.Now()
+	hub := func(id string) table.Key {
+		return MapKey(record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: id})
+	}
+	var updates []table.Update
+	alias := func(p *Pair) {
+		updates = append(updates, table.Update{
+			Key: p.Key, If: table.AtRev(p.Rev), Set: map[string]string{attrPair: sp.Name, attrState: string(Alias), attrAlias: newID, attrStamped: ms(now)},
+			Remove: []string{attrLease, attrLeaseBy, attrIntent, attrPartner},
+		})
+	}
+	partner := winner.IDs[record.Destination]
+	if winner.IDs[record.HubSpot] != newID {
+		alias(winner)
+		set := map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: partner, attrStamped: ms(now)}
+		Change{Base: winner.Base, Seen: map[record.System]Seen{record.Destination: winner.Seen[record.Destination]}}.encode(set)
+		updates = append(updates,
+			table.Update{Key: hub(newID), If: table.Absent, Set: set},
+			l.pointer(sp, partner, map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: newID, attrStamped: ms(now)}))
+	}
+	for _, p := range losers {
+		alias(p)
+		if id := p.IDs[record.Destination]; id != "" {
+			updates = append(updates, l.pointer(sp, id, map[string]string{attrState: string(Parked), attrReason: "its HubSpot record was merged into " + newID, attrStamped: ms(now)}))
+		}
+	}
+	if len(updates) == 0 {
+		return nil
+	}
+	_, err := l.Table.Update(ctx, updates...)
+	if _, moved := table.Moved(err); moved {
+		return ErrMoved
+	}
+	return err
+}
+
+func (l *Ledger) pointer(sp spec.Pair, id string, set map[string]string) table.Update {
+	return table.Update{Key: MapKey(record.Ref{System: record.Destination, Object: sp.Destination.Object, ID: id}), If: table.Always, Set: set}
+}
+
+// Purge erases everything known of one record and its partner: mapping rows,
+// fingerprints, conflicts, outcomes, claims. It returns how many rows went.
+// What stays is a tombstone without any id of the other side, so that late
+// events of the erased record are not taken for a new one.
+func (l *Ledger) Purge(ctx context.Context, sp spec.Pair, p *Pair) (int, error) {
+	refs := []record.Ref{}
+	for _, sys := range []record.System{record.HubSpot, record.Destination} {
+		if id := p.IDs[sys]; id != "" {
+			refs = append(refs, record.Ref{System: sys, Object: sp.Side(sys).Object, ID: id})
+		}
+	}
+	n := 0
+	for _, ref := range refs {
+		for _, pk := range []string{MapKey(ref).PK, outcomePK(ref), conflictPK(ref)} {
+			m, err := l.erase(ctx, pk)
+			if n += m; err != nil {
+				return n, err
+			}
+		}
+	}
+	if p.MatchKey != "" {
+		if _, err := l.Table.Update(ctx, table.Update{Key: l.keyRow(p.Name, p.MatchKey), If: table.Always, Delete: true}); err != nil {
+			return n, err
+		}
+	}
+	for _, ref := range refs {
+		err := l.Settle(ctx, &Pair{Name: sp.Name, Key: MapKey(ref)}, ref, Gone, "erased on a privacy request")
+		if err != nil && err != ErrMoved {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// erase deletes a whole partition.
+func (l *Ledger) erase(ctx context.Context, pk string) (n int, err error) {
+	for {
+		items, err := l.Table.Query(ctx, pk, "", 25)
+		if err != nil || len(items) == 0 {
+			return n, err
+		}
+		updates := make([]table.Update, len(items))
+		for i, it := range items {
+			updates[i] = table.Update{Key: it.Key, If: table.Always, Delete: true}
+		}
+		if _, err := l.Table.Update(ctx, updates...); err != nil {
+			return n, err
+		}
+		n += len(items)
+	}
+}
+
+// Cursor reads how far a poll has come; "" at the beginning.
+func (l *Ledger) Cursor(ctx context.Context, system record.System, object string) (string, int64, error) {
+	items, err := l.Table.Get(ctx, cursorKey(system, object))
+	if err != nil {
+		return "", 0, err
+	}
+	return items[0].Attrs["cursor"], items[0].Rev, nil
+}
+
+// MoveCursor advances a poll's cursor unless another poll has moved it meanwhile (ErrMoved).
+func (l *Ledger) MoveCursor(ctx context.Context, system record.System, object, cursor string, rev int64) error {
+	p := Pair{Key: cursorKey(system, object), Rev: rev}
+	return l.update(ctx, &p, map[string]string{"cursor": cursor, "at": ms(l.Now())}, nil, func() {})
+}
+
+func cursorKey(system record.System, object string) table.Key {
+	return table.Key{PK: "CURSOR#" + string(system) + "#" + object, SK: "CURSOR"}
+}
+
+// Count raises a guard's counter for the running hour by n and returns it.
+func (l *Ledger) Count(ctx context.Context, guard string, n int) (int, error) {
+	hour := l.Now().UTC().Truncate(time.Hour)
+	key := table.Key{PK: "GUARD#" + guard, SK: hour.Format("2006010215")}
+	for {
+		items, err := l.Table.Get(ctx, key)
+		if err != nil {
+			return 0, err
+		}
+		was, _ := strconv.Atoi(items[0].Attrs["n"])
+		_, err = l.Table.Update(ctx, table.Update{
+			Key: key, If: table.AtRev(items[0].Rev), Expires: hour.Add(48 * time.Hour),
+			Set: map[string]string{"n": strconv.Itoa(was + n)},
+		})
+		if _, moved := table.Moved(err); !moved {
+			return was + n, err
+		}
+	}
+}
+
+// writerLife is how long a deployment is believed to be alive after its last sign.
+const writerLife = 10 * time.Minute
+
+// Announce says that a deployment writes to a portal, and reports another one
+// that did so lately: two deployments on one portal fight each other.
+func (l *Ledger) Announce(ctx context.Context, portal, deployment string) (other string, err error) {
+	key := table.Key{PK: "WRITER#" + portal, SK: deployment}
+	if _, err = l.Table.Update(ctx, table.Update{
+		Key: key, If: table.Always, Set: map[string]string{"at": ms(l.Now())}, Expires: l.Now().Add(writerLife),
+	}); err != nil {
+		return "", err
+	}
+	items, err := l.Table.Query(ctx, key.PK, "", 10)
+	for _, it := range items {
+		if it.SK != deployment {
+			return it.SK, err
+		}
+	}
+	return "", err
+}

@@ -1,0 +1,113 @@
+package ledger
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"tandem/internal/record"
+	"tandem/internal/table"
+)
+
+// Kind is how an event ended. Every event ends in exactly one.
+type Kind string
+
+// The outcomes. A dead-lettered event's record is its message in the queue.
+const (
+	Stamped    Kind = "stamped"
+	Dropped    Kind = "dropped"
+	ParkedKind Kind = "parked"
+	Dead       Kind = "dead"
+)
+
+// Outcome is how one execution ended, without any value.
+type Outcome struct {
+	At        time.Time `json:"at"`
+	Execution string    `json:"exec"`
+	Direction string    `json:"dir"`
+	Kind      Kind      `json:"kind"`
+	Reason    string    `json:"reason,omitempty"`
+	// Fields are the names of the fields written, Parked those taken out.
+	Fields []string `json:"fields,omitempty"`
+	Parked []string `json:"parkedFields,omitempty"`
+	Events []string `json:"events,omitempty"`
+	Spec   string   `json:"spec,omitempty"`
+}
+
+// outcomeLife is how long outcomes without a stamp are kept.
+const outcomeLife = 30 * 24 * time.Hour
+
+func outcomeKey(ref record.Ref, o Outcome) table.Key {
+	return table.Key{PK: outcomePK(ref), SK: strconv.FormatInt(o.At.UnixMilli(), 10) + "#" + o.Execution}
+}
+
+func outcomePK(ref record.Ref) string {
+	return "OUT#" + string(ref.System) + "#" + ref.Object + "#" + ref.ID
+}
+
+// Record stores the outcome of an event that stamped nothing.
+func (l *Ledger) Record(ctx context.Context, ref record.Ref, o Outcome) error {
+	_, err := l.Table.Update(ctx, table.Update{
+		Key: outcomeKey(ref, o), If: table.Always, Set: map[string]string{"outcome": toJSON(o)},
+		Expires: l.Now().Add(outcomeLife),
+	})
+	return err
+}
+
+// Outcomes lists the recorded outcomes of one record that stamped nothing, oldest first.
+func (l *Ledger) Outcomes(ctx context.Context, ref record.Ref) ([]Outcome, error) {
+	items, err := l.Table.Query(ctx, outcomePK(ref), "", 100)
+	out := make([]Outcome, 0, len(items))
+	for _, it := range items {
+		var o Outcome
+		fromJSON(it.Attrs["outcome"], &o)
+		out = append(out, o)
+	}
+	return out, err
+}
+
+// Conflict is a field that both sides changed, or a value that was overwritten
+// unseen: who won, and what the loser held.
+type Conflict struct {
+	At        time.Time     `json:"at"`
+	Execution string        `json:"exec"`
+	Pair      string        `json:"pair"`
+	Field     string        `json:"field"`
+	Policy    string        `json:"policy"`
+	Winner    record.System `json:"winner"`
+	// Loser is the value that was not kept; for an edit that was overwritten
+	// before it was read, only its fingerprint is known (LoserPrint).
+	Loser      string `json:"loser,omitempty"`
+	LoserPrint string `json:"loserPrint,omitempty"`
+}
+
+// Lose stores conflicts below the pair's HubSpot record. They hold values, so
+// that a person can restore one; a privacy deletion removes them.
+func (l *Ledger) Lose(ctx context.Context, hub record.Ref, conflicts ...Conflict) error {
+	updates := make([]table.Update, 0, len(conflicts))
+	for _, c := range conflicts {
+		updates = append(updates, table.Update{
+			Key: table.Key{PK: conflictPK(hub), SK: strconv.FormatInt(c.At.UnixMilli(), 10) + "#" + c.Execution + "#" + c.Field},
+			If:  table.Always, Set: map[string]string{"conflict": toJSON(c)}, Expires: l.Now().Add(outcomeLife),
+		})
+	}
+	if len(updates) == 0 {
+		return nil
+	}
+	_, err := l.Table.Update(ctx, updates...)
+	return err
+}
+
+func conflictPK(hub record.Ref) string { return "LOST#" + hub.Object + "#" + hub.ID }
+
+// Conflicts lists what a pair's conflicts lost, oldest first.
+func (l *Ledger) Conflicts(ctx context.Context, hub record.Ref) ([]Conflict, error) {
+	items, err := l.Table.Query(ctx, conflictPK(hub), "", 100)
+	out := make([]Conflict, 0, len(items))
+	for _, it := range items {
+		var c Conflict
+		fromJSON(it.Attrs["conflict"], &c)
+		out = append(out, c)
+	}
+	return out, err
+}

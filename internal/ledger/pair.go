@@ -1,0 +1,265 @@
+// Package ledger remembers what both sides of an integration last agreed on:
+// one row per linked pair of records, claims for records that are being
+// created, tombstones, outcomes and cursors, all in one table.
+//
+// # Rows
+//
+//	MAP#hubspot#{object}#{id}      the pair: partner, base, versions, lease, intent, last outcomes
+//	MAP#destination#{object}#{id}  a pointer to the pair, or the claim of a record not yet linked
+//	KEY#{pair}#{hash}              the claim on a match key while a create is in flight
+//	FLIGHT#{system}#{object}       creates under way towards that system
+//	OUT#{system}#{object}#{id}     outcomes of events that stamped nothing
+//	CURSOR, GUARD, WRITER          see cursor.go and guard.go
+//
+// Nothing here knows a formula, a policy or a remote system: it stores
+// fingerprints of values, never values, except for the losers of conflicts,
+// which a person may need (conflict.go). Every change is conditional on the
+// revision it was decided on; the revision of a claim is its fencing number.
+package ledger
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"tandem/internal/record"
+	"tandem/internal/table"
+)
+
+// State is where a pair stands in its life.
+type State string
+
+// The states of a pair. The zero State is a record nobody has claimed.
+const (
+	Claimed State = "claimed" // unlinked; its partner is being looked for or created
+	Linked  State = "linked"
+	Gone    State = "gone"   // tombstone: one side was deleted, or the record was never wanted
+	Alias   State = "alias"  // merged into another record
+	Parked  State = "parked" // waits for a person
+)
+
+// Base is what a field held on both sides when they last agreed, as
+// fingerprints of what was observed.
+type Base struct{ HubSpot, Destination string }
+
+// Side returns the fingerprint for one system.
+func (b Base) Side(s record.System) string {
+	if s == record.HubSpot {
+		return b.HubSpot
+	}
+	return b.Destination
+}
+
+// With returns b with one system's fingerprint replaced.
+func (b Base) With(s record.System, print string) Base {
+	if s == record.HubSpot {
+		b.HubSpot = print
+	} else {
+		b.Destination = print
+	}
+	return b
+}
+
+// Intent is recorded before a remote write and removed by the stamp. While one
+// is open, what it was about to write may or may not stand on the other side.
+type Intent struct {
+	Execution string    `json:"exec"`
+	At        time.Time `json:"at"`
+	// Sent are the fingerprints, by system and field, that may have been written.
+	Sent map[record.System]map[string][]string `json:"sent,omitempty"`
+	// Create names the system a record is being created in.
+	Create record.System `json:"create,omitempty"`
+}
+
+// Seen is what was last fully compared of one side: its version, and the ETag a
+// conditional write must quote while nothing else has touched the record.
+type Seen struct{ Version, ETag string }
+
+// Window is a time span, in HubSpot's clock, in which a write of ours replaced a
+// value without having seen it: from the read before the write to the answer.
+// An event that falls inside tells of an edit that was overwritten.
+type Window struct {
+	// From and To are versions of the HubSpot record.
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Prints are each written field's fingerprints before and after the write.
+	Prints map[string][2]string `json:"p"`
+}
+
+// Swing counts how often a field has alternated between the directions.
+type Swing struct {
+	Count     int
+	Direction string
+	At        time.Time
+}
+
+// Pair is one row as a decision sees it.
+type Pair struct {
+	Name string // the spec's pair
+	// IDs holds the record ids known so far, by system.
+	IDs   map[record.System]string
+	State State
+	// Reason says why a pair is gone or parked.
+	Reason string
+	Base   map[string]Base
+	Seen   map[record.System]Seen
+	// StampedAt is when the last stamp was stored, in the worker's clock.
+	StampedAt  time.Time
+	LeaseUntil time.Time
+	LeaseBy    string
+	Intent     *Intent
+	// Ghosts are fingerprints of writes whose worker lost its lease; they may
+	// still land. Seen on a side, they are ours, not an edit.
+	Ghosts      map[record.System]map[string][]string
+	GhostsUntil time.Time
+	Windows     []Window
+	// Slot numbers the stamps; windows and outcomes are kept in rings by it.
+	Slot   int
+	Swings map[string]Swing
+	// ParkedFields maps a field to why the loop breaker took it out.
+	ParkedFields map[string]string
+	// Drifted maps a one-way field to the fingerprint already reported for its wrong side.
+	Drifted map[string]string
+	// Since is when an unlinked record was first claimed; Tries counts creates.
+	Since time.Time
+	Tries int
+	// Adopt is a record id that a refused create named.
+	Adopt    string
+	Outcomes []Outcome
+	AliasOf  string
+	// MatchKey is the key row this record's claim holds, "" for none.
+	MatchKey string
+
+	Key table.Key
+	Rev int64
+}
+
+// Exists reports whether the pair has a row.
+func (p *Pair) Exists() bool { return p.Rev > 0 }
+
+// Held reports whether another execution's lease is still running.
+func (p *Pair) Held(now time.Time) bool { return now.Before(p.LeaseUntil) }
+
+// Fingerprint condenses a value to 64 bits, salted by the record's HubSpot id,
+// the field and the side, so that equal values of two records do not show.
+// A blank value has a fingerprint of its own.
+func Fingerprint(salt, field string, s record.System, text string) string {
+	h := sha256.Sum256([]byte(salt + "\x1f" + field + "\x1f" + string(s) + "\x1f" + text))
+	return base64.RawURLEncoding.EncodeToString(h[:8])
+}
+
+// MapKey is the key of a record's mapping row.
+func MapKey(r record.Ref) table.Key {
+	return table.Key{PK: "MAP#" + string(r.System) + "#" + r.Object + "#" + r.ID, SK: "MAP"}
+}
+
+// Attribute names and prefixes of a mapping row.
+const (
+	attrPair, attrPartner, attrState, attrReason = "pair", "partner", "state", "reason"
+	attrLease, attrLeaseBy, attrIntent           = "lease", "leaseBy", "intent"
+	attrStamped, attrSince, attrTries            = "stampedAt", "since", "tries"
+	attrGhosts, attrGhostsUntil, attrSlot        = "ghosts", "ghostsUntil", "slot"
+	attrAdopt, attrAlias, attrKey                = "adopt", "aliasOf", "matchKey"
+	prefixBase, prefixSwing, prefixWindow        = "f:", "l:", "w:"
+	prefixParked, prefixDrift, prefixSeen        = "p:", "d:", "seen:"
+	prefixOutcome                                = "o:"
+)
+
+// decode reads a mapping row.
+func decode(it table.Item, self record.Ref) *Pair {
+	a := it.Attrs
+	p := &Pair{
+		Name: a[attrPair], State: State(a[attrState]), Reason: a[attrReason],
+		IDs: map[record.System]string{self.System: self.ID}, Base: map[string]Base{},
+		Seen: map[record.System]Seen{}, Swings: map[string]Swing{},
+		ParkedFields: map[string]string{}, Drifted: map[string]string{},
+		StampedAt:  millis(a[attrStamped]),
+		LeaseUntil: millis(a[attrLease]), LeaseBy: a[attrLeaseBy],
+		GhostsUntil: millis(a[attrGhostsUntil]), Since: millis(a[attrSince]),
+		Adopt: a[attrAdopt], AliasOf: a[attrAlias], Key: it.Key, Rev: it.Rev,
+	}
+	p.Tries, _ = strconv.Atoi(a[attrTries])
+	p.Slot, _ = strconv.Atoi(a[attrSlot])
+	p.MatchKey = a[attrKey]
+	if partner := a[attrPartner]; partner != "" {
+		p.IDs[self.System.Other()] = partner
+	}
+	fromJSON(a[attrIntent], &p.Intent)
+	fromJSON(a[attrGhosts], &p.Ghosts)
+	p.decodePrefixed(a)
+	return p
+}
+
+func (p *Pair) decodePrefixed(a map[string]string) {
+	for k, v := range a {
+		prefix, name, ok := strings.Cut(k, ":")
+		if !ok {
+			continue
+		}
+		switch prefix + ":" {
+		case prefixBase:
+			h, d, _ := strings.Cut(v, " ")
+			p.Base[name] = Base{HubSpot: h, Destination: d}
+		case prefixSeen:
+			version, etag, _ := strings.Cut(v, " ")
+			p.Seen[record.System(name)] = Seen{Version: version, ETag: etag}
+		case prefixSwing:
+			p.Swings[name] = decodeSwing(v)
+		case prefixWindow:
+			var w Window
+			fromJSON(v, &w)
+			p.Windows = append(p.Windows, w)
+		case prefixOutcome:
+			var o Outcome
+			fromJSON(v, &o)
+			p.Outcomes = append(p.Outcomes, o)
+		case prefixParked:
+			p.ParkedFields[name] = v
+		case prefixDrift:
+			p.Drifted[name] = v
+		}
+	}
+}
+
+func decodeSwing(v string) Swing {
+	parts := strings.SplitN(v, " ", 3)
+	if len(parts) != 3 {
+		return Swing{}
+	}
+	n, _ := strconv.Atoi(parts[0])
+	return Swing{Count: n, Direction: parts[1], At: millis(parts[2])}
+}
+
+func (s Swing) encode() string {
+	return strconv.Itoa(s.Count) + " " + s.Direction + " " + ms(s.At)
+}
+
+// ms writes an instant as milliseconds, "" for the zero time.
+func ms(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return strconv.FormatInt(t.UnixMilli(), 10)
+}
+
+func millis(s string) time.Time {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(n).UTC()
+}
+
+func fromJSON(s string, to any) {
+	if s != "" {
+		_ = json.Unmarshal([]byte(s), to) // a row only this package writes
+	}
+}
+
+func toJSON(v any) string {
+	b, _ := json.Marshal(v) // plain structs and maps of text always marshal
+	return string(b)
+}
