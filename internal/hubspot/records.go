@@ -1,0 +1,257 @@
+package hubspot
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/record"
+)
+
+// The client is one of the two systems of a flow.
+var _ flow.Remote = (*Client)(nil)
+
+// Contacts is the object type whose e-mail HubSpot itself keeps unique.
+const (
+	Contacts      = "contacts"
+	emailProperty = "email"
+)
+
+// answered is one record as the API answers it. A property may be null.
+type answered struct {
+	ID           string             `json:"id"`
+	Properties   map[string]*string `json:"properties"`
+	Associations map[string]linked  `json:"associations"`
+	UpdatedAt    time.Time          `json:"updatedAt"`
+	Archived     bool               `json:"archived"`
+	Warnings     []warning          `json:"warnings"`
+}
+
+// warning says that a value was stored otherwise than it was sent: 2026-09
+// accepts some odd dates, normalises them, and says so only here.
+type warning struct {
+	Category string `json:"category"`
+	Context  struct {
+		PropertyName    texts `json:"propertyName"`
+		NormalizedValue texts `json:"normalizedValue"`
+	} `json:"context"`
+}
+
+// Read fetches the named properties. Names that begin with @ are associations:
+// "@companies" is the id of the associated company (the primary one, where
+// there is such a thing). HubSpot answers a merged record under its new id.
+func (c *Client) Read(ctx context.Context, object, id string, properties []string) (record.Record, error) {
+	rec, err := c.get(ctx, object, id, "", properties, false)
+	if flow.CodeOf(err) != flow.RecordMissing {
+		return rec, err
+	}
+	if archived, archivedErr := c.get(ctx, object, id, "", properties, true); archivedErr == nil {
+		archived.Archived = true
+		return archived, nil
+	} else if flow.CodeOf(archivedErr) != flow.RecordMissing {
+		return record.Record{}, archivedErr
+	}
+	return record.Record{}, err
+}
+
+func (c *Client) get(ctx context.Context, object, id, idProperty string, properties []string, archived bool) (record.Record, error) {
+	if id == "" {
+		return record.Record{}, flow.Errorf(flow.BadEnvelope, "reading %s: the id is empty", object)
+	}
+	plain, links := split(properties)
+	query := url.Values{}
+	for name, v := range map[string]string{"properties": strings.Join(plain, ","), "associations": strings.Join(links, ","), "idProperty": idProperty} {
+		if v != "" {
+			query.Set(name, v)
+		}
+	}
+	if archived {
+		query.Set("archived", "true")
+	}
+	var a answered
+	at := c.options.Now()
+	if err := c.do(ctx, call{method: http.MethodGet, path: objects(object, id), query: query}, &a); err != nil {
+		return record.Record{}, err
+	}
+	return c.record(object, a, properties, at)
+}
+
+// Create makes a record. With externalID it is a batch upsert of one on that
+// property, which may be repeated; without, it is a POST that HubSpot does not
+// deduplicate. When the record was made but an association was refused, the
+// error's ExistingID names the record.
+func (c *Client) Create(ctx context.Context, object string, fields record.Fields, externalID, key string) (record.Record, error) {
+	if externalID != "" {
+		return c.upsert(ctx, object, fields, externalID, key)
+	}
+	plain, links := partition(fields)
+	inline, later := inlineLinks(object, links)
+	body := map[string]any{"properties": plain}
+	if len(inline) > 0 {
+		body["associations"] = inline
+	}
+	var a answered
+	at := c.options.Now()
+	err := c.do(ctx, call{method: http.MethodPost, path: objects(object), body: body, sent: fields}, &a)
+	if err != nil {
+		return record.Record{}, c.createFailed(ctx, object, fields, err)
+	}
+	if err := c.link(ctx, object, a.ID, later); err != nil {
+		return record.Record{}, half(err, a.ID)
+	}
+	return c.written(object, a, fields, at)
+}
+
+// createFailed completes a refusal: 404 means here that the object type is
+// unknown, and a conflict without an id is looked up by the contact's e-mail.
+func (c *Client) createFailed(ctx context.Context, object string, fields record.Fields, err error) error {
+	e := asError(err)
+	switch {
+	case e == nil:
+	case e.Code == flow.RecordMissing:
+		e.Code = flow.RemoteRefused
+	case e.Code == flow.AlreadyExists && e.ExistingID == "" && object == Contacts && fields[emailProperty] != "":
+		if rec, findErr := c.get(ctx, object, fields[emailProperty], emailProperty, nil, false); findErr == nil {
+			e.ExistingID = rec.ID
+		}
+	}
+	return err
+}
+
+// half marks a create that made its record but could not finish it.
+func half(err error, id string) error {
+	if e := asError(err); e != nil {
+		e.Maybe, e.ExistingID = true, id
+	}
+	return err
+}
+
+type upsertInput struct {
+	ID         string        `json:"id"`
+	IDProperty string        `json:"idProperty"`
+	Properties record.Fields `json:"properties"`
+	// TraceID lets one input fail alone and makes HubSpot tell existing ids.
+	TraceID string `json:"objectWriteTraceId"`
+}
+
+// batchAnswer is a batch's body. Its status is 200, 201 or 207 whatever
+// happened to the inputs: numErrors tells.
+type batchAnswer struct {
+	Results   []answered `json:"results"`
+	NumErrors int        `json:"numErrors"`
+	Errors    []failure  `json:"errors"`
+}
+
+func (c *Client) upsert(ctx context.Context, object string, fields record.Fields, externalID, key string) (record.Record, error) {
+	if fields[externalID] == "" {
+		return record.Record{}, flow.Errorf(flow.BadValue, "creating %s: the external id property %s has no value", object, externalID)
+	}
+	plain, links := partition(fields)
+	input := upsertInput{ID: fields[externalID], IDProperty: externalID, Properties: plain, TraceID: cmp.Or(key, "0")}
+	r := call{method: http.MethodPost, path: objects(object, "batch", "upsert"), sent: fields, body: map[string]any{"inputs": []upsertInput{input}}}
+	var b batchAnswer
+	at := c.options.Now()
+	err := c.do(ctx, r, &b)
+	if err == nil {
+		err = b.failed(r)
+	}
+	if err != nil {
+		return record.Record{}, c.createFailed(ctx, object, fields, err)
+	}
+	if err := c.relink(ctx, object, b.Results[0].ID, links); err != nil {
+		return record.Record{}, half(err, b.Results[0].ID)
+	}
+	return c.written(object, b.Results[0], fields, at)
+}
+
+// batchStatus is the status that a row's category would have had alone.
+var batchStatus = map[string]int{
+	"CONFLICT": http.StatusConflict, "OBJECT_ALREADY_EXISTS": http.StatusConflict,
+	"OBJECT_NOT_FOUND": http.StatusNotFound, "RATE_LIMITS": http.StatusTooManyRequests,
+	"INTERNAL_ERROR": http.StatusInternalServerError,
+}
+
+// failed reports the error of a batch of one.
+func (b batchAnswer) failed(r call) error {
+	if b.NumErrors > 0 || len(b.Errors) > 0 {
+		f := failure{}
+		if len(b.Errors) > 0 {
+			f = b.Errors[0]
+		}
+		return refusedAs(r, cmp.Or(batchStatus[f.Category], http.StatusBadRequest), nil, f)
+	}
+	if len(b.Results) != 1 || b.Results[0].ID == "" {
+		return &flow.Error{Code: flow.RemoteBusy, Maybe: true, Message: "HubSpot answered an upsert of one record with neither a result nor an error"}
+	}
+	return nil
+}
+
+// Update patches the named properties; HubSpot has no conditional write, so the
+// etag is ignored and the last write wins. Properties that HubSpot's answer
+// leaves out are absent from the record: what was stored is not known.
+func (c *Client) Update(ctx context.Context, object, id string, fields record.Fields, _ string) (record.Record, error) {
+	plain, links := partition(fields)
+	a := answered{ID: id}
+	at := c.options.Now()
+	if len(plain) > 0 || len(links) == 0 {
+		r := call{method: http.MethodPatch, path: objects(object, id), sent: fields, body: map[string]any{"properties": plain}}
+		if err := c.do(ctx, r, &a); err != nil {
+			return record.Record{}, err
+		}
+	}
+	// The answer's id: after a merge it is another than the one asked for.
+	if err := c.relink(ctx, object, a.ID, links); err != nil {
+		return record.Record{}, err
+	}
+	return c.written(object, a, fields, at)
+}
+
+// Find lists live records whose property equals value. A unique property is
+// read directly, which is consistent; any other is searched for, which lags. A
+// blank value matches nothing.
+func (c *Client) Find(ctx context.Context, object, property, value string, properties []string) ([]record.Record, bool, error) {
+	if value == "" {
+		return nil, true, nil
+	}
+	if !c.unique(object, property) {
+		found, err := c.search(ctx, object, property, value, properties)
+		return found, false, err
+	}
+	rec, err := c.get(ctx, object, value, property, properties, false)
+	if flow.CodeOf(err) == flow.RecordMissing {
+		return nil, true, nil
+	}
+	if err != nil {
+		return nil, true, err
+	}
+	return []record.Record{rec}, true, nil
+}
+
+func (c *Client) unique(object, property string) bool {
+	return object == Contacts && property == emailProperty || slices.Contains(c.options.Unique[object], property)
+}
+
+// Archive puts a record in the recycle bin, where it stays for 90 days.
+func (c *Client) Archive(ctx context.Context, object, id string) error {
+	err := c.do(ctx, call{method: http.MethodDelete, path: objects(object, id)}, nil)
+	if flow.CodeOf(err) == flow.RecordMissing {
+		return nil
+	}
+	return err
+}
+
+// Abilities tells what HubSpot can do: no conditional write, a last-modified
+// instant as the version, upserts where a unique property is configured.
+func (c *Client) Abilities(object string) flow.Abilities {
+	return flow.Abilities{
+		Versioned: true,
+		Upsert:    len(c.options.Unique[object]) > 0,
+		Unique:    object == Contacts,
+		SearchLag: c.options.SearchLag,
+	}
+}
