@@ -19,7 +19,6 @@ const (
 	newName = "table.log.new"
 	magic   = "tandem table log 1\n"
 
-	// compactMin is the growth below which rewriting is not worth a pause.
 	compactMin = 8 << 20
 )
 
@@ -31,6 +30,7 @@ type log struct {
 	file      *os.File
 	size      int64 // end of the last whole record
 	base      int64 // size after the last compaction
+	growth    int64 // growth below which rewriting is not worth a pause
 	truncated int64
 	broken    error
 	buf       []byte
@@ -50,7 +50,7 @@ func openLog(dir string, into *rows, now time.Time) (*log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded table: %w", err)
 	}
-	l := &log{dir: dir, file: f}
+	l := &log{dir: dir, file: f, growth: compactMin}
 	if err := l.load(path, into); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("embedded table: %w", err)
@@ -137,7 +137,7 @@ func (l *log) close() error {
 	return errors.Join(err, l.file.Close())
 }
 
-func (l *log) due() bool { return l.size > 2*l.base+compactMin }
+func (l *log) due() bool { return l.size > 2*l.base+l.growth }
 
 // compact rewrites the log with the live rows only: to a new file that takes
 // the name once it is whole on disk. When that fails the old log stays in use.
