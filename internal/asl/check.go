@@ -11,8 +11,8 @@ type Rules struct {
 	// Codes are the names of the errors that the machine's tasks report; the
 	// value tells whether a Retry may name it.
 	Codes map[string]bool
-	// LastResort is the state that records a failure. Its own catch-all may lead
-	// to a Fail state; every other Task's must lead to it.
+	// LastResort is the state that records a failure. Every other Task's
+	// catch-all must lead to it, and only it may retry whatever happens.
 	LastResort string
 }
 
@@ -112,7 +112,7 @@ func (c *checker) task(s *state, t *task) {
 	for _, r := range t.retry {
 		c.names(s, r.errors)
 		for _, e := range r.errors {
-			if !c.rules.Codes[e] && !slices.Contains(transient, e) && c.known(e) {
+			if s.name != c.rules.LastResort && !c.rules.Codes[e] && !slices.Contains(transient, e) && c.known(e) {
 				c.add(s, "Retry names %s, which is not transient", e)
 			}
 		}
