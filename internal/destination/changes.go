@@ -1,0 +1,265 @@
+package destination
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/spec"
+)
+
+const (
+	defaultPage    = 100
+	defaultOverlap = 2 * time.Minute
+	// maxSeen bounds a cursor to about 60 KB. What is forgotten is listed again,
+	// which costs an execution that finds nothing to do.
+	maxSeen = 2000
+)
+
+// lister is a spec.List ready for use.
+type lister struct {
+	spec.List
+	call *call
+}
+
+// compileList parses an object's list call, nil when it has none.
+func compileList(l *spec.List) (*lister, error) {
+	if l == nil {
+		return nil, nil
+	}
+	out := &lister{List: *l}
+	var err error
+	if out.call, err = compileCall("list", "GET", l.Call); err != nil {
+		return nil, err
+	}
+	if out.Since != "" {
+		key, value, _ := strings.Cut(out.Since, "=")
+		if err := out.call.add(key, cmp.Or(value, "{since}")); err != nil {
+			return nil, fmt.Errorf("list.since: %w", err)
+		}
+	}
+	out.Paging = cmp.Or(out.Paging, "cursor")
+	if !slices.Contains([]string{"cursor", "page", "offset", "link"}, out.Paging) {
+		return nil, fmt.Errorf("list.paging is %q; allowed are cursor, page, offset and link", out.Paging)
+	}
+	if out.Paging == "cursor" && out.Next == "" && out.call.mentions("cursor") {
+		return nil, errors.New("list.next is missing; it is the JSON path of the next cursor")
+	}
+	out.Size = cmp.Or(out.Size, defaultPage)
+	out.Overlap.Duration = cmp.Or(out.Overlap.Duration, defaultOverlap)
+	return out, nil
+}
+
+// mentions reports whether a placeholder stands anywhere in the call.
+func (k *call) mentions(name string) bool {
+	return k.path.has(name) || slices.ContainsFunc(k.query, func(p parameter) bool { return p.value.has(name) || p.key.has(name) })
+}
+
+// format writes an instant as the list call wants it, rounded down.
+func (l *lister) format(t time.Time) string {
+	switch l.SinceFormat {
+	case "", "rfc3339":
+		return t.UTC().Format("2006-01-02T15:04:05.000Z")
+	case "unix":
+		return strconv.FormatInt(t.Unix(), 10)
+	case "unixms":
+		return strconv.FormatInt(t.UnixMilli(), 10)
+	}
+	return t.UTC().Format(l.SinceFormat)
+}
+
+// cursor is where a poll stands. A sweep asks for everything since Since, page
+// by page; the next one begins at the latest change seen, less the overlap, so
+// that a change which was committed late, or in the same instant as the last
+// one, is still found. What the overlap shows again is told apart by Seen.
+type cursor struct {
+	Since time.Time `json:"since,omitzero"`
+	// Page is the remote's cursor, page number, offset or link within a sweep.
+	Page string `json:"page,omitempty"`
+	// Started is when the sweep began, in our clock: no change time beyond it
+	// moves Since, or one record dated in the future would hide all others.
+	Started time.Time `json:"started,omitzero"`
+	// High is the latest change seen.
+	High time.Time `json:"high,omitzero"`
+	// Seen holds a fingerprint of id and version of each record of the overlap
+	// with its change time in milliseconds.
+	Seen map[string]int64 `json:"seen,omitempty"`
+}
+
+// Changed implements flow.Changes. The cursor's time is the remote's own, never
+// this machine's clock.
+func (c *Client) Changed(ctx context.Context, name, text string) ([]flow.ChangedRecord, string, bool, error) {
+	o, err := c.object(name)
+	if err != nil {
+		return nil, "", false, err
+	}
+	if o.list == nil {
+		return nil, "", false, flow.Errorf(flow.RemoteRefused, "the spec has no list call for %s; add destination.objects.%s.list", name, name)
+	}
+	cur := cursor{Since: time.Unix(0, 0).UTC()}
+	if text != "" {
+		if err := json.Unmarshal([]byte(text), &cur); err != nil {
+			return nil, "", false, flow.Errorf(flow.BadEnvelope, "the poll cursor of %s is not one of ours; remove it to list everything again", name)
+		}
+	}
+	if cur.Page == "" {
+		cur.Started = c.now()
+	}
+	r := request{call: o.list.call, args: args{"since": o.list.format(cur.Since), "cursor": o.list.first(cur.Page)}}
+	if o.list.Paging == "link" && cur.Page != "" {
+		if r.url, err = c.sameOrigin(cur.Page); err != nil {
+			return nil, "", false, err
+		}
+	}
+	a, err := c.do(ctx, o, r)
+	if err != nil {
+		return nil, "", false, err
+	}
+	items := list(a.body)
+	refs, err := cur.take(o, a, items)
+	if err != nil {
+		return nil, "", false, err
+	}
+	previous := cur.Page
+	cur.Page = o.list.next(a, cur.Page, len(items))
+	if cur.Page != "" && cur.Page == previous {
+		return nil, "", false, flow.Errorf(flow.RemoteRefused, "%s: the answer names the same page again as the next one", a.what)
+	}
+	more := cur.Page != ""
+	if !more {
+		cur.finish(o.list.Overlap.Duration)
+	}
+	encoded, err := json.Marshal(cur)
+	return refs, string(encoded), more, err
+}
+
+// first is the {cursor} of a page: page numbers begin at 1, offsets at 0.
+func (l *lister) first(page string) string {
+	if page == "" && l.Paging == "page" {
+		return "1"
+	}
+	if page == "" && l.Paging == "offset" {
+		return "0"
+	}
+	return page
+}
+
+// next is the page after this one, "" at the end.
+func (l *lister) next(a *answer, page string, items int) string {
+	switch l.Paging {
+	case "link":
+		return linked(a)
+	case "page", "offset":
+		if items < l.Size {
+			return ""
+		}
+		n, _ := strconv.Atoi(l.first(page))
+		if l.Paging == "page" {
+			return strconv.Itoa(n + 1)
+		}
+		return strconv.Itoa(n + items)
+	}
+	if !l.call.mentions("cursor") {
+		return ""
+	}
+	return text(a.whole, l.Next)
+}
+
+// linked is the target of the Link header with rel=next (RFC 8288).
+func linked(a *answer) string {
+	for _, header := range a.header.Values("Link") {
+		for part := range strings.SplitSeq(header, ",") {
+			target, parameters, ok := strings.Cut(part, ";")
+			target = strings.TrimSpace(target)
+			rel := strings.ReplaceAll(strings.ToLower(parameters), " ", "")
+			if ok && (strings.Contains(rel, `rel="next"`) || strings.Contains(rel+";", "rel=next;")) {
+				return strings.Trim(target, "<>")
+			}
+		}
+	}
+	return ""
+}
+
+// sameOrigin resolves a link and refuses one to another host, which would get
+// our credentials.
+func (c *Client) sameOrigin(link string) (string, error) {
+	u, err := c.base.Parse(link)
+	if err != nil || u.Scheme != c.base.Scheme || u.Host != c.base.Host {
+		return "", flow.Errorf(flow.RemoteRefused, "the Link header points to another host than destination.baseUrl")
+	}
+	return u.String(), nil
+}
+
+// take turns a page's items into references, without those seen before.
+func (cur *cursor) take(o *object, a *answer, items []any) ([]flow.ChangedRecord, error) {
+	if cur.Seen == nil {
+		cur.Seen = map[string]int64{}
+	}
+	var refs []flow.ChangedRecord
+	for _, item := range items {
+		r, err := o.record(a, item, nil)
+		if err != nil {
+			return nil, err
+		}
+		mark := fingerprint(r.ID, r.Version, r.UpdatedAt, r.Archived)
+		_, seen := cur.Seen[mark]
+		cur.Seen[mark] = r.UpdatedAt.UnixMilli()
+		if r.UpdatedAt.After(cur.High) {
+			cur.High = r.UpdatedAt
+		}
+		if !seen {
+			refs = append(refs, flow.ChangedRecord{ID: r.ID, Version: r.Version, At: r.UpdatedAt, Deleted: r.Archived})
+		}
+	}
+	cur.forget(time.Time{})
+	return refs, nil
+}
+
+// finish ends a sweep and places the next one.
+func (cur *cursor) finish(overlap time.Duration) {
+	high := cur.High
+	if high.After(cur.Started) {
+		high = cur.Started
+	}
+	if since := high.Add(-overlap); since.After(cur.Since) {
+		cur.Since = since
+	}
+	cur.Page, cur.Started = "", time.Time{}
+	cur.forget(cur.Since)
+}
+
+// forget drops what was seen before since, and the oldest beyond maxSeen.
+func (cur *cursor) forget(since time.Time) {
+	floor := since.UnixMilli()
+	if over := len(cur.Seen) - maxSeen; over > 0 {
+		times := make([]int64, 0, len(cur.Seen))
+		for _, at := range cur.Seen {
+			times = append(times, at)
+		}
+		slices.Sort(times)
+		floor = max(floor, times[over])
+	}
+	maps.DeleteFunc(cur.Seen, func(_ string, at int64) bool { return at < floor })
+	if over := len(cur.Seen) - maxSeen; over > 0 { // all of one instant, as after an import
+		for _, mark := range slices.Sorted(maps.Keys(cur.Seen))[:over] {
+			delete(cur.Seen, mark)
+		}
+	}
+}
+
+// fingerprint stands for one version of one record in a cursor.
+func fingerprint(id, version string, updated time.Time, archived bool) string {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s|%s|%d|%t", id, version, updated.UnixNano(), archived)
+	return strconv.FormatUint(h.Sum64(), 36)
+}
+

@@ -1,0 +1,185 @@
+package destination
+
+import (
+	"bytes"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"tandem/internal/flow"
+	"tandem/internal/record"
+)
+
+// Transient reports whether a status that no rule of the spec covers is retried,
+// and with which code. Statuses are RFC 9110's, 423 RFC 4918's, 425 RFC 8470's,
+// 429 RFC 6585's; 477 is HubSpot's for a portal that is being moved.
+func Transient(status int) (flow.Code, bool) {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return flow.RateLimited, true
+	case status == http.StatusRequestTimeout, status == http.StatusLocked, status == http.StatusTooEarly, status == 477, status >= 500:
+		return flow.RemoteBusy, true
+	}
+	return "", false
+}
+
+// classify turns an answer that is no success into an error: the spec's rules
+// first, then the defaults.
+func (c *Client) classify(o *object, r request, a *answer, raw []byte) error {
+	e := &flow.Error{Code: c.code(r, a, raw), Message: a.what + ": " + strconv.Itoa(a.status) + o.explain(a.whole, r.sent)}
+	if e.Code == flow.RateLimited || e.Code == flow.RemoteBusy {
+		e.RetryAfter = retryAfter(a.header, c.now())
+	}
+	if e.Code == flow.AlreadyExists {
+		e.ExistingID = existingID(a.whole)
+	}
+	// A server that answers so may have stored the record before it failed.
+	e.Maybe = r.call.writes() && e.Code == flow.RemoteBusy && (a.status >= 500 || a.status == http.StatusRequestTimeout)
+	return e
+}
+
+// code finds an answer's class.
+func (c *Client) code(r request, a *answer, raw []byte) flow.Code {
+	for _, rule := range c.spec.Errors {
+		if rule.Status == a.status && bytes.Contains(raw, []byte(rule.Contains)) {
+			return ruled(rule.Class)
+		}
+	}
+	if code, ok := Transient(a.status); ok {
+		return code
+	}
+	switch a.status {
+	case http.StatusUnauthorized:
+		return flow.Unauthorized
+	case http.StatusForbidden:
+		if a.header.Get("Retry-After") != "" { // GitHub's secondary limit, for one
+			return flow.RateLimited
+		}
+	case http.StatusNotFound, http.StatusGone:
+		if r.args["id"] != "" {
+			return flow.RecordMissing
+		}
+	case http.StatusConflict:
+		if r.call.name != "delete" {
+			return flow.AlreadyExists
+		}
+	case http.StatusPreconditionFailed:
+		return flow.PreconditionFailed
+	case http.StatusRequestEntityTooLarge:
+		return flow.TooLarge
+	}
+	return flow.RemoteRefused
+}
+
+// ruled is the code of an ErrorRule's class.
+func ruled(class string) flow.Code {
+	switch class {
+	case "retry":
+		return flow.RemoteBusy
+	case "conflict":
+		return flow.AlreadyExists
+	case "missing":
+		return flow.RecordMissing
+	case "throttled":
+		return flow.RateLimited
+	}
+	return flow.RemoteRefused
+}
+
+// existingID reads the id of the record that holds a taken value, from the names
+// that systems give it.
+func existingID(v any) string {
+	for _, path := range []string{"existing_id", "existingId", "existing.id", "error.existing_id", "error.existingId"} {
+		if id := text(v, path); id != "" {
+			return id
+		}
+	}
+	return ""
+}
+
+// retryAfter reads how long to wait: Retry-After in seconds or as an HTTP date
+// (RFC 9110, 10.2.3), else the reset of a rate limit in seconds from now or as
+// an epoch (draft-ietf-httpapi-ratelimit-headers and its X- forerunners).
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	if v := h.Get("Retry-After"); v != "" {
+		if s, err := strconv.ParseFloat(v, 64); err == nil && s >= 0 && s < 1e8 {
+			return time.Duration(s * float64(time.Second))
+		}
+		if t, err := http.ParseTime(v); err == nil {
+			return max(0, t.Sub(now))
+		}
+	}
+	for _, name := range []string{"RateLimit-Reset", "X-RateLimit-Reset"} {
+		n, err := strconv.ParseInt(h.Get(name), 10, 64)
+		switch {
+		case err != nil || n < 0:
+		case n > 1e9:
+			return max(0, time.Unix(n, 0).Sub(now))
+		default:
+			return time.Duration(n) * time.Second
+		}
+	}
+	return 0
+}
+
+// maxExplanation bounds the remote's words in an error, in bytes.
+const maxExplanation = 160
+
+var (
+	word       = regexp.MustCompile(`^[a-z][a-z-]*$`)
+	identifier = regexp.MustCompile(`^[A-Za-z]+(_[A-Za-z]+)+$`)
+)
+
+// explain is what an operator may see of the remote's message: the words that
+// cannot be data. Kept are lower-case words, CODES_LIKE_THIS and the object's
+// own property names, unless the request sent them as a value; everything else
+// becomes "…". Names, numbers, addresses and keys never pass.
+func (o *object) explain(body any, sent record.Fields) string {
+	message := ""
+	for _, path := range []string{"message", "error.message", "error_description", "detail", "title", "error", "code"} {
+		if v, ok := at(body, path); ok {
+			if s, isText := v.(string); isText && s != "" {
+				message = s
+				break
+			}
+		}
+	}
+	if message == "" {
+		return ""
+	}
+	values := wordsOf(sent)
+	var out []string
+	for i, w := range strings.Fields(message) {
+		bare := strings.Trim(w, `.,:;!?()[]"'`)
+		if i == 0 && utf8.RuneCountInString(bare) > 1 {
+			bare = strings.ToLower(bare[:1]) + bare[1:]
+		}
+		_, property := o.types[bare]
+		switch ok := property || word.MatchString(bare) || identifier.MatchString(bare); {
+		case ok && (property || !values[strings.ToLower(bare)]):
+			out = append(out, bare)
+		case len(out) == 0 || out[len(out)-1] != "…":
+			out = append(out, "…")
+		}
+	}
+	text := strings.Join(out, " ")
+	for len(text) > maxExplanation {
+		text = text[:strings.LastIndexByte(text[:maxExplanation], ' ')] + " …"
+	}
+	return ", " + text
+}
+
+// wordsOf lists the words of all sent values in lower case.
+func wordsOf(sent record.Fields) map[string]bool {
+	out := map[string]bool{}
+	for _, v := range sent {
+		for _, w := range strings.FieldsFunc(strings.ToLower(v), func(r rune) bool { return strings.ContainsRune(" ;,.:@/\t\n", r) }) {
+			out[w] = true
+		}
+		out[strings.ToLower(v)] = true
+	}
+	return out
+}

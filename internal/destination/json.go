@@ -1,0 +1,304 @@
+package destination
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/record"
+)
+
+// at follows a dotted path into decoded JSON. A member whose name is the whole
+// rest of the path is preferred to a nested one; the empty path is v itself.
+func at(v any, path string) (any, bool) {
+	if path == "" {
+		return v, true
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return nil, false
+	}
+	if found, ok := m[path]; ok {
+		return found, true
+	}
+	for i := range len(path) {
+		if path[i] != '.' {
+			continue
+		}
+		if inner, ok := m[path[:i]]; ok {
+			if found, ok := at(inner, path[i+1:]); ok {
+				return found, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// put sets a dotted path in m, making the objects on the way.
+func put(m map[string]any, path string, v any) {
+	for {
+		name, rest, nested := strings.Cut(path, ".")
+		if !nested {
+			m[name] = v
+			return
+		}
+		inner, ok := m[name].(map[string]any)
+		if !ok {
+			inner = map[string]any{}
+			m[name] = inner
+		}
+		m, path = inner, rest
+	}
+}
+
+// under wraps v below a dotted path; the empty path is v itself.
+func under(path string, v any) any {
+	if path == "" {
+		return v
+	}
+	m := map[string]any{}
+	put(m, path, v)
+	return m
+}
+
+// scalar is the text of a JSON value that is not an object: arrays are joined by
+// ";", null is blank. Objects are their JSON.
+func scalar(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	case bool:
+		return strconv.FormatBool(v)
+	case []any:
+		members := make([]string, len(v))
+		for i := range v {
+			members[i] = scalar(v[i])
+		}
+		return strings.Join(members, ";")
+	}
+	b, _ := json.Marshal(v) // decoded JSON always encodes
+	return string(b)
+}
+
+// text is scalar at a path, "" when absent.
+func text(v any, path string) string {
+	if path == "" {
+		return ""
+	}
+	found, _ := at(v, path)
+	return scalar(found)
+}
+
+// instant reads a time as text or as a number of seconds or milliseconds.
+func instant(v any) time.Time {
+	s := scalar(v)
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		if len(s) > 11 {
+			return time.UnixMilli(n).UTC()
+		}
+		return time.Unix(n, 0).UTC()
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02T15:04:05", "2006-01-02 15:04:05"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC()
+		}
+	}
+	return time.Time{}
+}
+
+// set reports whether a marker such as archived or deletedAt is on.
+func set(v any) bool {
+	switch s := scalar(v); s {
+	case "", "false", "0":
+		return false
+	}
+	return true
+}
+
+// shape is how a system spells one property in JSON, as far as it was seen.
+type shape struct{ known, array, number, emptyText bool }
+
+// shapes remembers spellings that types alone do not tell: a set as an array or
+// as text, an id as a number, a blank as "".
+type shapes struct {
+	mu   sync.RWMutex
+	seen map[string]shape
+}
+
+func (s *shapes) get(property string) shape {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.seen[property]
+}
+
+// note remembers how property was spelt this time.
+func (s *shapes) note(property string, v any) {
+	was := s.get(property)
+	is := was
+	switch v := v.(type) {
+	case nil:
+	case []any:
+		is.known, is.array = true, true
+	case string:
+		is.known, is.array, is.number = true, false, false
+		is.emptyText = is.emptyText || v == ""
+	case json.Number:
+		is.known, is.number = true, true
+	}
+	if is == was {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seen == nil {
+		s.seen = map[string]shape{}
+	}
+	s.seen[property] = is
+}
+
+// read takes one property's canonical text out of a record's JSON. A text that
+// its type cannot hold is returned as it came: the translation, which knows
+// whether the field travels, refuses it by name.
+func (o *object) read(fields any, property string) (string, bool) {
+	v, ok := at(fields, property)
+	if !ok {
+		return "", false
+	}
+	t := o.types[property]
+	if t == "" {
+		t = record.String
+	}
+	if t != record.String {
+		o.shapes.note(property, v)
+	} else if v == "" {
+		o.shapes.note(property, "")
+	}
+	raw := scalar(v)
+	if canonical, err := record.Canonical(t, raw); err == nil {
+		return canonical, true
+	}
+	return raw, true
+}
+
+// encode is the JSON value of a property's canonical text.
+func (o *object) encode(property, canonical string) (any, error) {
+	s := o.shapes.get(property)
+	if canonical == "" {
+		if s.emptyText {
+			return "", nil
+		}
+		return nil, nil
+	}
+	switch o.types[property] {
+	case record.Number:
+		n, err := record.Canonical(record.Number, canonical)
+		if err != nil {
+			return nil, flow.Errorf(flow.BadValue, "%s.%s must be a number", o.name, property)
+		}
+		return json.Number(n), nil
+	case record.Bool:
+		b, err := record.Canonical(record.Bool, canonical)
+		if err != nil {
+			return nil, flow.Errorf(flow.BadValue, "%s.%s must be true or false", o.name, property)
+		}
+		return b == "true", nil
+	case record.Set:
+		if s.known && !s.array {
+			return canonical, nil
+		}
+		return strings.Split(canonical, ";"), nil
+	case record.Reference:
+		if n, err := strconv.ParseInt(canonical, 10, 64); s.number && err == nil {
+			return n, nil
+		}
+	}
+	return canonical, nil
+}
+
+// body makes a request's JSON. Blanks are left out of a plain create, where
+// absent and blank are the same.
+func (o *object) body(k *call, fields record.Fields, skipBlank bool) (any, error) {
+	out := map[string]any{}
+	for _, name := range fields.Names() {
+		if skipBlank && fields[name] == "" {
+			continue
+		}
+		v, err := o.encode(name, fields[name])
+		if err != nil {
+			return nil, err
+		}
+		put(out, name, v)
+	}
+	return under(k.Wrap, under(o.Fields, out)), nil
+}
+
+// record reads a record out of an answer.
+func (o *object) record(a *answer, v any, properties []string) (record.Record, error) {
+	id := text(v, o.ID)
+	if id == "" {
+		return record.Record{}, flow.Errorf(flow.RemoteRefused, "%s: the answer holds no id at %q; check destination.objects.%s.id and result", a.what, o.ID, o.name)
+	}
+	r := record.Record{ID: id, Fields: make(record.Fields, len(properties)), Version: text(v, o.Version), ReadAt: a.sent}
+	if o.UpdatedAt != "" {
+		at, _ := at(v, o.UpdatedAt)
+		r.UpdatedAt = instant(at)
+	}
+	if o.Archived != "" {
+		mark, _ := at(v, o.Archived)
+		r.Archived = set(mark)
+	}
+	if o.Conditional == "etag" {
+		r.ETag = etag(a.etag, r.Version)
+	}
+	fields, _ := at(v, o.Fields)
+	for _, p := range properties {
+		if t, ok := o.read(fields, p); ok {
+			r.Fields[p] = t
+		}
+	}
+	return r, nil
+}
+
+// etag prefers the header; a version stands in as a quoted entity tag.
+func etag(header, version string) string {
+	if header != "" || version == "" || strings.HasPrefix(version, `"`) || strings.HasPrefix(version, `W/"`) {
+		if header == "" {
+			return version
+		}
+		return header
+	}
+	return `"` + version + `"`
+}
+
+// list reads the items of an answer; a single record counts as a list of one.
+func list(v any) []any {
+	switch v := v.(type) {
+	case []any:
+		return v
+	case map[string]any:
+		if len(v) > 0 {
+			return []any{v}
+		}
+	}
+	return nil
+}
+
+// observed names the properties to read from the answer to a write: the mapped
+// ones and those that were sent.
+func (o *object) observed(sent record.Fields) []string {
+	out := slices.Clone(o.names)
+	for name := range sent {
+		if !slices.Contains(o.names, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}

@@ -1,0 +1,208 @@
+package destination
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+
+	"tandem/internal/flow"
+	"tandem/internal/record"
+)
+
+// Create implements flow.Remote.
+func (c *Client) Create(ctx context.Context, name string, fields record.Fields, externalID, key string) (record.Record, error) {
+	o, err := c.object(name)
+	if err != nil {
+		return record.Record{}, err
+	}
+	r := request{args: args{}, key: key, sent: fields}
+	if externalID != "" && o.calls["upsert"] != nil {
+		r.call, r.args = o.calls["upsert"], args{"field": externalID, "value": fields[externalID]}
+		if fields[externalID] == "" {
+			return record.Record{}, flow.Errorf(flow.BadValue, "an upsert of %s needs a value of %s", name, externalID)
+		}
+	} else if r.call, err = o.call("create"); err != nil {
+		return record.Record{}, err
+	}
+	if r.body, err = o.body(r.call, fields, r.call.name == "create"); err != nil {
+		return record.Record{}, err
+	}
+	a, err := c.do(ctx, o, r)
+	if err != nil {
+		return record.Record{}, err
+	}
+	return c.made(ctx, o, r, a)
+}
+
+// made reads a create's answer: the record itself, or its id in the answer or in
+// Location, behind which the record is read.
+func (c *Client) made(ctx context.Context, o *object, r request, a *answer) (record.Record, error) {
+	if whole, err := o.record(a, a.body, o.observed(r.sent)); err == nil && o.tells(a.body, r.sent) {
+		return whole, nil
+	}
+	id := text(a.body, o.ID)
+	if id == "" {
+		id = located(a.header)
+	}
+	if id == "" {
+		return record.Record{}, &flow.Error{Code: flow.InDoubt, Maybe: true, Message: a.what + ": done, but the answer holds no id; check destination.objects." + o.name + ".id and result"}
+	}
+	return c.observe(ctx, o, id, r.sent)
+}
+
+// tells reports whether an answer to a write shows the record and not only that
+// it was done: at least one of the sent fields is in it.
+func (o *object) tells(v any, sent record.Fields) bool {
+	fields, ok := at(v, o.Fields)
+	if !ok || len(sent) == 0 {
+		return ok
+	}
+	for name := range sent {
+		if _, ok := at(fields, name); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// located is the id at the end of a Location header (RFC 9110, 15.3.2).
+func located(h http.Header) string {
+	u, err := url.Parse(h.Get("Location"))
+	if err != nil || u.Path == "" {
+		return ""
+	}
+	if id := path.Base(u.Path); strings.Trim(id, "./") != "" {
+		return id
+	}
+	return ""
+}
+
+// observe reads a record after a write whose answer did not show it. The write
+// has happened, so a failure here leaves doubt.
+func (c *Client) observe(ctx context.Context, o *object, id string, sent record.Fields) (record.Record, error) {
+	found, err := c.Read(ctx, o.name, id, o.observed(sent))
+	if err != nil {
+		return record.Record{}, &flow.Error{Code: flow.RemoteBusy, Maybe: true, Message: "written, but not readable afterwards: " + err.Error(), Err: err}
+	}
+	return found, nil
+}
+
+// Update implements flow.Remote.
+func (c *Client) Update(ctx context.Context, name, id string, fields record.Fields, etag string) (record.Record, error) {
+	o, err := c.object(name)
+	if err == nil {
+		err = checkID(id)
+	}
+	if err != nil {
+		return record.Record{}, err
+	}
+	k, err := o.call("update")
+	if err != nil {
+		return record.Record{}, err
+	}
+	if err := c.meet(ctx, o, id, fields); err != nil {
+		return record.Record{}, err
+	}
+	r := request{call: k, args: args{"id": id}, etag: etag, sent: fields}
+	if r.body, err = o.body(k, fields, false); err != nil {
+		return record.Record{}, err
+	}
+	a, err := c.do(ctx, o, r)
+	if err != nil {
+		return record.Record{}, err
+	}
+	if whole, err := o.record(a, a.body, o.observed(fields)); err == nil && o.tells(a.body, fields) {
+		return whole, nil
+	}
+	return c.observe(ctx, o, id, fields)
+}
+
+// meet reads the record once where the spelling of a set that is to be written
+// was not seen yet by this client: some systems keep arrays, others text.
+func (c *Client) meet(ctx context.Context, o *object, id string, fields record.Fields) error {
+	for name, value := range fields {
+		if o.types[name] == record.Set && value != "" && !o.shapes.get(name).known {
+			_, err := c.Read(ctx, o.name, id, []string{name})
+			return err
+		}
+	}
+	return nil
+}
+
+// Archive implements flow.Remote: an absent record is no error.
+func (c *Client) Archive(ctx context.Context, name, id string) error {
+	o, err := c.object(name)
+	if err == nil {
+		err = checkID(id)
+	}
+	if err != nil {
+		return err
+	}
+	k, err := o.call("delete")
+	if err != nil {
+		return err
+	}
+	if _, err = c.do(ctx, o, request{call: k, args: args{"id": id}}); flow.CodeOf(err) == flow.RecordMissing {
+		return nil
+	}
+	return err
+}
+
+// Find implements flow.Remote. What the system answers is checked against the
+// value, since some search loosely and some ignore a parameter they do not know;
+// letter case may differ. A blank value finds nothing.
+func (c *Client) Find(ctx context.Context, name, property, value string, properties []string) ([]record.Record, bool, error) {
+	o, err := c.object(name)
+	if err != nil {
+		return nil, false, err
+	}
+	k, err := o.call("find")
+	if err != nil || value == "" {
+		return nil, true, err
+	}
+	r := request{call: k, args: args{"field": property, "value": value}, sent: record.Fields{property: value}}
+	a, err := c.do(ctx, o, r)
+	consistent := c.spec.SearchLag.Duration == 0
+	if a != nil && a.status == http.StatusNotFound && k.path.has("value") {
+		return nil, consistent, nil // a lookup by path: nobody is there
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	var found []record.Record
+	for _, item := range list(a.body) {
+		rec, equal, err := c.equal(ctx, o, a, item, property, value, properties)
+		if err != nil {
+			return nil, false, err
+		}
+		if equal && !rec.Archived {
+			found = append(found, rec)
+		}
+	}
+	return found, consistent, nil
+}
+
+// equal reads one found item and compares its property with value. A summary
+// without the property is completed by reading the record.
+func (c *Client) equal(ctx context.Context, o *object, a *answer, item any, property, value string, properties []string) (record.Record, bool, error) {
+	a.etag = "" // the list's, not the record's
+	rec, err := o.record(a, item, properties)
+	if err != nil {
+		return rec, false, err
+	}
+	fields, _ := at(item, o.Fields)
+	got, told := o.read(fields, property)
+	if !told {
+		whole, err := c.Read(ctx, o.name, rec.ID, append([]string{property}, properties...))
+		if flow.CodeOf(err) == flow.RecordMissing {
+			return rec, false, nil
+		}
+		if err != nil {
+			return rec, false, err
+		}
+		rec, got = whole, whole.Fields[property]
+	}
+	return rec, strings.EqualFold(strings.TrimSpace(got), strings.TrimSpace(value)), nil
+}
