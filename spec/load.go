@@ -15,7 +15,7 @@ import (
 const FileName = "integration-spec.json"
 
 // maxFile bounds a spec's size in bytes; a real one has some tens of kilobytes.
-const maxFile = 4 << 20
+const maxFile = 1 << 20
 
 // Problem is one thing that is wrong with a spec file.
 type Problem struct {

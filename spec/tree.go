@@ -43,6 +43,16 @@ type treeReader struct {
 	data     []byte
 	dec      *json.Decoder
 	problems *Problems
+	// lines is how many lines end before the offset counted.
+	lines, counted int
+}
+
+// line is the line of the last token.
+func (r *treeReader) line() int {
+	offset := int(r.dec.InputOffset())
+	r.lines += bytes.Count(r.data[r.counted:offset], []byte("\n"))
+	r.counted = offset
+	return r.lines + 1
 }
 
 // readTree parses data; problems collects names written twice. The error is a
@@ -63,12 +73,11 @@ func syntaxError(data []byte, err error) error {
 	if errors.As(err, &s) {
 		at := min(int(s.Offset), len(data))
 		column := at - bytes.LastIndexByte(data[:at], '\n')
-		return Problem{Line: lineAt(data, at), Message: fmt.Sprintf("not JSON at column %d: %v", column, err)}
+		line := 1 + bytes.Count(data[:at], []byte("\n"))
+		return Problem{Line: line, Message: fmt.Sprintf("not JSON at column %d: %v", column, err)}
 	}
 	return Problem{Message: "not JSON: " + err.Error()}
 }
-
-func lineAt(data []byte, offset int) int { return 1 + bytes.Count(data[:offset], []byte("\n")) }
 
 func (r *treeReader) value(path string, depth int) (*node, error) {
 	if depth > maxDepth {
@@ -79,7 +88,7 @@ func (r *treeReader) value(path string, depth int) (*node, error) {
 	if err != nil {
 		return nil, syntaxError(r.data, err)
 	}
-	n := &node{line: lineAt(r.data, int(r.dec.InputOffset())), kind: kindOf(token)}
+	n := &node{line: r.line(), kind: kindOf(token)}
 	switch n.kind {
 	case "object":
 		err = r.object(n, path, depth)
@@ -93,15 +102,17 @@ func (r *treeReader) value(path string, depth int) (*node, error) {
 }
 
 func (r *treeReader) object(n *node, path string, depth int) error {
+	seen := map[string]bool{}
 	for r.dec.More() {
 		token, err := r.dec.Token()
 		if err != nil {
 			return syntaxError(r.data, err)
 		}
-		name, line := token.(string), lineAt(r.data, int(r.dec.InputOffset()))
-		if n.get(name) != nil {
-			r.problems.add(at(path, name), line, "the name stands twice in this object; keep one")
+		name := token.(string)
+		if seen[name] {
+			r.problems.add(at(path, name), r.line(), "the name stands twice in this object; keep one")
 		}
+		seen[name] = true
 		v, err := r.value(at(path, name), depth+1)
 		if err != nil {
 			return err
