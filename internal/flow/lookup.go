@@ -156,7 +156,7 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 	if t.Missing || t.Archived {
 		return f.deleted(ctx, j, p)
 	}
-	target, err := f.target(ctx, j, p, m)
+	target, err := f.target(ctx, j, p, m, s.Lookup != nil)
 	if err != nil {
 		return f.partnerMissing(ctx, j, err)
 	}
@@ -223,10 +223,11 @@ func (m *merge) quiet() bool {
 
 // target looks at the other side, unless the write can be made conditional on
 // its standing exactly where the base says: then 412 tells, and nothing is read.
-// HubSpot has no conditional write, so it is read before it is overwritten.
-func (f *Flow) target(ctx context.Context, j *journey, p *ledger.Pair, m *merge) (record.Record, error) {
+// HubSpot has no conditional write, so it is read before it is overwritten, and
+// so is any target that has just refused a condition (again).
+func (f *Flow) target(ctx context.Context, j *journey, p *ledger.Pair, m *merge, again bool) (record.Record, error) {
 	if etag := p.Seen[j.target].ETag; j.to.Abilities(j.object(j.target)).ConditionalWrite && etag != "" &&
-		!p.InDoubt(f.Now()) && m.complete() {
+		!again && !p.InDoubt(f.Now()) && m.complete() {
 		return record.Record{ID: p.IDs[j.target], Version: p.Seen[j.target].Version, ETag: etag}, nil
 	}
 	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), p.IDs[j.target], j.back, j.pair)
@@ -406,11 +407,19 @@ func (f *Flow) lose(ctx context.Context, j *journey, p *ledger.Pair, conflicts [
 
 // conclude records the outcome of an event that stamps nothing.
 func (f *Flow) conclude(ctx context.Context, j *journey, plan *Plan) error {
-	kind, reason := ledger.Dropped, plan.Reason
-	if rest, parked := strings.CutPrefix(reason, parkPrefix); parked {
-		kind, reason = ledger.ParkedKind, rest
-	}
+	kind, reason := plan.Outcome()
 	return store(f.Ledger.Record(ctx, j.ref, f.outcome(j, kind, reason)))
+}
+
+// Outcome is how an execution with this plan ends once it has succeeded.
+func (p *Plan) Outcome() (kind ledger.Kind, reason string) {
+	if p.Act != ActDrop {
+		return ledger.Stamped, p.Reason
+	}
+	if rest, parked := strings.CutPrefix(p.Reason, parkPrefix); parked {
+		return ledger.ParkedKind, rest
+	}
+	return ledger.Dropped, p.Reason
 }
 
 func (f *Flow) outcome(j *journey, kind ledger.Kind, reason string) ledger.Outcome {

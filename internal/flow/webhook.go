@@ -30,6 +30,9 @@ type Ingress struct {
 	Flow      *Flow
 	Receivers map[record.System]Receiver
 	Starter   Starter
+	// Dropped, when set, hears of each event that ended here because its own
+	// values showed that nothing has changed: no execution will tell of it.
+	Dropped func(Envelope, ledger.Outcome)
 }
 
 // Answer is what a delivery is answered with.
@@ -178,11 +181,9 @@ func (in *Ingress) one(ctx context.Context, sys record.System, g *group) (starte
 	if err != nil {
 		return false, err
 	}
-	if in.speaksForItself(g, e) {
-		same, err := in.same(ctx, g, e)
-		if err != nil || same {
-			return false, err
-		}
+	same, err := in.same(ctx, g, e)
+	if err != nil || same {
+		return false, err
 	}
 	input, err := json.Marshal(State{Event: e})
 	if err != nil {
@@ -191,21 +192,30 @@ func (in *Ingress) one(ctx context.Context, sys record.System, g *group) (starte
 	return true, in.Starter.Start(ctx, e.Direction, e.Name, input)
 }
 
-// speaksForItself: every event is a change whose value was told, of a field that
-// is mapped by itself.
-func (in *Ingress) speaksForItself(g *group, e Envelope) bool {
+// toldAll: every event is a change whose value was told, of a field that is
+// mapped by itself.
+func toldAll(g *group, e Envelope) bool {
 	mapped := func(n Notification) bool {
 		return n.Kind == Changed && len(n.Values) == 1 && slices.ContainsFunc(g.pair.Fields, func(fd spec.Field) bool {
 			_, told := n.Values[fd.HubSpot.Property]
 			return told && (fd.Formula == nil || len(fd.Formula.Concat) == 0)
 		})
 	}
-	return e.Kind == Changed && len(e.Told) >= len(g.events) && !slices.ContainsFunc(g.events, func(n Notification) bool { return !mapped(n) })
+	return len(e.Told) >= len(g.events) && !slices.ContainsFunc(g.events, func(n Notification) bool { return !mapped(n) })
 }
 
-// same reports whether all told values are what both sides agreed on, and
-// records the outcome when they are.
+// toldVersions: every event is a change that tells the record's version.
+func toldVersions(g *group) bool {
+	return !slices.ContainsFunc(g.events, func(n Notification) bool { return n.Kind != Changed || n.Version == "" })
+}
+
+// same reports whether what the events tell, values or versions, is what both
+// sides have agreed on already, and records the outcome when it is.
 func (in *Ingress) same(ctx context.Context, g *group, e Envelope) (bool, error) {
+	values, versions := toldAll(g, e), toldVersions(g)
+	if e.Kind != Changed || !values && !versions {
+		return false, nil
+	}
 	p, err := in.Flow.Ledger.Find(ctx, g.pair, g.ref, "")
 	if err != nil {
 		return false, err
@@ -214,11 +224,21 @@ func (in *Ingress) same(ctx context.Context, g *group, e Envelope) (bool, error)
 	if p.State != ledger.Linked || p.IDs[g.ref.System] != g.ref.ID || p.Held(now) || p.InDoubt(now) {
 		return false, nil
 	}
-	for _, t := range e.Told {
-		if p.Base[t.Field].HubSpot != t.Print {
-			return false, nil
-		}
+	if !(values && agreedValues(p, e) || versions && agreedVersions(p, g)) {
+		return false, nil
 	}
-	j := &journey{Envelope: e, execution: e.Name}
-	return true, in.Flow.Ledger.Record(ctx, g.ref, in.Flow.outcome(j, ledger.Dropped, ReasonUnchanged))
+	o := in.Flow.outcome(&journey{Envelope: e, execution: e.Name}, ledger.Dropped, ReasonUnchanged)
+	if err = in.Flow.Ledger.Record(ctx, g.ref, o); err == nil && in.Dropped != nil {
+		in.Dropped(e, o)
+	}
+	return true, err
+}
+
+func agreedValues(p *ledger.Pair, e Envelope) bool {
+	return !slices.ContainsFunc(e.Told, func(t Told) bool { return p.Base[t.Field].HubSpot != t.Print })
+}
+
+func agreedVersions(p *ledger.Pair, g *group) bool {
+	seen := p.Seen[g.ref.System].Version
+	return seen != "" && !slices.ContainsFunc(g.events, func(n Notification) bool { return record.CompareVersions(n.Version, seen) > 0 })
 }
