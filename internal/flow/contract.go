@@ -72,6 +72,8 @@ type Notification struct {
 	Kind Kind
 	// At is when, in the sender's clock, 0 when not told.
 	At time.Time
+	// Version is the record's version after the event, "" when not told.
+	Version string
 	// Values are canonical property values the event itself carries.
 	Values record.Fields
 	// Merged lists ids that went into Record by a merge.

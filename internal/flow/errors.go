@@ -24,6 +24,7 @@ const (
 	Unauthorized   Code = "Unauthorized"   // credentials refused, after one refresh
 	AlreadyExists  Code = "AlreadyExists"  // a unique value is taken
 	QuotaExhausted Code = "QuotaExhausted" // a daily limit: parked, retried by redrive
+	Unexpected     Code = "Unexpected"     // a failure no adapter has classified: a fault of ours
 	TooLarge       Code = "TooLarge"       // beyond what the machine can carry
 
 	LeaseHeld          Code = "LeaseHeld"          // another execution works on the pair
@@ -42,7 +43,7 @@ const (
 var Codes = map[Code]bool{
 	BadSeal: false, BadSignature: false, BadBody: false, BadEnvelope: false,
 	UnknownEnum: false, BadValue: false, LogicFailed: false,
-	RemoteRefused: false, Unauthorized: false, AlreadyExists: true, QuotaExhausted: false, TooLarge: false,
+	RemoteRefused: false, Unauthorized: false, AlreadyExists: true, QuotaExhausted: false, TooLarge: false, Unexpected: false,
 	RecordMissing: true, LeaseHeld: true, LeaseLost: true, ClaimHeld: true, IndexLag: true, ParentMissing: true,
 	PreconditionFailed: true, InDoubt: true, RateLimited: true, RemoteBusy: true, StoreBusy: true,
 }

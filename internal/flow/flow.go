@@ -27,6 +27,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -89,8 +90,21 @@ func New(o Options) (*Flow, error) {
 // Steps names the states that are handlers, in the order of the journey.
 var Steps = []string{"Verify", "Transform", "Lookup", "Write", "Stamp"}
 
-// Handle runs one state by its name and returns the section it adds.
+// Handle runs one state by its name and returns the section it adds. Every error
+// it returns is a *Error: this is the one place where what nobody classified
+// gets a code the machines know.
 func (f *Flow) Handle(ctx context.Context, step string, s State) (any, error) {
+	section, err := f.step(ctx, step, s)
+	switch {
+	case err == nil || CodeOf(err) != "":
+		return section, err
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, &Error{Code: RemoteBusy, Message: "the step ran out of time", Maybe: true, Err: err}
+	}
+	return nil, &Error{Code: Unexpected, Message: err.Error(), Err: err}
+}
+
+func (f *Flow) step(ctx context.Context, step string, s State) (any, error) {
 	switch step {
 	case "Verify":
 		return f.Verify(ctx, s)

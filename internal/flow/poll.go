@@ -45,7 +45,7 @@ func (in *Ingress) Poll(ctx context.Context, sys record.System, object string, f
 func notifications(object string, lines []ChangedRecord) []Notification {
 	out := make([]Notification, len(lines))
 	for i, line := range lines {
-		out[i] = Notification{ID: line.Version, Object: object, Record: line.ID, Kind: Changed, At: line.At}
+		out[i] = Notification{ID: line.Version, Version: line.Version, Object: object, Record: line.ID, Kind: Changed, At: line.At}
 		if line.Deleted {
 			out[i].Kind = Deleted
 		}

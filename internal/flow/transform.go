@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -94,7 +95,7 @@ func (f *Flow) translated(ctx context.Context, j *journey, rec record.Record) (*
 	}
 	out, err := j.forward.Apply(rec.Fields)
 	if err != nil {
-		return nil, err
+		return nil, untranslatable(err)
 	}
 	t.Fields, t.Own = make(map[string]string, len(out)), map[string]string{}
 	for name, v := range out {
@@ -108,6 +109,15 @@ func (f *Flow) translated(ctx context.Context, j *journey, rec record.Record) (*
 		}
 	}
 	return t, nil
+}
+
+// untranslatable gives a translation's failure its code.
+func untranslatable(err error) error {
+	var e *translate.Error
+	if errors.As(err, &e) {
+		return &Error{Code: Code(e.Code), Message: e.Error(), Err: err}
+	}
+	return err
 }
 
 // resolve turns the id of a referenced record into its partner's. A parent that

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"sync"
 	"time"
 
 	"tandem/internal/record"
@@ -38,14 +39,20 @@ type Ledger struct {
 	Table  table.Table
 	Client string
 	Now    func() time.Time
+
+	partners sync.Map // hints: destination row key -> HubSpot id, verified at every use
 }
 
-// Find reads the pair that ref belongs to, in one request where the caller has
-// a hint: for a destination record, the HubSpot id its external-id field holds.
-// A hint is only believed when the pair names ref as its partner. A record
+// Find reads the pair that ref belongs to, in one request where there is a
+// hint: for a destination record, the HubSpot id its external-id field holds or
+// that this process met before. A hint only saves a request: the pointer is read
+// all the same and decides. A record
 // without a row comes back as a Pair that does not exist.
 func (l *Ledger) Find(ctx context.Context, sp spec.Pair, ref record.Ref, hint string) (*Pair, error) {
 	keys := []table.Key{MapKey(ref)}
+	if remembered, ok := l.partners.Load(keys[0]); ok && hint == "" {
+		hint = remembered.(string)
+	}
 	if ref.System == record.Destination && hint != "" {
 		keys = append(keys, MapKey(record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: hint}))
 	}
@@ -62,6 +69,7 @@ func (l *Ledger) Find(ctx context.Context, sp spec.Pair, ref record.Ref, hint st
 		return p, nil
 	}
 	hubID := p.IDs[record.HubSpot]
+	l.partners.Store(keys[0], hubID)
 	if len(items) == 2 && hint == hubID {
 		return decode(items[1], record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: hubID}), nil
 	}
