@@ -1,1 +1,59 @@
-engines: ; @.ci/engines
+# Everything a person or CI runs. `make help` lists it.
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+# How long each fuzz test runs, and how many seeds the simulation plays.
+FUZZTIME ?= 5s
+SEEDS    ?= 1000
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.0
+TOOLS       := ./.ci/imports ./.ci/report
+
+.PHONY: run test check synth sim fuzz race bench engines go-test static help
+
+run: ## both simulators, the flow and its pages on this machine; needs only Go
+	go run ./cmd/tandem run
+
+test: engines static synth fuzz race go-test ## everything; installs the pinned engines first
+
+check: static ## the quick part: format, vet, staticcheck, import rules, short tests
+	go test -short $$(go list ./... | grep -v '^tandem/cdk') $(TOOLS)
+
+synth: engines ## the CloudFormation templates, into cdk.out
+	@.ci/step synth
+	@.ci/synth
+
+sim: ## the deterministic simulation: make sim SEEDS=100000
+	TANDEM_SEEDS=$(SEEDS) go test ./internal/simulation -count=1 -v -timeout 0
+
+fuzz: ## every fuzz test for FUZZTIME: make fuzz FUZZTIME=10m
+	@.ci/step fuzz
+	@.ci/fuzz $(FUZZTIME)
+
+race: ## the short tests under the race detector (needs a C compiler)
+	@.ci/step race
+	@.ci/race
+
+bench: ## every benchmark
+	go test -run '^$$' -bench . -benchmem ./...
+
+engines: ## the pinned programs that tests run, into testdata/engines
+	@.ci/step engines
+	@.ci/engines
+
+static:
+	@.ci/step static
+	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./... $(TOOLS))); \
+	  if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	go vet ./... $(TOOLS)
+	go run $(STATICCHECK) ./... $(TOOLS)
+	@go run ./.ci/imports
+
+go-test:
+	@.ci/step go test
+	@go test -json -timeout 25m ./... $(TOOLS) | go run ./.ci/report
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10

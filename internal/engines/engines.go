@@ -95,6 +95,9 @@ func Python(t testing.TB) string {
 // ready. It is stopped, children included, when the test ends.
 func Start(t testing.TB, url string, cmd *exec.Cmd) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("no engines are started in a short run")
+	}
 	var out output
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
