@@ -1,0 +1,115 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"tandem/spec"
+)
+
+// Each alarm says what to do first, and reaches someone: by itself, or through a
+// composite that pages.
+func TestAlarms(t *testing.T) {
+	client, centre := standard(t)
+	for _, tmpl := range []template{client, centre} {
+		rules := ""
+		for _, id := range tmpl.of("AWS::CloudWatch::CompositeAlarm") {
+			rules += text(t, tmpl.at(id, "AlarmRule"))
+			if len(list(tmpl.at(id, "AlarmActions"))) == 0 {
+				t.Errorf("%s pages nobody", id)
+			}
+		}
+		for _, id := range tmpl.of("AWS::CloudWatch::Alarm") {
+			about := tmpl.at(id, "AlarmDescription").(string)
+			if !strings.Contains(about, "\nRunbook: ") || len(about) > 1024 {
+				t.Errorf("%s: %d characters without a runbook line or beyond 1,024", id, len(about))
+			}
+			if notifies := len(list(tmpl.at(id, "AlarmActions"))) > 0; notifies == strings.Contains(rules, `"`+id+`"`) {
+				t.Errorf("%s: notifies itself %t, and the same through a composite", id, notifies)
+			}
+			checkWindow(t, tmpl, id)
+		}
+	}
+	if got := len(client.of("AWS::CloudWatch::CompositeAlarm")); got != 2 {
+		t.Errorf("%d composites, want one per direction", got)
+	}
+}
+
+// checkWindow holds an alarm to CloudWatch's limits: at most ten metrics, and a
+// window of at most a day (API PutMetricAlarm, MetricDataQuery).
+func checkWindow(t *testing.T, tmpl template, id string) {
+	t.Helper()
+	period, metrics := tmpl.at(id, "Period"), 1
+	if queries := list(tmpl.at(id, "Metrics")); queries != nil {
+		metrics = len(queries) - 1
+		period = tmpl.at(id, "Metrics", 1, "MetricStat", "Period")
+	}
+	if metrics > 10 {
+		t.Errorf("%s has %d metrics, CloudWatch allows 10", id, metrics)
+	}
+	if window := period.(float64) * tmpl.at(id, "EvaluationPeriods").(float64); window > 24*3600 {
+		t.Errorf("%s looks back %v s, CloudWatch looks back a day", id, window)
+	}
+}
+
+// Failures that no Catch sees are those beyond the dead letters sent.
+func TestLostAlarm(t *testing.T) {
+	client, _ := standard(t)
+	id := byName(t, client, "AWS::CloudWatch::Alarm", "AlarmName", "sample-lost")
+	if got := client.at(id, "Metrics", 0, "Expression"); got != "FILL(m0,0)+FILL(m1,0)+FILL(m2,0)+FILL(m3,0)-FILL(m4,0)" {
+		t.Errorf("expression %v", got)
+	}
+	var metrics []string
+	for i := range 5 {
+		metrics = append(metrics, client.at(id, "Metrics", i+1, "MetricStat", "Metric", "MetricName").(string))
+	}
+	want := []string{"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsFailed", "ExecutionsTimedOut", "NumberOfMessagesSent"}
+	if !slices.Equal(metrics, want) {
+		t.Errorf("over %v, want %v", metrics, want)
+	}
+}
+
+// A silent poller or self-check is an alarm: it treats missing data as bad.
+func TestDeadMansSwitches(t *testing.T) {
+	client, centre := standard(t)
+	for name, tmpl := range map[string]template{
+		"sample-no-beat": client, "sample-destination-to-hubspot-no-poll": client, "tandem-centre-no-watch": centre,
+	} {
+		id := byName(t, tmpl, "AWS::CloudWatch::Alarm", "AlarmName", name)
+		if tmpl.at(id, "TreatMissingData") != "breaching" || tmpl.at(id, "ComparisonOperator") != "LessThanThreshold" {
+			t.Errorf("%s does not notice silence", name)
+		}
+	}
+}
+
+// Local engines refuse composites and metric math; the rest then notifies by itself.
+func TestPlainAlarms(t *testing.T) {
+	set := settings(t)
+	set.PlainAlarms = true
+	client, _ := synth(t, sample(), set)
+	if n := len(client.of("AWS::CloudWatch::CompositeAlarm")); n != 0 {
+		t.Errorf("%d composites", n)
+	}
+	for _, id := range client.of("AWS::CloudWatch::Alarm") {
+		if client.at(id, "Metrics") != nil || len(list(client.at(id, "AlarmActions"))) == 0 {
+			t.Errorf("%s has math, or notifies nobody", id)
+		}
+	}
+}
+
+func TestTriggers(t *testing.T) {
+	s := sample()
+	if webhook, polled := triggers(s, spec.ToDestination); !webhook || len(polled) != 0 {
+		t.Errorf("HubSpot: webhook %t, %d polled; want webhooks only", webhook, len(polled))
+	}
+	if webhook, polled := triggers(s, spec.ToHubSpot); !webhook || len(polled) != 1 {
+		t.Errorf("destination: webhook %t, %d polled; want both", webhook, len(polled))
+	}
+	for i := range s.Pairs {
+		s.Pairs[i].Destination.Trigger = "poll"
+	}
+	if webhook, _ := triggers(s, spec.ToHubSpot); webhook {
+		t.Error("a side that is only polled has a public URL")
+	}
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"tandem/internal/cloud/names"
+)
+
+// CentreProps describe the Notification Centre's stack.
+type CentreProps struct {
+	Settings Settings
+	Builder  *builder
+	// Clients are the names of all clients, also of those not synthesised now: a
+	// client that never beats must show, too.
+	Clients []string
+}
+
+// centre is what the constructs of the Centre share.
+type centre struct {
+	CentreProps
+	table awsdynamodb.TableV2
+}
+
+// NewCentre makes the Notification Centre of an agency: it takes beats, finds
+// those that fail to come, and tells Slack. Clients know it by a parameter and a
+// topic's name only, so that either side can be deployed without the other.
+func NewCentre(scope constructs.Construct, id string, p CentreProps) awscdk.Stack {
+	stack := newStack(scope, id, "Tandem: Notification Centre", p.Settings)
+	c := centre{CentreProps: p, table: NewTable(stack, "Table", names.CentreName, p.Settings)}
+	missed := NewQueue(stack, "Missed", names.CentreName+"-missed", p.Settings)
+
+	beat := c.function(stack, "beat", append(c.clientSecrets(stack),
+		c.onTable("dynamodb:GetItem", "the handler's state, and whether a nonce was used"),
+		c.onTable("dynamodb:BatchGetItem", "state and minute at once"),
+		c.onTable("dynamodb:UpdateItem", "the handler's state and minute")))
+	watch := c.function(stack, "watch", []Grant{
+		c.ownSecrets(stack, "messages go to Slack", names.Slack),
+		c.onTable("dynamodb:Query", "every handler's last beat"),
+		c.onTable("dynamodb:GetItem", "what was told already"),
+		c.onTable("dynamodb:UpdateItem", "what is told, before it is told, so that two watchers tell once")})
+	dashboard := c.function(stack, "dashboard", []Grant{
+		c.ownSecrets(stack, "people log in with it", names.Login),
+		c.onTable("dynamodb:Query", "all integrations"),
+		c.onTable("dynamodb:GetItem", "one handler"),
+		c.onTable("dynamodb:BatchGetItem", "several at once"),
+		c.onTable("dynamodb:UpdateItem", "login attempts are counted")})
+	alarm := c.function(stack, "alarm", []Grant{
+		c.ownSecrets(stack, "messages go to Slack", names.Slack),
+		c.onTable("dynamodb:GetItem", "equal messages are grouped"),
+		c.onTable("dynamodb:UpdateItem", "equal messages are counted")})
+
+	topic := newTopic(stack, p.Settings, alarm, missed)
+	NewSchedules(stack, "Schedules", names.CentreName, missed, p.Settings, []Tick{{Name: "watch", Every: time.Minute, Function: watch}})
+	beats := publicURL(beat)
+	newParameter(stack, "Url", names.CentreURLParameter, beats, "Where the functions of every client post their beats.")
+	centreAlarms(stack, *topic.TopicArn(), map[string]awslambda.Function{
+		"watch": watch, "beat": beat, "dashboard": dashboard, "alarm": alarm,
+	})
+	output(stack, "DashboardUrl", "every integration, live; the password is "+names.CentrePrefix+names.Login, *publicURL(dashboard))
+	output(stack, "BeatUrl", "where beats are posted", *beats)
+	output(stack, "Secrets", "create these SecureStrings, if they are new", names.CentrePrefix+names.Slack+", "+names.CentrePrefix+names.Login)
+	return stack
+}
+
+func (c centre) function(scope constructs.Construct, name string, grants []Grant) awslambda.Function {
+	return NewFunction(scope, pascal(name), FunctionProps{
+		Name: name, PhysicalName: names.CentreName + "-" + name, Settings: c.Settings, Builder: c.Builder,
+		Environment: map[string]string{
+			names.Table: *c.table.TableName(), names.SecretsPrefix: names.CentrePrefix, names.Clients: strings.Join(c.Clients, ","),
+		},
+		Grants: grants, Concurrency: -1, Asynchronous: name == "watch",
+	})
+}
+
+func (c centre) onTable(action, why string) Grant {
+	return Grant{Action: action, On: []*string{c.table.TableArn()}, Why: why}
+}
+
+func (c centre) ownSecrets(scope constructs.Construct, why string, last ...string) Grant {
+	return readParameters(scope, names.CentrePrefix, why, last...)
+}
+
+// clientSecrets grants the keys that beats are signed with, of every client.
+func (c centre) clientSecrets(scope constructs.Construct) []Grant {
+	var grants []Grant
+	for _, client := range c.Clients {
+		grants = append(grants, readParameters(scope, names.Prefix(client), "its beats are signed with it", bothOf(names.CentreSecret)...))
+	}
+	return grants
+}
+
+func publicURL(fn awslambda.Function) *string {
+	return fn.AddFunctionUrl(&awslambda.FunctionUrlOptions{AuthType: awslambda.FunctionUrlAuthType_NONE}).Url()
+}
+
+// newTopic makes the topic that every client's alarms notify by its name. Only
+// CloudWatch in this account may publish.
+func newTopic(stack awscdk.Stack, s Settings, alarm awslambda.Function, missed awssqs.Queue) awssns.Topic {
+	topic := awssns.NewTopic(stack, jsii.String("Alarms"), &awssns.TopicProps{
+		TopicName: jsii.String(names.AlarmTopic), EnforceSSL: jsii.Bool(true), MasterKey: key(stack, "Alarms", s),
+	})
+	topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)},
+		Actions:    jsii.Strings("sns:Publish"), Resources: &[]*string{topic.TopicArn()},
+		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": *stack.Account()}},
+	}))
+	missed.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("sns.amazonaws.com"), nil)},
+		Actions:    jsii.Strings("sqs:SendMessage"), Resources: &[]*string{missed.QueueArn()},
+		Conditions: &map[string]any{"ArnEquals": map[string]any{"aws:SourceArn": *topic.TopicArn()}},
+	}))
+	alarm.AddPermission(jsii.String("FromTopic"), &awslambda.Permission{
+		Principal: awsiam.NewServicePrincipal(jsii.String("sns.amazonaws.com"), nil), SourceArn: topic.TopicArn(),
+	})
+	awssns.NewCfnSubscription(stack, jsii.String("Subscription"), &awssns.CfnSubscriptionProps{
+		TopicArn: topic.TopicArn(), Protocol: jsii.String("lambda"), Endpoint: alarm.FunctionArn(),
+		RedrivePolicy: map[string]any{"deadLetterTargetArn": missed.QueueArn()},
+	})
+	return topic
+}
+
+// centreAlarms watch the watcher. They use the same topic: what can still be
+// told is told, and the account's own console shows the rest.
+func centreAlarms(stack awscdk.Stack, topic string, fns map[string]awslambda.Function) []awscloudwatch.CfnAlarm {
+	props := []AlarmProps{{
+		Name: names.CentreName + "-no-watch", Means: "The watcher has not run for five minutes: a silent handler would go unnoticed.",
+		Runbook: "read /aws/lambda/" + names.CentreName + "-watch and the queue " + names.CentreName + "-missed.",
+		Metrics: functionMetrics([]awslambda.Function{fns["watch"]}, "Invocations"), Below: jsii.Number(1), Minutes: 5, Silence: true,
+	}}
+	for _, name := range sorted(fns) {
+		props = append(props, AlarmProps{
+			Name: names.CentreName + "-" + name + "-errors", Means: "The function ends in errors. Records are not affected.",
+			Runbook: "read the last lines of its log group; a changed Slack address is the usual cause.",
+			Metrics: functionMetrics([]awslambda.Function{fns[name]}, "Errors"), Above: jsii.Number(0), Minutes: 5, Bad: 2, Of: 3,
+		})
+	}
+	for i := range props {
+		props[i].Notify = topic
+	}
+	return newAlarms(stack, props)
+}
+
+// centreURL is where a client's functions post beats: nowhere, a given address,
+// or what the Centre's stack has left in its parameter, read when deployed.
+func centreURL(stack awscdk.Stack, s Settings) *string {
+	switch s.Centre {
+	case "none":
+		return nil
+	case "":
+		return awsssm.StringParameter_ValueForStringParameter(stack, jsii.String(names.CentreURLParameter), nil)
+	}
+	return jsii.String(s.Centre)
+}
+
+// alarmTopic is the ARN of the Centre's topic, by its name. With a Centre in
+// another account alarms stay in this one's console.
+func alarmTopic(stack awscdk.Stack, s Settings) string {
+	if s.Centre != "" {
+		return ""
+	}
+	return *stack.FormatArn(&awscdk.ArnComponents{Service: jsii.String("sns"), Resource: jsii.String(names.AlarmTopic)})
+}

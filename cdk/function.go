@@ -1,0 +1,149 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// FunctionProps describe one Lambda function.
+type FunctionProps struct {
+	// Name is the folder below lambdas/ whose main it runs; PhysicalName what the
+	// console, the logs and the metrics call it, at most 64 characters.
+	Name, PhysicalName string
+	Settings           Settings
+	Builder            *builder
+	// SpecFile is put beside the bootstrap; "" for functions that serve all clients.
+	SpecFile      string
+	Environment   map[string]string
+	Grants        []Grant
+	RetentionDays int
+	XRay          bool
+	// Concurrency is how many executions are reserved, -1 for none.
+	Concurrency int
+	// Asynchronous functions are called by a schedule or a topic, which deliver at
+	// least once and, for a schedule, come again: Lambda's own two retries are off.
+	Asynchronous bool
+}
+
+// part is what one function needs of the machine it runs on.
+type part struct {
+	memory, timeout float64 // MB, seconds
+	why             string
+}
+
+// parts is the cast. Lambda gives a function memory/1769 of a CPU, and what is
+// felt of it is the first TLS connection after a cold start: measured 300 ms at
+// 128 MB, 107 ms at 256 MB, 59 ms at 512 MB. A timeout is below that of the
+// state which calls the function, so that it is the function that reports.
+var parts = map[string]part{
+	"webhook":   {512, 10, "100 starts for one delivery: 120 ms, against 282 ms at 256 MB and 600 ms at 128 MB"},
+	"poll":      {256, 55, "pages through a listing; the next minute's poll must find it gone"},
+	"verify":    {128, 8, "one HMAC, no call but the first read of the secret"},
+	"transform": {256, 18, "reads the source and the table"},
+	"lookup":    {256, 18, "reads the table and perhaps searches the target"},
+	"write":     {256, 13, "waits for the target's answer and may wait shortly for its rate limit"},
+	"stamp":     {256, 13, "two requests to the table"},
+	"selfcheck": {256, 50, "asks both systems and the table once"},
+	"reconcile": {512, 870, "compares whole listings; the longest Lambda allows, less 30 s to store its cursor"},
+	"beat":      {256, 5, "checks one HMAC and writes one row"},
+	"watch":     {256, 50, "reads all integrations' rows and may wait for Slack's Retry-After"},
+	"dashboard": {512, 10, "renders 200 integrations in one page"},
+	"alarm":     {256, 30, "posts to Slack and may wait for its Retry-After"},
+}
+
+// NewFunction makes a function with its own role, log group and build.
+func NewFunction(scope constructs.Construct, id string, p FunctionProps) awslambda.Function {
+	if len(p.PhysicalName) > 64 {
+		annotate(scope, fmt.Sprintf("function name %s has %d characters and Lambda allows 64: choose a shorter client name", p.PhysicalName, len(p.PhysicalName)))
+	}
+	logs := NewLogGroup(scope, id+"Logs", "/aws/lambda/"+p.PhysicalName, p.RetentionDays, p.Settings)
+	grants := append([]Grant{
+		{Action: "logs:CreateLogStream", On: []*string{logs.LogGroupArn()}, Why: "one stream per running copy, named by Lambda"},
+		{Action: "logs:PutLogEvents", On: []*string{logs.LogGroupArn()}, Why: "its log lines and metrics"},
+	}, p.Grants...)
+	grants = append(grants, useKey(p.Settings)...)
+	if p.XRay {
+		all := []*string{jsii.String("*")}
+		grants = append(grants,
+			Grant{Action: "xray:PutTraceSegments", On: all, Why: "X-Ray has no resources to name"},
+			Grant{Action: "xray:PutTelemetryRecords", On: all, Why: "X-Ray has no resources to name"})
+	}
+	part := parts[p.Name]
+	props := &awslambda.FunctionProps{
+		FunctionName:  jsii.String(p.PhysicalName),
+		Description:   jsii.String("Tandem: lambdas/" + p.Name),
+		Runtime:       awslambda.Runtime_PROVIDED_AL2023(),
+		Architecture:  architecture(p.Settings.Arch),
+		Handler:       jsii.String("bootstrap"),
+		Code:          code(p),
+		MemorySize:    jsii.Number(part.memory),
+		Timeout:       awscdk.Duration_Seconds(jsii.Number(part.timeout)),
+		Role:          NewRole(scope, id+"Role", "lambda.amazonaws.com", grants),
+		LogGroup:      logs,
+		LoggingFormat: awslambda.LoggingFormat_JSON,
+		// START and REPORT lines are 0.9 KB an invocation and are dropped by this; the
+		// function's own lines, metrics among them, are text and stay.
+		SystemLogLevelV2: awslambda.SystemLogLevel_WARN,
+		Environment:      jsiiMap(p.Environment),
+	}
+	if p.XRay {
+		props.Tracing = awslambda.Tracing_ACTIVE
+	}
+	if p.Concurrency >= 0 {
+		props.ReservedConcurrentExecutions = jsii.Number(p.Concurrency)
+	}
+	if p.Asynchronous {
+		props.RetryAttempts = jsii.Number(0)
+	}
+	return awslambda.NewFunction(scope, jsii.String(id), props)
+}
+
+// code is the asset the builder makes at synthesis. Its hash is of the output,
+// which is reproducible, and not of the sources.
+func code(p FunctionProps) awslambda.Code {
+	return awslambda.Code_FromAsset(jsii.String(p.Settings.Root), &awss3assets.AssetOptions{
+		AssetHashType: awscdk.AssetHashType_OUTPUT,
+		Bundling: &awscdk.BundlingOptions{
+			Image:   awslambda.Runtime_PROVIDED_AL2023().BundlingImage(),
+			Command: jsii.Strings(p.Name, p.Settings.Arch, p.SpecFile),
+			Local:   p.Builder,
+		},
+	})
+}
+
+func architecture(arch string) awslambda.Architecture {
+	if arch == "amd64" {
+		return awslambda.Architecture_X86_64()
+	}
+	return awslambda.Architecture_ARM_64()
+}
+
+// retention maps the days a spec may ask for; CloudWatch knows no others.
+var retention = map[int]awslogs.RetentionDays{
+	1: awslogs.RetentionDays_ONE_DAY, 3: awslogs.RetentionDays_THREE_DAYS, 5: awslogs.RetentionDays_FIVE_DAYS,
+	7: awslogs.RetentionDays_ONE_WEEK, 14: awslogs.RetentionDays_TWO_WEEKS, 30: awslogs.RetentionDays_ONE_MONTH,
+	60: awslogs.RetentionDays_TWO_MONTHS, 90: awslogs.RetentionDays_THREE_MONTHS, 180: awslogs.RetentionDays_SIX_MONTHS,
+	365: awslogs.RetentionDays_ONE_YEAR,
+}
+
+// NewLogGroup makes a log group that keeps its lines for days (14 when 0). It
+// goes with its stack: it holds no state that anything else depends on.
+func NewLogGroup(scope constructs.Construct, id, name string, days int, s Settings) awslogs.LogGroup {
+	if days == 0 {
+		days = 14
+	}
+	keep, ok := retention[days]
+	if !ok {
+		annotate(scope, fmt.Sprintf("trace.retentionDays is %d; CloudWatch keeps logs for 1, 3, 5, 7, 14, 30, 60, 90, 180 or 365 days", days))
+	}
+	return awslogs.NewLogGroup(scope, jsii.String(id), &awslogs.LogGroupProps{
+		LogGroupName: jsii.String(name), Retention: keep,
+		RemovalPolicy: awscdk.RemovalPolicy_DESTROY, EncryptionKey: key(scope, id, s),
+	})
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"tandem/internal/cloud/names"
+)
+
+// Grant is one action a role may take, on what, and why it must. Resources are
+// always named; where AWS knows no resource for an action, Why says so.
+type Grant struct {
+	Action string
+	On     []*string
+	Why    string
+	// If is the statement's condition, nil for none.
+	If map[string]any
+}
+
+// NewRole makes a role for an AWS service with exactly the grants, as one inline
+// policy. The managed basic-execution policy is not used: it allows every log group.
+func NewRole(scope constructs.Construct, id string, service string, grants []Grant) awsiam.Role {
+	role := awsiam.NewRole(scope, jsii.String(id), &awsiam.RoleProps{
+		AssumedBy: awsiam.NewServicePrincipal(jsii.String(service), nil),
+	})
+	for _, g := range grants {
+		s := &awsiam.PolicyStatementProps{Actions: jsii.Strings(g.Action), Resources: &g.On}
+		if g.If != nil {
+			s.Conditions = &g.If
+		}
+		role.AddToPolicy(awsiam.NewPolicyStatement(s))
+	}
+	return role
+}
+
+// readParameters grants reading the named parameters below prefix, by name only:
+// a list by path would tell one client's functions of every secret there is.
+func readParameters(scope constructs.Construct, prefix, why string, last ...string) Grant {
+	g := Grant{Action: "ssm:GetParameters", Why: why}
+	for _, n := range last {
+		g.On = append(g.On, awscdk.Stack_Of(scope).FormatArn(&awscdk.ArnComponents{
+			Service: jsii.String("ssm"), Resource: jsii.String("parameter"),
+			ResourceName: jsii.String(strings.TrimPrefix(prefix+n, "/")),
+		}))
+	}
+	return g
+}
+
+// bothOf lists each secret with the name it is kept under during a rotation.
+func bothOf(secrets ...string) []string {
+	var all []string
+	for _, s := range secrets {
+		all = append(all, s, s+names.Previous)
+	}
+	return all
+}
+
+// useKey grants what encryption with the deployment's own key needs; nothing
+// when it has none.
+func useKey(s Settings) []Grant {
+	if s.KeyARN == "" {
+		return nil
+	}
+	on := []*string{jsii.String(s.KeyARN)}
+	return []Grant{
+		{Action: "kms:Decrypt", On: on, Why: "table, queues and parameters are encrypted with it"},
+		{Action: "kms:GenerateDataKey", On: on, Why: "SQS and DynamoDB encrypt what is written"},
+	}
+}
+
+// newParameter leaves a value that is no secret where functions and people find it.
+func newParameter(scope constructs.Construct, id, name string, value *string, what string) awsssm.StringParameter {
+	return awsssm.NewStringParameter(scope, jsii.String(id), &awsssm.StringParameterProps{
+		ParameterName: jsii.String(name), StringValue: value, Description: jsii.String(what),
+	})
+}

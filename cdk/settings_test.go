@@ -1,0 +1,81 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+
+	"tandem/internal/engines"
+)
+
+func TestSettingsAreChecked(t *testing.T) {
+	engines.Command(t, "node", "install Node.js 20 or later")
+	for want, context := range map[string]map[string]any{
+		`context arch is "x86"`:                    {"arch": "x86"},
+		`context webhookConcurrency is "many"`:     {"webhookConcurrency": "many"},
+		`context writeConcurrency is "-2"; give a`: {"writeConcurrency": -2},
+	} {
+		app := awscdk.NewApp(&awscdk.AppProps{Context: &context})
+		if _, err := readSettings(app.Node(), ""); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want an error with %s", context, err, want)
+		}
+	}
+}
+
+// What a spec or the context switches is switched.
+func TestSwitches(t *testing.T) {
+	s, set := sample(), settings(t)
+	s.Trace.Level, s.Trace.RetentionDays, s.Trace.XRay = "ERROR", 30, true
+	set.Arch, set.WebhookConcurrency, set.WriteConcurrency = "amd64", 10, 0
+	set.KeyARN, set.Centre = "arn:aws:kms:ap-southeast-2:111122223333:key/1", "none"
+	client, _ := synth(t, s, set)
+	fn := func(name string) string {
+		return byName(t, client, "AWS::Lambda::Function", "FunctionName", "sample-hubspot-to-destination-"+name)
+	}
+	machine := client.of("AWS::StepFunctions::StateMachine")[0]
+	for _, c := range []struct {
+		id   string
+		path []any
+		want any
+	}{
+		{machine, []any{"LoggingConfiguration", "Level"}, "ERROR"},
+		{machine, []any{"LoggingConfiguration", "IncludeExecutionData"}, true},
+		{machine, []any{"TracingConfiguration", "Enabled"}, true},
+		{fn("verify"), []any{"TracingConfig", "Mode"}, "Active"},
+		{fn("verify"), []any{"Architectures", 0}, "x86_64"},
+		{fn("webhook"), []any{"ReservedConcurrentExecutions"}, 10.0},
+		{fn("write"), []any{"ReservedConcurrentExecutions"}, 0.0},
+		{fn("lookup"), []any{"ReservedConcurrentExecutions"}, nil},
+		{fn("lookup"), []any{"Environment", "Variables", "TANDEM_CENTRE_URL"}, nil},
+		{client.of("AWS::Logs::LogGroup")[0], []any{"RetentionInDays"}, 30.0},
+		{client.of("AWS::Logs::LogGroup")[0], []any{"KmsKeyId"}, set.KeyARN},
+		{client.of("AWS::SQS::Queue")[0], []any{"KmsMasterKeyId"}, set.KeyARN},
+		{client.of("AWS::DynamoDB::GlobalTable")[0], []any{"SSESpecification", "SSEType"}, "KMS"},
+	} {
+		if got := client.at(c.id, c.path...); got != c.want {
+			t.Errorf("%s: %v is %v, want %v", c.id, c.path, got, c.want)
+		}
+	}
+	if len(granted(client, client.at(fn("lookup"), "Role"))["kms:Decrypt"]) != 1 {
+		t.Error("a function may not decrypt the table that is encrypted with the key")
+	}
+}
+
+// A mistake that only the stack can see fails the synthesis with a sentence.
+func TestBadRetentionFailsTheSynthesis(t *testing.T) {
+	engines.Command(t, "node", "install Node.js 20 or later")
+	s := sample()
+	s.Trace.RetentionDays = 10
+	app := newTestApp(t)
+	NewClient(app, "client", ClientProps{Settings: settings(t), Spec: s, SpecFile: "spec.json", Builder: &builder{}, Machines: definitions()})
+	if got := errorsOf(app); !strings.Contains(got, "trace.retentionDays is 10; CloudWatch keeps logs for 1, 3, 5") {
+		t.Errorf("the errors are %q", got)
+	}
+}
+
+func TestFindRoot(t *testing.T) {
+	if _, err := findRoot(t.TempDir()); err == nil || !strings.Contains(err.Error(), "run the app inside the repository") {
+		t.Errorf("outside a repository: %v", err)
+	}
+}

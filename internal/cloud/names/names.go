@@ -1,0 +1,118 @@
+// Package names holds what the stacks and the functions must agree on by name:
+// environment variables, parameters and metrics. cdk sets them, the functions
+// read or emit them; a name that exists once cannot drift. It is not for names
+// that only one side knows.
+package names
+
+import (
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// Environment variables of the functions.
+const (
+	Client        = "TANDEM_CLIENT"         // the client's name, as in its spec
+	Table         = "TANDEM_TABLE"          // the DynamoDB table's name
+	Direction     = "TANDEM_DIRECTION"      // a spec.Direction, where the function serves one
+	MachineARN    = "TANDEM_MACHINE_ARN"    // that direction's state machine, where the function starts it
+	CentreURL     = "TANDEM_CENTRE_URL"     // where beats are posted; absent when there is no Centre
+	SecretsPrefix = "TANDEM_SECRETS_PREFIX" // "/{client}/"
+	SpecFile      = "TANDEM_SPEC"           // the spec's file name beside the bootstrap
+	Clients       = "TANDEM_CLIENTS"        // the Centre only: all clients, separated by commas
+)
+
+// SpecName is the file name of the spec inside every asset of a client.
+const SpecName = "integration-spec.json"
+
+// Machine is the environment variable of the machine of direction d, for the
+// functions that start both.
+func Machine(d spec.Direction) string {
+	if d == spec.ToHubSpot {
+		return "TANDEM_MACHINE_DESTINATION_TO_HUBSPOT"
+	}
+	return "TANDEM_MACHINE_HUBSPOT_TO_DESTINATION"
+}
+
+// Prefix is the path below which a client's parameters are kept.
+func Prefix(client string) string { return "/" + client + "/" }
+
+// CentreName is the prefix of everything the Notification Centre owns, and
+// CentrePrefix the path of its parameters.
+const (
+	CentreName   = "tandem-centre"
+	CentrePrefix = "/" + CentreName + "/"
+	// CentreURLParameter is the parameter in which the Centre's stack leaves the
+	// address that beats are posted to.
+	CentreURLParameter = CentrePrefix + "url"
+	// AlarmTopic is the SNS topic that every client's alarms notify.
+	AlarmTopic = CentreName + "-alarms"
+)
+
+// Last names of the parameters that are not named by the spec.
+const (
+	Previous     = "-previous"          // appended: the value before a rotation, valid until removed
+	CentreSecret = "centre-secret"      // below a client's prefix: what its beats are signed with
+	Slack        = "slack-webhook"      // below CentrePrefix: where messages go
+	Login        = "dashboard-password" // below CentrePrefix: what a person types
+)
+
+// WebhookURL is the last name of the parameter that holds the address system s
+// signs its deliveries for. A custom domain in front needs no new deployment,
+// only another value.
+func WebhookURL(s record.System) string { return string(s) + "-webhook-url" }
+
+// TokenSecret is the last name of the parameter with which requests to system s
+// are authorised.
+func TokenSecret(c *spec.Spec, s record.System) string {
+	auth := c.HubSpot.Auth
+	if s == record.Destination {
+		auth = c.Destination.Auth
+	}
+	if auth.Secret != "" {
+		return auth.Secret
+	}
+	return string(s) + "-token"
+}
+
+// ClientSecret is the last name of the parameter with which system s signs its
+// deliveries, and from which the seal of its envelopes is derived.
+func ClientSecret(c *spec.Spec, s record.System) string {
+	if w := c.Destination.Webhook; s == record.Destination && w != nil && w.Secret != "" {
+		return w.Secret
+	}
+	return string(s) + "-client-secret"
+}
+
+// Secrets lists the parameters a person creates for client c, without doubles.
+func Secrets(c *spec.Spec) []string {
+	var all []string
+	seen := map[string]bool{}
+	for _, s := range []record.System{record.HubSpot, record.Destination} {
+		for _, n := range []string{TokenSecret(c, s), ClientSecret(c, s)} {
+			if !seen[n] {
+				seen[n] = true
+				all = append(all, n)
+			}
+		}
+	}
+	return append(all, CentreSecret)
+}
+
+// Metrics are emitted as one line of CloudWatch's embedded metric format on
+// standard output, in this namespace, with the dimensions Client and, where one
+// is served, Direction. A record id is never a dimension: each distinct value
+// would be a metric of its own.
+const (
+	Namespace    = "Tandem"
+	DimClient    = "Client"
+	DimDirection = "Direction"
+
+	MetricRefused = "Refused"       // deliveries answered 401, by direction
+	MetricBadSeal = "BadSeal"       // envelopes that nobody of ours sealed, by direction
+	MetricPolled  = "Polled"        // polls that went through, by direction
+	MetricBeat    = "Beat"          // self-checks that passed, by client
+	MetricParked  = "Parked"        // fields or records waiting for a person, by direction
+	MetricBudget  = "HubSpotBudget" // percent of the daily API limit used, by client
+	MetricDrift   = "Drift"         // records the drift check found apart, by client
+	MetricStarts  = "Started"       // executions started, by direction
+)
