@@ -95,7 +95,7 @@ func checkUpdate(u Update) (size int, err error) {
 		return 0, err
 	}
 	if u.Delete && (len(u.Set) > 0 || len(u.Remove) > 0 || !u.Expires.IsZero()) {
-		return 0, errors.New("Delete goes with neither Set, Remove nor Expires")
+		return 0, errors.New("a Delete goes with neither Set, Remove nor Expires")
 	}
 	size = len(u.Key.PK) + len(u.Key.SK)
 	for name, value := range u.Set {
