@@ -1,0 +1,5 @@
+package erp
+
+import "net/http"
+
+func page(mux *http.ServeMux, c *Company) {}
