@@ -56,10 +56,10 @@ var foreign = map[string][]string{
 	"tandem/internal/table/tabletest":    {},
 	"tandem/internal/simulation/...":     {"internal/simulation/...", "cmd/..."},
 	"tandem/internal/simulator/...":      {"internal/simulator/...", "internal/simulation/...", "cmd/..."},
-	"tandem/internal/table/embedded":     {"cmd/...", "internal/simulation/...", "internal/run/..."},
+	"tandem/internal/table/embedded":     {"cmd/...", "internal/simulation/...", "internal/local/..."},
 	"tandem/cmd/...":                     {"cmd/..."},
-	"tandem/internal/destination/...":    {"internal/destination/...", "internal/cloud/...", "internal/simulation/...", "internal/run/...", "internal/simulator/...", "lambdas/...", "cmd/..."},
-	"tandem/internal/hubspot/...":        {"internal/hubspot/...", "internal/cloud/...", "internal/simulation/...", "internal/run/...", "internal/simulator/...", "lambdas/...", "cmd/..."},
+	"tandem/internal/destination/...":    {"internal/destination/...", "internal/cloud/...", "internal/simulation/...", "internal/local/...", "internal/simulator/...", "lambdas/...", "cmd/..."},
+	"tandem/internal/hubspot/...":        {"internal/hubspot/...", "internal/cloud/...", "internal/simulation/...", "internal/local/...", "internal/simulator/...", "lambdas/...", "cmd/..."},
 }
 
 // names that say nothing about what is inside.
