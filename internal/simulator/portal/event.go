@@ -171,6 +171,11 @@ func (p *Portal) emit(action []Event) {
 			p.pending = append(p.pending, e)
 		}
 	}
+	p.nudge()
+}
+
+// nudge tells a deliverer that there is something to do.
+func (p *Portal) nudge() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -195,6 +200,7 @@ func (p *Portal) Requeue(events []Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pending = append(slices.Clone(events), p.pending...)
+	p.nudge()
 }
 
 // Delivery signs events for a receiver in process, as attempt number attempt.

@@ -67,12 +67,13 @@ func (p *Portal) serve(w http.ResponseWriter, r *http.Request, name string, writ
 		return
 	}
 	f := p.fault(op)
-	defer p.delay(f)
 	if f.answers() && !f.After {
+		p.delay(f)
 		f.answer(w)
 		return
 	}
 	status, answer, err := do(request{Request: r, by: App(app), object: op.Object})
+	p.delay(f)
 	if f.answers() {
 		f.answer(w)
 		return

@@ -66,6 +66,8 @@ type Portal struct {
 	links   map[linkKey][]link
 	subs    subscriptions
 	pending []Event
+	handed  map[uint64][]Event // by delivery: what is being delivered
+	tokens  uint64
 	lastID  int64 // the event id that a clashing event repeats
 	faults  []Fault
 	hook    func(Op) Fault
@@ -92,7 +94,7 @@ func New(o Options) *Portal {
 	}
 	p := &Portal{
 		o: o, objects: map[string]*store{}, links: map[linkKey][]link{}, subs: readSubscriptions(o.Webhooks),
-		calls: map[int64][]int64{}, wake: make(chan struct{}, 1),
+		calls: map[int64][]int64{}, handed: map[uint64][]Event{}, wake: make(chan struct{}, 1),
 	}
 	for object, properties := range standard {
 		p.Define(object, properties...)

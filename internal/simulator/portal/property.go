@@ -83,6 +83,11 @@ func (p *Portal) Define(object string, properties ...Property) {
 		s.defs[d.Name] = d
 		if d.Unique && s.taken[d.Name] == nil {
 			s.taken[d.Name] = map[string]string{}
+			for _, id := range s.order {
+				if v := fold(s.records[id].Props[d.Name]); v != "" && s.records[id].Archived == 0 {
+					s.taken[d.Name][v] = id
+				}
+			}
 		}
 	}
 }

@@ -13,7 +13,9 @@ import (
 // socket, no goroutine, no clock but the portal's. Options need only Types and
 // Unique (see hubspot.OptionsFor).
 func Remote(p *Portal, o hubspot.Options) (*hubspot.Client, error) {
-	o.HTTP = &http.Client{Transport: inProcess{p.Handler()}}
+	api := http.NewServeMux()
+	p.routes(api)
+	o.HTTP = &http.Client{Transport: inProcess{api}}
 	o.BaseURL = "http://portal.simulated"
 	o.Now = p.o.Now
 	if o.SearchLag == 0 {
