@@ -30,6 +30,9 @@ type Ingress struct {
 	Flow      *Flow
 	Receivers map[record.System]Receiver
 	Starter   Starter
+	// Lanes is how many records of one delivery are dealt with at once; 16 when
+	// zero. One lane starts no goroutine.
+	Lanes int
 	// Dropped, when set, hears of each event that ended here because its own
 	// values showed that nothing has changed: no execution will tell of it.
 	Dropped func(Envelope, ledger.Outcome)
@@ -77,7 +80,7 @@ func (in *Ingress) accept(ctx context.Context, sys record.System, events []Notif
 	groups := in.group(sys, events)
 	answer := Answer{Status: http.StatusOK, Events: len(events)}
 	var mu sync.Mutex
-	each(groups, func(g *group) {
+	each(groups, orElse(in.Lanes, lanes), func(g *group) {
 		started, err := in.one(ctx, sys, g)
 		mu.Lock()
 		defer mu.Unlock()
@@ -94,12 +97,14 @@ func (in *Ingress) accept(ctx context.Context, sys record.System, events []Notif
 	return answer
 }
 
-// lanes is how many records of one delivery are dealt with at once.
+// lanes is the default of Ingress.Lanes.
 const lanes = 16
 
-func each(groups []*group, do func(*group)) {
-	if len(groups) == 1 {
-		do(groups[0])
+func each(groups []*group, lanes int, do func(*group)) {
+	if lanes == 1 || len(groups) == 1 {
+		for _, g := range groups {
+			do(g)
+		}
 		return
 	}
 	var wg sync.WaitGroup
