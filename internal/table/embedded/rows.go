@@ -96,8 +96,11 @@ func encodeAttrs(attrs []attr) string {
 }
 
 func writeText(b *strings.Builder, s string) {
-	var n [binary.MaxVarintLen64]byte
-	b.Write(binary.AppendUvarint(n[:0], uint64(len(s))))
+	n := len(s)
+	for ; n >= 0x80; n >>= 7 {
+		b.WriteByte(byte(n) | 0x80)
+	}
+	b.WriteByte(byte(n))
 	b.WriteString(s)
 }
 
