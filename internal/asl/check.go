@@ -153,13 +153,13 @@ func (c *checker) names(s *state, list []string) {
 	}
 }
 
-// known tells whether an error name can occur.
+// known tells whether an error name can occur where a Retry or Catch sees it.
 func (c *checker) known(name string) bool {
 	if _, ours := c.rules.Codes[name]; ours || slices.Contains(transient, name) {
 		return true
 	}
-	return slices.Contains([]string{allErrors, taskFailed, timeoutError, runtimeError, dataLimitExceeded,
-		parameterPathFailure, resultPathFailure, intrinsicFailure, noChoiceMatched}, name)
+	return slices.Contains([]string{allErrors, taskFailed, timeoutError, dataLimitExceeded,
+		resultPathFailure, intrinsicFailure}, name)
 }
 
 // WorstWait is the longest that an execution can spend in waits and between

@@ -9,15 +9,14 @@ import (
 // Error names that the States Language defines (its appendix A, and the
 // developer guide's page on error handling for the two that States.ALL leaves out).
 const (
-	allErrors            = "States.ALL"
-	taskFailed           = "States.TaskFailed"
-	timeoutError         = "States.Timeout"
-	runtimeError         = "States.Runtime"
-	dataLimitExceeded    = "States.DataLimitExceeded"
-	parameterPathFailure = "States.ParameterPathFailure"
-	resultPathFailure    = "States.ResultPathMatchFailure"
-	intrinsicFailure     = "States.IntrinsicFailure"
-	noChoiceMatched      = "States.NoChoiceMatched"
+	allErrors         = "States.ALL"
+	taskFailed        = "States.TaskFailed"
+	timeoutError      = "States.Timeout"
+	runtimeError      = "States.Runtime"
+	dataLimitExceeded = "States.DataLimitExceeded"
+	resultPathFailure = "States.ResultPathMatchFailure"
+	intrinsicFailure  = "States.IntrinsicFailure"
+	noChoiceMatched   = "States.NoChoiceMatched"
 	// lambdaUnknown is what an unhandled end of a function is called.
 	lambdaUnknown = "Lambda.Unknown"
 )
