@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"tandem/internal/formula"
 	"tandem/internal/logic"
@@ -136,7 +137,7 @@ func law(there, back *Rule) (code, message string) {
 	switch {
 	case a != b && a != Logic && b != Logic:
 		return "destructive", fmt.Sprintf("%s there and %s back do not converge: each rewrites the other's results", a, b)
-	case a != "enumMap" && !sameValues(from, to):
+	case a != "enumMap" && a != Logic && b != Logic && !sameValues(from, to):
 		return "type-mismatch", fmt.Sprintf("%s and %s do not hold the same values", from, to)
 	}
 	return "", ""
@@ -144,7 +145,11 @@ func law(there, back *Rule) (code, message string) {
 
 // reason explains a journey that only the values themselves refused.
 func reason(there, back *Rule) (code, message string) {
-	if there.Formula.Kind() == "enumMap" && back.Formula.Kind() == "enumMap" {
+	from, to := typeOf(there.Inputs[0]), typeOf(there.Target)
+	switch {
+	case from != to && (from == record.Set || to == record.Set):
+		return "type-mismatch", "a set of several values cannot become a single one"
+	case there.Formula.Kind() == "enumMap" && back.Formula.Kind() == "enumMap":
 		return "enum-reverse", "the reverse table does not lead back to what the table makes of its values"
 	}
 	return "destructive", "the hand-written way back does not lead to a value that stays as it is"
@@ -173,7 +178,11 @@ func probes(there, back *Rule) (values []string) {
 	case there.Formula.Kind() == "enumMap":
 		// The table was canonicalised when the rule was made, so this cannot fail.
 		table, _ := formula.CanonicalTable(there.Formula.args(source, there.Target.Type))
-		return slices.Sorted(maps.Keys(table))
+		values = slices.Sorted(maps.Keys(table))
+		if source == record.Set {
+			values = append(values, strings.Join(values, ";"))
+		}
+		return values
 	case there.Formula.Kind() == Logic:
 		values = examples(there.Formula.Logic)
 	case back.Formula.Kind() == Logic:

@@ -70,7 +70,7 @@ func (p Pair) Rule(f Field, d Direction) (*Rule, error) {
 	source := f.Side(d.Source())
 	r := &Rule{Field: f.Name, Formula: effective, Inputs: []Prop{source}, Target: f.Side(d.Target())}
 	if effective.Kind() == Logic {
-		r.run, err = runLogic(effective.Logic, back)
+		r.run, err = runLogic(effective.Logic, back, source.Type, r.Target.Type)
 		return r, err
 	}
 	known, ok := formula.ByName(effective.Kind())
@@ -86,15 +86,19 @@ func (p Pair) Rule(f Field, d Direction) (*Rule, error) {
 	return r, err
 }
 
-// runLogic wraps a hand-written function.
-func runLogic(name string, back bool) (formula.Func, error) {
+// runLogic wraps a hand-written function, which is read from right to left when
+// back is true.
+func runLogic(name string, back bool, from, to record.Type) (formula.Func, error) {
 	fn, ok := logic.ByName(name)
 	if !ok {
 		return nil, fmt.Errorf("there is no logic %q; registered are %v", name, logic.Names())
 	}
 	step := fn.Forward
 	if back {
-		step = fn.Reverse
+		step, from, to = fn.Reverse, to, from
+	}
+	if !fn.Takes(from, to) {
+		return nil, fmt.Errorf("logic %s does not lead from %s to %s", name, from, to)
 	}
 	return func(in []string) (string, error) {
 		out, err := step(in[0])

@@ -12,6 +12,8 @@ package logic
 import (
 	"maps"
 	"slices"
+
+	"tandem/internal/record"
 )
 
 // Function is one hand-written translation on canonical text.
@@ -21,6 +23,8 @@ type Function struct {
 	// Forward is the way that the field's formula goes. Reverse leads back; nil
 	// makes the function one-way.
 	Forward, Reverse func(text string) (string, error)
+	// From and To are the types it translates between; text and options when empty.
+	From, To []record.Type
 	// Examples are its documentation and its tests, and what the checker of
 	// specs tries the way there and back on.
 	Examples []Example
@@ -30,6 +34,18 @@ type Function struct {
 type Example struct {
 	Text, In, Want string
 	Fails          bool
+}
+
+// Takes reports whether the function leads from values of type from to values of type to.
+func (f Function) Takes(from, to record.Type) bool {
+	return listed(f.From, from) && listed(f.To, to)
+}
+
+func listed(types []record.Type, t record.Type) bool {
+	if len(types) == 0 {
+		types = []record.Type{"", record.String, record.Enum}
+	}
+	return slices.Contains(types, t)
 }
 
 // Error says that a function refused a value. It names the function and what is

@@ -109,14 +109,23 @@ func canonicalTime(s, layout string) (string, error) {
 	// HubSpot's webhooks carry dates and instants as UTC milliseconds
 	// (facts: a datetime arrives as "1752559200000" where a read answers ISO).
 	if ms, err := strconv.ParseInt(s, 10, 64); err == nil && len(s) > 8 {
-		return time.UnixMilli(ms).UTC().Format(layout), nil
+		return formatTime(time.UnixMilli(ms), layout)
 	}
 	for _, l := range timeLayouts {
-		if t, err := time.Parse(l, s); err == nil && t.Year() > 0 {
-			return t.UTC().Format(layout), nil
+		if t, err := time.Parse(l, s); err == nil {
+			return formatTime(t, layout)
 		}
 	}
 	return "", fmt.Errorf("not a date or time")
+}
+
+// formatTime refuses instants whose year has not four digits: their canonical
+// text could not be read again.
+func formatTime(t time.Time, layout string) (string, error) {
+	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
+		return "", fmt.Errorf("not a time in the years 1 to 9999")
+	}
+	return t.Format(layout), nil
 }
 
 func canonicalSet(s string) string {
