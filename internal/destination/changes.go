@@ -262,4 +262,3 @@ func fingerprint(id, version string, updated time.Time, archived bool) string {
 	fmt.Fprintf(h, "%s|%s|%d|%t", id, version, updated.UnixNano(), archived)
 	return strconv.FormatUint(h.Sum64(), 36)
 }
-

@@ -3,14 +3,10 @@ package destination
 import (
 	"bytes"
 	"net/http"
-	"regexp"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"tandem/internal/flow"
-	"tandem/internal/record"
 )
 
 // Transient reports whether a status that no rule of the spec covers is retried,
@@ -123,63 +119,4 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		}
 	}
 	return 0
-}
-
-// maxExplanation bounds the remote's words in an error, in bytes.
-const maxExplanation = 160
-
-var (
-	word       = regexp.MustCompile(`^[a-z][a-z-]*$`)
-	identifier = regexp.MustCompile(`^[A-Za-z]+(_[A-Za-z]+)+$`)
-)
-
-// explain is what an operator may see of the remote's message: the words that
-// cannot be data. Kept are lower-case words, CODES_LIKE_THIS and the object's
-// own property names, unless the request sent them as a value; everything else
-// becomes "…". Names, numbers, addresses and keys never pass.
-func (o *object) explain(body any, sent record.Fields) string {
-	message := ""
-	for _, path := range []string{"message", "error.message", "error_description", "detail", "title", "error", "code"} {
-		if v, ok := at(body, path); ok {
-			if s, isText := v.(string); isText && s != "" {
-				message = s
-				break
-			}
-		}
-	}
-	if message == "" {
-		return ""
-	}
-	values := wordsOf(sent)
-	var out []string
-	for i, w := range strings.Fields(message) {
-		bare := strings.Trim(w, `.,:;!?()[]"'`)
-		if i == 0 && utf8.RuneCountInString(bare) > 1 {
-			bare = strings.ToLower(bare[:1]) + bare[1:]
-		}
-		_, property := o.types[bare]
-		switch ok := property || word.MatchString(bare) || identifier.MatchString(bare); {
-		case ok && (property || !values[strings.ToLower(bare)]):
-			out = append(out, bare)
-		case len(out) == 0 || out[len(out)-1] != "…":
-			out = append(out, "…")
-		}
-	}
-	text := strings.Join(out, " ")
-	for len(text) > maxExplanation {
-		text = text[:strings.LastIndexByte(text[:maxExplanation], ' ')] + " …"
-	}
-	return ", " + text
-}
-
-// wordsOf lists the words of all sent values in lower case.
-func wordsOf(sent record.Fields) map[string]bool {
-	out := map[string]bool{}
-	for _, v := range sent {
-		for _, w := range strings.FieldsFunc(strings.ToLower(v), func(r rune) bool { return strings.ContainsRune(" ;,.:@/\t\n", r) }) {
-			out[w] = true
-		}
-		out[strings.ToLower(v)] = true
-	}
-	return out
 }

@@ -97,6 +97,15 @@ func text(v any, path string) string {
 	return scalar(found)
 }
 
+// identifier is the text of an id: a string or a number, "" for anything else.
+func identifier(v any, path string) string {
+	switch found, _ := at(v, path); found.(type) {
+	case string, json.Number:
+		return scalar(found)
+	}
+	return ""
+}
+
 // instant reads a time as text or as a number of seconds or milliseconds.
 func instant(v any) time.Time {
 	s := scalar(v)
@@ -242,7 +251,7 @@ func (o *object) body(k *call, fields record.Fields, skipBlank bool) (any, error
 
 // record reads a record out of an answer.
 func (o *object) record(a *answer, v any, properties []string) (record.Record, error) {
-	id := text(v, o.ID)
+	id := identifier(v, o.ID)
 	if id == "" {
 		return record.Record{}, flow.Errorf(flow.RemoteRefused, "%s: the answer holds no id at %q; check destination.objects.%s.id and result", a.what, o.ID, o.name)
 	}

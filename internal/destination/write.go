@@ -42,7 +42,7 @@ func (c *Client) made(ctx context.Context, o *object, r request, a *answer) (rec
 	if whole, err := o.record(a, a.body, o.observed(r.sent)); err == nil && o.tells(a.body, r.sent) {
 		return whole, nil
 	}
-	id := text(a.body, o.ID)
+	id := identifier(a.body, o.ID)
 	if id == "" {
 		id = located(a.header)
 	}
