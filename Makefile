@@ -11,12 +11,17 @@ SEEDS    ?= 1000
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.0
 TOOLS       := ./.ci/imports ./.ci/report
 
-.PHONY: run test check synth sim fuzz race bench engines go-test static help
+.PHONY: run test all-checks check synth sim fuzz race bench engines go-test static help
 
 run: ## both simulators, the flow and its pages on this machine; needs only Go
 	go run ./cmd/tandem run
 
-test: engines static synth fuzz race go-test ## everything; installs the pinned engines first
+test: ## everything; installs the pinned engines first
+	@$(MAKE) --no-print-directory --keep-going all-checks
+
+# The Go tests come last: their report ends with what was skipped. A step that
+# fails does not stop the others, so that one run tells everything.
+all-checks: engines static synth fuzz race go-test
 
 check: static ## the quick part: format, vet, staticcheck, import rules, short tests
 	go test -short $$(go list ./... | grep -v '^tandem/cdk') $(TOOLS)

@@ -109,10 +109,16 @@ func TestDamage(t *testing.T) {
 		for bit := range 8 {
 			damaged := bytes.Clone(log)
 			damaged[at] ^= 1 << bit
-			if _, err := reopen(t, damaged); err == nil || !strings.Contains(err.Error(), logName) {
+			into := newRows()
+			_, err := replay(bytes.NewReader(damaged), logName, int64(len(damaged)), &into)
+			if err == nil || !strings.Contains(err.Error(), logName) {
 				t.Fatalf("bit %d of byte %d: %v", bit, at, err)
 			}
 		}
+	}
+	log[starts[1]] ^= 1
+	if _, err := reopen(t, log); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("damaged at byte %d", starts[1])) {
+		t.Errorf("opening a damaged log: %v", err)
 	}
 }
 
