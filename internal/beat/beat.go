@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"tandem/internal/flow"
@@ -52,16 +53,43 @@ const (
 	Merge     Cause = "merge"     // a merge left a record without a partner
 	Quota     Cause = "quota"     // a daily limit is used up
 	Conflict  Cause = "conflict"  // a person must choose between two values
+	Agreed    Cause = "agreed"    // both sides hold the same values already
+	Purged    Cause = "purged"    // erased on a privacy request
 	Other     Cause = "other"
 )
 
 var causes = []Cause{Echo, Unchanged, Stale, Unmapped, Filtered, Blocked, Gone,
-	Ambiguous, Loop, Guard, Merge, Quota, Conflict, Other}
+	Ambiguous, Loop, Guard, Merge, Quota, Conflict, Agreed, Purged, Other}
 
 // Known returns c when it is in the closed set of reasons and codes, else Other.
 func Known(c Cause) Cause {
 	if _, code := flow.Codes[flow.Code(c)]; code || slices.Contains(causes, c) {
 		return c
+	}
+	return Other
+}
+
+// phrases are how package flow begins a reason written for people.
+var phrases = []struct {
+	start string
+	cause Cause
+}{
+	{"deleted in", Gone}, {"the record or its partner was deleted", Gone}, {"the mass-change guard", Guard},
+	{"erased on", Purged}, {"its HubSpot record was merged", Merge}, {"the matching record", Ambiguous},
+}
+
+// CauseOf reduces a reason written for people ("stale: a newer state ...") to
+// its word in the closed set; what it does not recognise is Other. Reasons may
+// name record ids, so they are never counted as they are.
+func CauseOf(reason string) Cause {
+	word, _, _ := strings.Cut(reason, ":")
+	if c := Known(Cause(word)); c != Other {
+		return c
+	}
+	for _, p := range phrases {
+		if strings.HasPrefix(reason, p.start) {
+			return p.cause
+		}
 	}
 	return Other
 }

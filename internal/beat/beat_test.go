@@ -71,6 +71,17 @@ func TestFoldKeepsCountsOfUnknownWords(t *testing.T) {
 	}
 }
 
+func TestCauseOfNeverRepeatsTheReason(t *testing.T) {
+	for reason, want := range map[string]Cause{
+		flow.ReasonStale: Stale, flow.ReasonUnchanged: Unchanged, flow.ReasonAgreed: Agreed,
+		"deleted in hubspot before it was linked": Gone, "the hubspot record 512 still exists": Other, "": Other,
+	} {
+		if got := CauseOf(reason); got != want {
+			t.Errorf("%q became %q, want %q", reason, got, want)
+		}
+	}
+}
+
 func TestVerifyRefusesEveryChange(t *testing.T) {
 	now := time.Unix(1_790_000_000, 0)
 	key, err := Key("0123456789abcdef", "acme")

@@ -1,0 +1,90 @@
+package centre
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"tandem/internal/beat"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// ErrUnknown is what Outcomes answers for a client or record it does not know.
+var ErrUnknown = errors.New("unknown client or record")
+
+// Outcomes answers for single records: the drill-down below the counters.
+type Outcomes interface {
+	// List returns outcomes newest first.
+	List(ctx context.Context, q OutcomeQuery) (OutcomePage, error)
+	// Record tells what is known of one record.
+	Record(ctx context.Context, client string, ref record.Ref) (RecordView, error)
+}
+
+// OutcomeQuery selects outcomes. Zero members select everything.
+type OutcomeQuery struct {
+	Client    string
+	Direction spec.Direction
+	Kind      beat.Kind
+	// Text is part of a record id, event id or execution name.
+	Text string
+	// After is OutcomePage.Next of the page before. Limit is at most 200.
+	After string
+	Limit int
+}
+
+// OutcomePage is one page of outcomes; Next is empty on the last.
+type OutcomePage struct {
+	Outcomes []Outcome
+	Next     string
+}
+
+// Outcome is how one execution ended. It holds no field's value.
+type Outcome struct {
+	At        time.Time
+	Direction spec.Direction
+	Kind      beat.Kind
+	// Cause is the reason or code, Detail a sentence for people, both may be empty.
+	Cause  string
+	Detail string
+	Ref    record.Ref
+	// Execution is its name, Trace the address of its page or console view.
+	Execution string
+	Trace     string
+	Latency   time.Duration
+	Fields    []string // names of the fields written
+	Spec      string   // the spec's hash
+}
+
+// RecordView is what the page of one record shows.
+type RecordView struct {
+	Ref     record.Ref
+	Partner record.Ref // zero when the record is not linked
+	Pair    string
+	State   string
+	Stamped time.Time
+	Fields  []FieldView
+	// Intent describes a write that is not yet observed, Next what would be
+	// decided if an event came now; both may be empty.
+	Intent string
+	Next   string
+	// Outcomes are the newest of this record.
+	Outcomes []Outcome
+}
+
+// FieldView is one mapped field. Values of fields the spec marks as sensitive
+// are fingerprints; whoever implements Outcomes makes them so.
+type FieldView struct {
+	Name        string
+	Base        string
+	HubSpot     string
+	Destination string
+	Sensitive   bool
+	// Frozen says that the loop breaker has parked the field.
+	Frozen bool
+	// Execution, Event and Spec are where the base came from.
+	Execution string
+	Event     string
+	Spec      string
+	Trace     string
+}
