@@ -240,7 +240,7 @@ func TestAgainstMoto(t *testing.T) {
 }
 
 // compare takes all cases through another interpreter. What it does must be what
-// ours does, or what differences/<engine>.json lists; a listed difference that
+// ours does, or what testdata/engines/asl/differences.json lists; a listed difference that
 // has gone is an error as well.
 func compare(t *testing.T, engine, program, script string) {
 	t.Helper()
@@ -308,7 +308,7 @@ func drive(t *testing.T, program, script string, cases []testCase) []theirs {
 // loadDifferences reads what is known of an engine.
 func loadDifferences(t *testing.T, engine string) map[string]difference {
 	t.Helper()
-	text, err := os.ReadFile(corpus + "/differences/list.json")
+	text, err := os.ReadFile(engines.Path(t, "asl/differences.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

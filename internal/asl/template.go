@@ -146,8 +146,8 @@ func (a arrayTemplate) appendTo(b []byte, in scope) (_ []byte, f *Failure) {
 func (p pathTemplate) appendTo(b []byte, in scope) ([]byte, *Failure) {
 	raw, ok := in.get(p.path)
 	if !ok {
-		// The States Language calls this States.ParameterPathFailure, which Catch
-		// could see; AWS ends the execution with States.Runtime.
+		// The execution fails, past every Catch. The States Language names this
+		// States.ParameterPathFailure, AWS reports States.Runtime.
 		return nil, &Failure{runtimeError, fmt.Sprintf("field %q: there is nothing at %s", p.field, p.path.text)}
 	}
 	return append(b, raw...), nil
