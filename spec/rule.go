@@ -21,6 +21,7 @@ type Rule struct {
 	// Target is what is written.
 	Target Prop
 	run    formula.Func
+	copies bool // null between equal types: the source is the result
 }
 
 // TooLongError says that a text has more characters than its target keeps.
@@ -83,6 +84,7 @@ func (p Pair) Rule(f Field, d Direction) (*Rule, error) {
 		args.From = ""
 	}
 	r.run, err = known.New(args)
+	r.copies = known.Effect == formula.Copies && typeOf(source) == typeOf(r.Target)
 	return r, err
 }
 
@@ -139,12 +141,15 @@ func (r *Rule) Source(in []string) error {
 // *formula.UnknownValueError, *logic.Error, *TypeError or *TooLongError; it is
 // never cut or guessed.
 func (r *Rule) Apply(in []string) (string, error) {
-	out, err := r.run.Run(in)
-	if err != nil {
-		return "", err
-	}
-	if out, err = formula.Canonical(r.Target.Type, out); err != nil {
-		return "", &TypeError{Type: r.Target.Type, Err: err}
+	out := in[0]
+	if !r.copies {
+		var err error
+		if out, err = r.run.Run(in); err != nil {
+			return "", err
+		}
+		if out, err = formula.Canonical(r.Target.Type, out); err != nil {
+			return "", &TypeError{Type: r.Target.Type, Err: err}
+		}
 	}
 	if limit := r.Target.MaxLength; limit > 0 && len(out) > limit && utf8.RuneCountInString(out) > limit {
 		return "", &TooLongError{Max: limit}
