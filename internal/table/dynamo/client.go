@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"tandem/internal/table"
@@ -36,12 +39,24 @@ func Client(getenv func(string) string) (*dynamodb.Client, error) {
 	cfg := aws.Config{
 		Region:      region,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, nil }),
+		HTTPClient:  httpClient(),
 		Retryer:     func() aws.Retryer { return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = 4 }) },
 	}
 	if endpoint := firstOf(getenv, "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"); endpoint != "" {
 		cfg.BaseEndpoint = aws.String(endpoint)
 	}
 	return dynamodb.NewFromConfig(cfg), nil
+}
+
+// attemptLimit ends one attempt of a request, which then is repeated: DynamoDB
+// answers within milliseconds or is not going to answer.
+const attemptLimit = 5 * time.Second
+
+// httpClient keeps a connection open for each of many records in flight; the
+// SDK's own keeps ten and opens the others anew each time.
+func httpClient() *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().WithTimeout(attemptLimit).
+		WithTransportOptions(func(t *http.Transport) { t.MaxIdleConnsPerHost = 64 })
 }
 
 func firstOf(getenv func(string) string, names ...string) string {

@@ -29,4 +29,9 @@ func created(t *testing.T, endpoint string) (name string) {
 	return name
 }
 
-func TestDynamoDBLocal(t *testing.T) { tabletest.Run(t, opener(engines.DynamoDBLocal(t)), 1500) }
+func TestDynamoDBLocal(t *testing.T) {
+	endpoint := engines.DynamoDBLocal(t)
+	t.Run("suite", func(t *testing.T) { tabletest.Run(t, opener(endpoint), 1500) })
+	t.Run("lost answer", func(t *testing.T) { lostAnswer(t, endpoint) })
+	t.Run("requests", func(t *testing.T) { requests(t, endpoint) })
+}

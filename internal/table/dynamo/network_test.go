@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"tandem/internal/engines"
 	"tandem/internal/table"
 	"tandem/internal/table/tabletest"
 )
@@ -44,10 +43,9 @@ func newLossy(t *testing.T, endpoint string) *lossy {
 	return l
 }
 
-// A change whose answer is lost is repeated by the SDK, and is told apart from a
+// lostAnswer: a change whose answer is lost is repeated by the SDK, and is told apart from a
 // race lost to somebody else.
-func TestLostAnswer(t *testing.T) {
-	endpoint := engines.DynamoDBLocal(t)
+func lostAnswer(t *testing.T, endpoint string) {
 	proxy := newLossy(t, endpoint)
 	var ops []string
 	clock := tabletest.NewClock()
@@ -80,9 +78,8 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// Each call costs one request; only an Always that meets an expired row costs more.
-func TestRequests(t *testing.T) {
-	endpoint := engines.DynamoDBLocal(t)
+// requests: each call costs one request; only an Always that meets an expired row costs more.
+func requests(t *testing.T, endpoint string) {
 	var ops []string
 	tb := New(client(t, endpoint), created(t, endpoint), tabletest.NewClock().Now, func(op string) { ops = append(ops, op) })
 	one, two := table.Key{PK: "P", SK: "1"}, table.Key{PK: "P", SK: "2"}

@@ -37,11 +37,16 @@ func appendRecord(b []byte, batch []change) []byte {
 	for _, c := range batch {
 		b = appendChange(b, c)
 	}
-	header, payload := b[at:at+headerSize], b[at+headerSize:]
+	seal(b[at:])
+	return b
+}
+
+// seal writes the header of a record whose payload is in place.
+func seal(record []byte) {
+	header, payload := record[:headerSize], record[headerSize:]
 	binary.LittleEndian.PutUint32(header, uint32(len(payload)))
 	binary.LittleEndian.PutUint32(header[4:], checksum(payload))
 	binary.LittleEndian.PutUint32(header[8:], checksum(header[:8]))
-	return b
 }
 
 func appendChange(b []byte, c change) []byte {
@@ -73,7 +78,7 @@ func parsePayload(payload string) (batch []change, err error) {
 		default:
 			return nil, errMalformed
 		}
-		if r.bad {
+		if r.bad || c.row != nil && !wellFormed(c.row.attrs) {
 			return nil, errMalformed
 		}
 		batch = append(batch, c)
@@ -104,22 +109,38 @@ func (r *reader) varint() int64 {
 	return int64(n>>1) ^ -int64(n&1)
 }
 
-func (r *reader) text() string {
+// text returns a copy: a row must not keep its whole record in memory.
+func (r *reader) text() string { return strings.Clone(r.part()) }
+
+func (r *reader) part() string {
 	n := r.uvarint()
 	if n > uint64(len(r.s)) {
 		r.bad, r.s = true, ""
 		return ""
 	}
-	text := strings.Clone(r.s[:n]) // a row must not keep its whole record in memory
+	part := r.s[:n]
 	r.s = r.s[n:]
-	return text
+	return part
+}
+
+// wellFormed reports whether decodeAttrs can read attrs.
+func wellFormed(attrs string) bool {
+	r := reader{s: attrs}
+	for r.s != "" {
+		r.part()
+		if r.s == "" {
+			return false // a name without a value
+		}
+		r.part()
+	}
+	return !r.bad
 }
 
 // replay applies every whole record of a log file and returns where the last one
 // ends. What follows it is a record that a crash left unfinished, of which
 // nobody was told; anything else that does not check is an error.
 func replay(f io.Reader, path string, size int64, into *rows) (end int64, err error) {
-	r := bufio.NewReaderSize(f, 1<<20)
+	r := bufio.NewReaderSize(f, int(min(size, 1<<20)))
 	head := make([]byte, min(size, int64(len(magic))))
 	if _, err := io.ReadFull(r, head); err != nil {
 		return 0, err

@@ -104,7 +104,7 @@ func writeText(b *strings.Builder, s string) {
 	b.WriteString(s)
 }
 
-// decodeAttrs reads what encodeAttrs wrote; the log's checksum vouches for it.
+// decodeAttrs reads what encodeAttrs wrote; reading the log has checked it.
 func decodeAttrs(attrs []attr, s string) []attr {
 	for s != "" {
 		var a attr
