@@ -134,8 +134,9 @@ func (c *checker) catches(s *state, t *task) {
 		return
 	}
 	target := t.catch[len(t.catch)-1].next
-	for after := range reach(target) {
-		if _, isFail := after.body.(*fail); ends(after) && !isFail {
+	reached := reach(target)
+	for _, after := range c.m.states {
+		if _, isFail := after.body.(*fail); reached[after] && ends(after) && !isFail {
 			c.add(s, "its catch-all can end in success, by %s", after.name)
 		}
 	}

@@ -47,7 +47,7 @@ func (m *Machine) Run(ctx context.Context, e Execution, env Env) Result {
 	}
 	r := &run{Env: env, Execution: e, start: env.Clock.Now()}
 	r.res.Start = r.start
-	r.res.Steps = make([]Step, 0, len(m.states))
+	r.res.Steps, r.res.Path = make([]Step, 0, 8), make([]string, 0, 8)
 	limit := MaxDuration
 	if m.timeout > 0 {
 		limit = min(limit, m.timeout)
