@@ -1,0 +1,289 @@
+package local
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/local/console"
+	"tandem/internal/local/engine"
+	"tandem/internal/local/why"
+	"tandem/internal/record"
+)
+
+// APIDoc documents the HTTP API; `tandem run -h` prints it.
+const APIDoc = `HTTP API (JSON; errors are {"error": what, "where": where, "do": what to do next})
+  POST /webhooks/hubspot              deliveries of HubSpot, signed with v3 over --public-url
+  POST /webhooks/destination          deliveries of the destination, signed as the spec says
+  GET  /api/status                    {"inFlight","queued","receiving","polling","accepted","outcomes",
+                                      "deadLetters","quiet"}; quiet: nothing is under way in this process
+  GET  /api/outcomes?since=CURSOR     how each event ended, oldest first: cursor, execution, direction, pair,
+                     [&limit=N]       system, object, id, kind (stamped, dropped, parked, dead), reason, code,
+                                      fields, at, events; at most N (1000); "next" is the cursor to go on from
+  GET  /api/dead-letters?since=CURSOR dead letters, oldest first: cursor, id, at, execution, machine, object,
+                     [&limit=N]       event, code, cause, redriveable
+  POST /api/dead-letters/{id}/redrive starts its event again; answers {"execution"}
+  DELETE /api/dead-letters/{id}       forgets it
+  GET  /api/executions                under way and lately finished, newest first
+       ?q=TEXT&status=S&record=R      q: part of a name, a record id or an event id; status: RUNNING, SUCCEEDED,
+       &limit=N                       FAILED, TIMED_OUT or a kind of outcome; record: id or object/id
+  GET  /api/executions/{name}         one execution: each state's input, output, attempts, error and times
+  GET  /api/why/{object}/{id}         what is known of a record and what would happen next
+  POST /api/poll                      polls every polled object now; answers {"started"}
+  GET  /healthz                       200 once the server serves
+Values of fields that the spec marks as sensitive are shown as fingerprints.`
+
+// handler routes webhooks, the API and the console.
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, sys := range []record.System{record.HubSpot, record.Destination} {
+		mux.HandleFunc("POST /webhooks/"+string(sys), func(w http.ResponseWriter, r *http.Request) { s.webhook(w, r, sys) })
+	}
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	own := http.NewServeMux()
+	own.HandleFunc("GET /api/status", s.status)
+	own.HandleFunc("GET /api/outcomes", s.listOutcomes)
+	own.HandleFunc("GET /api/dead-letters", s.listDeadLetters)
+	own.HandleFunc("POST /api/dead-letters/{id}/redrive", s.redrive)
+	own.HandleFunc("DELETE /api/dead-letters/{id}", s.remove)
+	own.HandleFunc("GET /api/executions", s.listExecutions)
+	own.HandleFunc("GET /api/executions/{name}", s.trace)
+	own.HandleFunc("GET /api/why/{object}/{id}", s.why)
+	own.HandleFunc("POST /api/poll", s.pollNow)
+	own.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, http.StatusNotFound, "there is no such address or method", r.Method+" "+r.URL.Path, "see tandem run -h for the API")
+	})
+	own.Handle("/", console.New(console.Options{
+		Engine: s.engine, Asker: s.asker, Links: s.o.Links, Spec: s.ingress.Flow.Spec, Status: func() any { return s.Status() },
+	}))
+	mux.Handle("/", s.guard(own))
+	return mux
+}
+
+// guard keeps other sites' pages from using the API and the console through a
+// person's browser: by a form or script (Sec-Fetch-Site, Origin) or by a name of
+// their own that resolves to this address.
+func (s *Server) guard(next http.Handler) http.Handler {
+	protected := http.NewCrossOriginProtection().Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.named(r.Host) {
+			refuse(w, http.StatusMisdirectedRequest, "this server is not called that", r.Host, "use "+s.URL())
+			return
+		}
+		protected.ServeHTTP(w, r)
+	})
+}
+
+// named accepts addresses and the server's own names.
+func (s *Server) named(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	public, err := url.Parse(s.public)
+	return name == "localhost" || net.ParseIP(strings.Trim(name, "[]")) != nil || err == nil && name == public.Hostname()
+}
+
+// webhook hands one delivery to the flow. A body that is too large is refused
+// without being read.
+func (s *Server) webhook(w http.ResponseWriter, r *http.Request, sys record.System) {
+	s.receiving.Add(1)
+	defer s.receiving.Add(-1)
+	where := "POST " + r.URL.Path
+	if r.ContentLength > flow.MaxBody {
+		w.Header().Set("Connection", "close")
+		refuse(w, http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB", where, "send fewer events in one delivery")
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, flow.MaxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		refuse(w, http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB", where, "send fewer events in one delivery")
+		return
+	case err != nil:
+		refuse(w, http.StatusBadRequest, "the body ended early", where, "send it again")
+		return
+	}
+	d := flow.Delivery{Method: r.Method, URL: s.WebhookURL(sys), Header: map[string]string{}, Body: body, At: time.Now()}
+	for name, values := range r.Header {
+		d.Header[strings.ToLower(name)] = values[0]
+	}
+	answer := s.ingress.Deliver(r.Context(), sys, d)
+	write(w, answer.Status, answer)
+}
+
+// Status is what the server is doing.
+type Status struct {
+	engine.Status
+	Receiving int64 `json:"receiving"`
+	Polling   int64 `json:"polling"`
+	// Quiet: no delivery, poll or execution is under way in this process.
+	Quiet bool `json:"quiet"`
+}
+
+// Status reports the present state. Deliveries and polls are counted before
+// executions, since they turn into them.
+func (s *Server) Status() Status {
+	st := Status{Receiving: s.receiving.Load(), Polling: s.polling.Load()}
+	st.Status = s.engine.Status()
+	st.Quiet = st.Receiving+st.Polling == 0 && st.InFlight+st.Queued == 0
+	return st
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, s.Status()) }
+
+func (s *Server) listOutcomes(w http.ResponseWriter, r *http.Request) {
+	since, limit, ok := page(w, r)
+	if !ok {
+		return
+	}
+	list, err := s.engine.Outcomes(since, limit)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	if len(list) > 0 {
+		since = list[len(list)-1].Cursor
+	}
+	write(w, http.StatusOK, map[string]any{"outcomes": list, "next": since})
+}
+
+func (s *Server) listDeadLetters(w http.ResponseWriter, r *http.Request) {
+	since, limit, ok := page(w, r)
+	if !ok {
+		return
+	}
+	list, err := s.engine.DeadLetters(r.Context(), since, limit)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	if len(list) > 0 {
+		since = list[len(list)-1].Cursor
+	}
+	write(w, http.StatusOK, map[string]any{"deadLetters": list, "next": since})
+}
+
+// page reads the parameters since and limit.
+func page(w http.ResponseWriter, r *http.Request) (since uint64, limit int, ok bool) {
+	since, limit = 0, 1000
+	var err error
+	if text := r.FormValue("since"); text != "" {
+		if since, err = strconv.ParseUint(text, 10, 64); err != nil {
+			refuse(w, http.StatusBadRequest, "since is not a cursor", r.URL.Path, "use a cursor that this API answered, or leave it out")
+			return 0, 0, false
+		}
+	}
+	if text := r.FormValue("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > 1000 {
+			refuse(w, http.StatusBadRequest, "limit is not a number from 1 to 1000", r.URL.Path, "correct it or leave it out")
+			return 0, 0, false
+		}
+	}
+	return since, limit, true
+}
+
+func (s *Server) redrive(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
+	if err == nil {
+		var name string
+		if name, err = s.engine.Redrive(r.Context(), id); err == nil {
+			write(w, http.StatusOK, map[string]string{"execution": name})
+			return
+		}
+	}
+	s.letterError(w, r, err)
+}
+
+func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
+	if err == nil {
+		if err = s.engine.Remove(r.Context(), id); err == nil {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+	}
+	s.letterError(w, r, err)
+}
+
+func (s *Server) letterError(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, engine.ErrUnknown) || errors.Is(err, strconv.ErrSyntax) || errors.Is(err, strconv.ErrRange) {
+		refuse(w, http.StatusNotFound, "there is no such dead letter (any more)", r.URL.Path, "list them with GET /api/dead-letters")
+		return
+	}
+	s.broken(w, r, err)
+}
+
+func (s *Server) listExecutions(w http.ResponseWriter, r *http.Request) {
+	_, limit, ok := page(w, r)
+	if !ok {
+		return
+	}
+	f := engine.Filter{Text: r.FormValue("q"), Status: r.FormValue("status"), Record: r.FormValue("record"), Limit: limit}
+	write(w, http.StatusOK, map[string]any{"executions": s.engine.Executions(f)})
+}
+
+func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
+	t, err := s.engine.Trace(r.PathValue("name"))
+	switch {
+	case errors.Is(err, engine.ErrUnknown):
+		refuse(w, http.StatusNotFound, "there is no such execution, or its trace is no longer kept", r.URL.Path, "list them with GET /api/executions")
+	case err != nil:
+		s.broken(w, r, err)
+	default:
+		write(w, http.StatusOK, t)
+	}
+}
+
+func (s *Server) why(w http.ResponseWriter, r *http.Request) {
+	pair, ref, err := why.Find(s.ingress.Flow.Spec, r.PathValue("object"), r.PathValue("id"))
+	if err != nil {
+		refuse(w, http.StatusNotFound, err.Error(), r.URL.Path, "use one of them")
+		return
+	}
+	report, err := s.asker.Ask(r.Context(), pair, ref)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	write(w, http.StatusOK, report)
+}
+
+func (s *Server) pollNow(w http.ResponseWriter, r *http.Request) {
+	started, err := s.Poll(r.Context())
+	if err != nil {
+		refuse(w, http.StatusBadGateway, err.Error(), r.URL.Path, "see whether the system answers; "+strconv.Itoa(started)+" executions were started")
+		return
+	}
+	write(w, http.StatusOK, map[string]int{"started": started})
+}
+
+// broken answers a failure of the server itself.
+func (s *Server) broken(w http.ResponseWriter, r *http.Request, err error) {
+	status := http.StatusInternalServerError
+	if errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrClosed) {
+		status = http.StatusServiceUnavailable
+	}
+	s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	refuse(w, status, err.Error(), r.Method+" "+r.URL.Path, "try again; the server's log has more")
+}
+
+func refuse(w http.ResponseWriter, status int, what, where, next string) {
+	write(w, status, map[string]string{"error": what, "where": where, "do": next})
+}
+
+func write(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // The caller may be gone; nobody else is to be told.
+}

@@ -1,0 +1,372 @@
+// Package engine runs the shipped state machines in one process: what AWS Step
+// Functions, Lambda and SQS do for a deployment, `tandem run` does with this.
+//
+// # What it promises
+//
+// Start returns after the execution's input is with the operating system; an
+// execution that a crash or a shutdown left unfinished is started again when the
+// directory is opened next. Executions may therefore run twice, as EXPRESS
+// machines may: the flow is level-triggered and idempotent. Every execution ends
+// in one outcome, and one that fails leaves a dead letter, also where no Catch
+// of the machine saw the failure.
+//
+// The handlers get and return the JSON that the lambdas would, and the machines
+// are the files that are deployed. The values of fields that the spec marks as
+// sensitive are replaced by fingerprints before anything is kept for people.
+//
+// It is not for more than one process in one directory.
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"tandem/internal/asl"
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/local/journal"
+	"tandem/internal/record"
+	"tandem/internal/table/embedded"
+	"tandem/spec"
+	"tandem/statemachines"
+)
+
+// Bounds of one engine.
+const (
+	// DefaultConcurrency is how many executions work at the same time. One that
+	// waits, for a retry or in a Wait state, does not count.
+	DefaultConcurrency = 32
+	maxStarted         = 4096    // executions begun and not ended, waiting ones included
+	maxQueued          = 100_000 // executions accepted and not begun
+	maxFinished        = 20_000  // finished executions that can be listed
+)
+
+// ErrFull says that more executions wait than may; ErrClosed that the engine has ended.
+var (
+	ErrFull   = errors.New("too many executions wait; send again later")
+	ErrClosed = errors.New("the engine is shutting down")
+)
+
+// Options are what an Engine is built from. Flow and Dir are required.
+type Options struct {
+	Flow *flow.Flow
+	// Dir holds the accepted executions, traces, outcomes and dead letters.
+	Dir string
+	// Concurrency is DefaultConcurrency when zero.
+	Concurrency int
+	Log         *slog.Logger
+	// Ended, when set, hears of every outcome.
+	Ended func(Outcome)
+}
+
+// Engine implements flow.Starter. It is safe for concurrent use.
+type Engine struct {
+	o        Options
+	machines map[spec.Direction]*asl.Machine
+	store    *store
+	traces   *journal.Journal
+	outcomes *journal.Journal
+
+	ctx     context.Context // ends when executions are cut short
+	cancel  context.CancelFunc
+	slots   chan struct{} // held while an execution works
+	started chan struct{} // held from an execution's begin to its end
+	wake    chan struct{} // tells the dispatcher of new work
+	stopped chan struct{} // the dispatcher has ended
+	runs    sync.WaitGroup
+
+	mu       sync.Mutex
+	queue    []job
+	running  map[uint64]*run
+	finished []finished // oldest first
+	byName   map[string]uint64
+	closing  bool
+}
+
+// Open opens the directory, queues what was left unfinished in it, and runs what
+// is queued until Close.
+func Open(o Options) (*Engine, error) {
+	if o.Concurrency <= 0 {
+		o.Concurrency = DefaultConcurrency
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{
+		o: o, machines: map[spec.Direction]*asl.Machine{}, running: map[uint64]*run{}, byName: map[string]uint64{},
+		slots: make(chan struct{}, o.Concurrency), started: make(chan struct{}, maxStarted),
+		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+	}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	for _, name := range statemachines.Names() {
+		m, err := asl.Parse(statemachines.Definition(name))
+		if err != nil {
+			return nil, fmt.Errorf("state machine %s: %w", name, err)
+		}
+		e.machines[spec.Direction(name)] = m
+	}
+	if err := e.open(); err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	go e.dispatch()
+	return e, nil
+}
+
+// Sizes of the journals: 64 MiB of traces (about 3 KB each), 64 MiB of outcomes
+// (about 300 bytes each).
+const (
+	segment      = 8 << 20
+	keepTraces   = 8
+	keepOutcomes = 8
+)
+
+func (e *Engine) open() (err error) {
+	if e.traces, err = journal.Open(filepath.Join(e.o.Dir, "journal"), "traces", segment, keepTraces); err != nil {
+		return err
+	}
+	if e.outcomes, err = journal.Open(filepath.Join(e.o.Dir, "journal"), "outcomes", segment, keepOutcomes); err != nil {
+		return err
+	}
+	t, err := embedded.Open(filepath.Join(e.o.Dir, "queue"), nil)
+	if err != nil {
+		return err
+	}
+	e.store = &store{table: t}
+	done := map[uint64]bool{}
+	err = e.traces.Scan(0, func(n uint64, line []byte) bool {
+		if s, err := decodeSummary(line); err == nil {
+			e.remember(n, s)
+			done[s.Job] = true
+			e.store.last = max(e.store.last, s.Job)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	e.queue, err = e.store.recover(e.ctx, done)
+	return err
+}
+
+// Start accepts one execution. The name need not be unique.
+func (e *Engine) Start(ctx context.Context, d spec.Direction, name string, input json.RawMessage) error {
+	if e.machines[d] == nil {
+		return fmt.Errorf("there is no machine %q", d)
+	}
+	e.mu.Lock()
+	full, closing := len(e.queue) >= maxQueued, e.closing
+	e.mu.Unlock()
+	switch {
+	case closing:
+		return ErrClosed
+	case full:
+		return ErrFull
+	}
+	j, err := e.store.accept(ctx, d, name, input)
+	if err != nil {
+		return err
+	}
+	e.enqueue(j)
+	return nil
+}
+
+func (e *Engine) enqueue(j job) {
+	e.mu.Lock()
+	e.queue = append(e.queue, j)
+	e.mu.Unlock()
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// dispatch begins queued executions in order, as slots come free.
+func (e *Engine) dispatch() {
+	defer close(e.stopped)
+	for {
+		for _, tokens := range []chan struct{}{e.started, e.slots} {
+			select {
+			case tokens <- struct{}{}:
+			case <-e.ctx.Done():
+				return
+			}
+		}
+		r, ok := e.take()
+		if !ok {
+			return
+		}
+		e.runs.Go(func() {
+			defer func() { <-e.slots; <-e.started }()
+			e.run(r)
+		})
+	}
+}
+
+// take removes the first queued execution, waiting for one.
+func (e *Engine) take() (*run, bool) {
+	for {
+		e.mu.Lock()
+		if e.closing {
+			e.mu.Unlock()
+			return nil, false
+		}
+		if len(e.queue) > 0 {
+			r := &run{engine: e, job: e.queue[0], since: time.Now()}
+			e.queue = e.queue[1:]
+			e.running[r.job.seq] = r
+			e.mu.Unlock()
+			return r, true
+		}
+		e.mu.Unlock()
+		select {
+		case <-e.wake:
+		case <-e.ctx.Done():
+			return nil, false
+		}
+	}
+}
+
+// run executes one job to its end, unless the engine is closed under it: then
+// the job stays accepted and is run again.
+func (e *Engine) run(r *run) {
+	defer func() {
+		e.mu.Lock()
+		delete(e.running, r.job.seq)
+		e.mu.Unlock()
+	}()
+	if err := r.load(e.ctx); err != nil {
+		e.o.Log.Error("an accepted execution cannot be read; it is tried again at the next start", "execution", r.job.name, "error", err)
+		return
+	}
+	res := e.machines[r.job.direction].Run(e.ctx, asl.Execution{Name: r.job.name, ID: r.job.id(), Input: r.input},
+		asl.Env{Clock: r, Tasks: r, Rand: rand.Float64, Observe: r.observe})
+	if res.Status == asl.Aborted {
+		return
+	}
+	if err := e.finish(r, &res); err != nil {
+		e.o.Log.Error("the end of an execution could not be stored; it is run again at the next start", "execution", r.job.name, "error", err)
+	}
+}
+
+// finish stores, in this order, what a crash in between leaves harmless: the
+// dead letter, the outcome, the trace, and at last that the job is done.
+func (e *Engine) finish(r *run, res *asl.Result) error {
+	ctx := context.WithoutCancel(e.ctx)
+	o := r.outcome(res)
+	if o.Kind == ledger.Dead && !r.lettered {
+		if err := e.letter(ctx, r, res); err != nil {
+			return err
+		}
+	}
+	if err := e.tell(&o); err != nil {
+		return err
+	}
+	s := r.summary(res, &o)
+	line, err := encode(s, r, res)
+	if err != nil {
+		return err
+	}
+	n, err := e.traces.Append(line)
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	e.remember(n, s)
+	e.mu.Unlock()
+	return e.store.done(ctx, r.job)
+}
+
+// tell stores an outcome and gives it its cursor.
+func (e *Engine) tell(o *Outcome) error {
+	line, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	if o.Cursor, err = e.outcomes.Append(line); err == nil && e.o.Ended != nil {
+		e.o.Ended(*o)
+	}
+	return err
+}
+
+// Dropped records an event that the ingress ended without an execution; it is
+// for flow.Ingress.Dropped.
+func (e *Engine) Dropped(env flow.Envelope, o ledger.Outcome) {
+	out := Outcome{
+		Execution: o.Execution, Direction: env.Direction, Pair: env.Pair, Ref: e.ref(env),
+		Kind: o.Kind, Reason: o.Reason, At: o.At, Events: o.Events,
+	}
+	if err := e.tell(&out); err != nil {
+		e.o.Log.Error("an outcome could not be stored", "execution", o.Execution, "error", err)
+	}
+}
+
+// ref is the record an envelope is about.
+func (e *Engine) ref(env flow.Envelope) record.Ref {
+	sys := env.Direction.Source()
+	pair, _ := e.o.Flow.Spec.PairByName(env.Pair)
+	return record.Ref{System: sys, Object: pair.Side(sys).Object, ID: env.ID}
+}
+
+// Status is what the engine is doing.
+type Status struct {
+	InFlight int `json:"inFlight"` // begun and not ended, waiting ones included
+	Queued   int `json:"queued"`
+	// Accepted counts executions ever accepted in this directory, Outcomes is
+	// the newest outcome's cursor.
+	Accepted    uint64 `json:"accepted"`
+	Outcomes    uint64 `json:"outcomes"`
+	DeadLetters int    `json:"deadLetters"`
+}
+
+// Status reports the present state.
+func (e *Engine) Status() Status {
+	e.mu.Lock()
+	s := Status{InFlight: len(e.running), Queued: len(e.queue)}
+	e.mu.Unlock()
+	s.Accepted, s.DeadLetters = e.store.counts()
+	s.Outcomes = e.outcomes.Last()
+	return s
+}
+
+// Close accepts and begins nothing more, waits until ctx ends for executions
+// under way, and cuts the rest short; they run again after the next Open.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	if e.closing {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closing = true
+	e.mu.Unlock()
+	idle := make(chan struct{})
+	go func() { e.runs.Wait(); close(idle) }()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+	e.cancel()
+	<-e.stopped
+	e.runs.Wait()
+	return e.close()
+}
+
+func (e *Engine) close() error {
+	e.cancel()
+	var errs []error
+	if e.store != nil {
+		errs = append(errs, e.store.table.Close())
+	}
+	for _, j := range []*journal.Journal{e.traces, e.outcomes} {
+		if j != nil {
+			errs = append(errs, j.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,196 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"tandem/internal/asl"
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// run is one execution under way. It is its machine's clock and invoker.
+type run struct {
+	engine *Engine
+	job    job
+	input  json.RawMessage
+	event  flow.Envelope
+	since  time.Time
+
+	// What the handlers returned last, and what may be shown of each section.
+	plan     *flow.Plan
+	stamped  *flow.Stamped
+	sections []section
+	lettered bool
+
+	mu   sync.Mutex
+	path []string // states entered, for those who look at it meanwhile
+}
+
+// section is what a handler returned: as the machine got it, and with sensitive
+// values replaced.
+type section struct{ raw, shown json.RawMessage }
+
+// load reads the accepted input. An input that is no envelope is left to Verify.
+func (r *run) load(ctx context.Context) (err error) {
+	if r.input, err = r.engine.store.input(ctx, r.job); err != nil {
+		return err
+	}
+	var s flow.State
+	if json.Unmarshal(r.input, &s) == nil {
+		r.event = s.Event
+	}
+	return nil
+}
+
+// Now, Sleep and WithTimeout are the real clock, except that an execution gives
+// its slot to another while it sleeps.
+func (r *run) Now() time.Time { return time.Now() }
+
+// Sleep implements asl.Clock.
+func (r *run) Sleep(ctx context.Context, d time.Duration) error {
+	<-r.engine.slots
+	err := asl.RealClock{}.Sleep(ctx, d)
+	r.engine.slots <- struct{}{}
+	return err
+}
+
+// WithTimeout implements asl.Clock.
+func (r *run) WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, d)
+}
+
+func (r *run) observe(e asl.Event) {
+	if e.Kind == asl.StateEntered {
+		r.mu.Lock()
+		r.path = append(r.path, e.State)
+		r.mu.Unlock()
+	}
+}
+
+// sendMessage is the resource of the DeadLetter state.
+const sendMessage = "arn:aws:states:::sqs:sendMessage"
+
+// Invoke implements asl.Invoker: the handler that a placeholder such as
+// "${WriteArn}" stands for, or the dead letters.
+func (r *run) Invoke(ctx context.Context, resource string, input json.RawMessage) (out json.RawMessage, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.engine.o.Log.Error("a handler panicked", "execution", r.job.name, "resource", resource, "stack", string(debug.Stack()))
+			out, err = nil, &asl.Failure{Name: "Lambda.Unknown", Cause: "the handler panicked; the log has its stack"}
+		}
+	}()
+	if resource == sendMessage {
+		return r.deadLetter(ctx, input)
+	}
+	var s flow.State
+	if err := json.Unmarshal(input, &s); err != nil {
+		return nil, &asl.Failure{Name: string(flow.BadEnvelope), Cause: "the state is not what the handlers take"}
+	}
+	step := strings.TrimSuffix(strings.TrimPrefix(resource, "${"), "Arn}")
+	result, err := r.engine.o.Flow.Handle(ctx, step, s)
+	if err != nil {
+		return nil, failure(err)
+	}
+	if out, err = json.Marshal(result); err != nil {
+		return nil, &asl.Failure{Name: string(flow.Unexpected), Cause: "the section of " + step + " cannot be written as JSON"}
+	}
+	return out, r.keep(result, out)
+}
+
+// failure names an error as the lambdas do.
+func failure(err error) error {
+	return &asl.Failure{Name: string(flow.CodeOf(err)), Cause: strings.TrimPrefix(err.Error(), string(flow.CodeOf(err))+": ")}
+}
+
+// keep notes a section for the outcome and the trace.
+func (r *run) keep(result any, raw json.RawMessage) (err error) {
+	s := section{raw: raw, shown: raw}
+	switch v := result.(type) {
+	case *flow.Transformed:
+		s.shown, err = r.shown(raw, v)
+	case *flow.Plan:
+		r.plan = v
+		s.shown, err = r.shown(raw, v)
+	case *flow.Stamped:
+		r.stamped = v
+	}
+	r.sections = append(r.sections, s)
+	return err
+}
+
+// deadLetter keeps what the machine would send to the dead-letter queue.
+func (r *run) deadLetter(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
+	var m struct {
+		MessageBody struct {
+			Error struct{ Error, Cause string } `json:"error"`
+		}
+	}
+	if err := json.Unmarshal(input, &m); err != nil {
+		return nil, fmt.Errorf("the dead letter is not the JSON that the machine writes: %w", err)
+	}
+	id, err := r.bury(ctx, m.MessageBody.Error.Error, m.MessageBody.Error.Cause)
+	if err != nil {
+		return nil, err
+	}
+	out, err := json.Marshal(map[string]string{"MessageId": id})
+	return out, err
+}
+
+func (r *run) bury(ctx context.Context, code, cause string) (string, error) {
+	id, err := r.engine.store.bury(ctx, r.job, DeadLetter{
+		At: time.Now().UTC(), Execution: r.job.name, Machine: r.job.direction, Object: r.engine.ref(r.event).Object,
+		Event: r.event, Code: code, Cause: cause, Redriveable: flow.Redriveable(flow.Code(code)) || strings.HasPrefix(code, "States."),
+	})
+	r.lettered = r.lettered || err == nil
+	return id, err
+}
+
+// letter keeps a failure that no Catch of the machine has seen.
+func (e *Engine) letter(ctx context.Context, r *run, res *asl.Result) error {
+	_, err := r.bury(ctx, res.Error, res.Cause)
+	return err
+}
+
+// Outcome is how one event ended. Every event ends in exactly one.
+type Outcome struct {
+	// Cursor numbers the outcomes of one directory.
+	Cursor    uint64         `json:"cursor"`
+	Execution string         `json:"execution"`
+	Direction spec.Direction `json:"direction"`
+	Pair      string         `json:"pair"`
+	// Ref is the source record.
+	record.Ref
+	Kind ledger.Kind `json:"kind"`
+	// Reason says why; of a dead letter it is the cause, and Code its code.
+	Reason string `json:"reason,omitempty"`
+	Code   string `json:"code,omitempty"`
+	// Fields are the names of the fields written.
+	Fields []string  `json:"fields,omitempty"`
+	At     time.Time `json:"at"`
+	Events []string  `json:"events,omitempty"`
+}
+
+// outcome derives the outcome from what the handlers said.
+func (r *run) outcome(res *asl.Result) Outcome {
+	o := Outcome{
+		Execution: r.job.name, Direction: r.job.direction, Pair: r.event.Pair, Ref: r.engine.ref(r.event),
+		At: res.End.UTC(), Events: r.event.Events,
+	}
+	if res.Status != asl.Succeeded || r.plan == nil {
+		o.Kind, o.Code, o.Reason = ledger.Dead, res.Error, res.Cause
+		return o
+	}
+	o.Kind, o.Reason = r.plan.Outcome()
+	if r.stamped != nil && o.Kind == ledger.Stamped {
+		o.Fields = r.stamped.Fields
+	}
+	return o
+}

@@ -1,0 +1,285 @@
+// Package local is the integration server of `tandem run`: the webhook
+// listener, the poller, the state machines, a JSON API and a console, in one
+// process, for one client, over the same spec, machines and handlers that are
+// deployed.
+//
+// It wires the parts; what runs executions is package engine, what shows them
+// package console. It is not for the open internet: it listens on loopback
+// unless told otherwise and has no login.
+package local
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tandem/internal/destination"
+	"tandem/internal/flow"
+	"tandem/internal/hubspot"
+	"tandem/internal/ledger"
+	"tandem/internal/local/console"
+	"tandem/internal/local/engine"
+	"tandem/internal/local/why"
+	"tandem/internal/record"
+	"tandem/internal/table"
+	"tandem/internal/table/embedded"
+	"tandem/spec"
+)
+
+// Options are what a Server is built from. Spec, Secrets and Data are required.
+type Options struct {
+	Spec    *spec.Spec
+	Secrets Secrets
+	// HubSpotURL and DestinationURL replace the spec's base URLs when not empty.
+	HubSpotURL, DestinationURL string
+	// Data is the directory that keeps executions, and the table unless Table is set.
+	Data  string
+	Table table.Table
+	// Listen is a TCP address, 127.0.0.1:0 when empty.
+	Listen string
+	// PublicURL is the origin that senders post to and sign, without
+	// /webhooks/...; derived from the address when empty.
+	PublicURL string
+	// Concurrency is how many executions work at once, engine.DefaultConcurrency when zero.
+	Concurrency int
+	// Links are shown on the console's first page.
+	Links []console.Link
+	Log   *slog.Logger
+}
+
+// Server is one running integration.
+type Server struct {
+	o         Options
+	log       *slog.Logger
+	listener  net.Listener
+	public    string
+	table     table.Table
+	closers   []func() error
+	engine    *engine.Engine
+	ingress   *flow.Ingress
+	asker     *why.Asker
+	pollers   []*poller
+	receiving atomic.Int64
+	polling   atomic.Int64
+}
+
+// Open listens and wires everything; nothing is served before Run. The error
+// says what to correct.
+func Open(o Options) (s *Server, err error) {
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	s = &Server{o: o, log: o.Log, table: o.Table}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if s.listener, err = net.Listen("tcp", cmp.Or(o.Listen, "127.0.0.1:0")); err != nil {
+		return nil, fmt.Errorf("listening on %s: %w; choose another --listen", o.Listen, err)
+	}
+	s.closers = append(s.closers, func() error { s.listener.Close(); return nil })
+	if s.public, err = publicURL(o.PublicURL, s.listener.Addr().String()); err != nil {
+		return nil, err
+	}
+	if s.table == nil {
+		t, err := embedded.Open(filepath.Join(o.Data, "table"), nil)
+		if err != nil {
+			return nil, err
+		}
+		s.table, s.closers = t, append(s.closers, t.Close)
+	}
+	return s, s.wire()
+}
+
+func publicURL(given, address string) (string, error) {
+	if given == "" {
+		return "http://" + address, nil
+	}
+	u, err := url.Parse(given)
+	if err != nil || u.Host == "" || u.RawQuery != "" || u.Path != "" && u.Path != "/" {
+		return "", fmt.Errorf("the public URL must be an origin such as https://hooks.example.com; /webhooks/hubspot is added to it")
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// wire builds the flow, what feeds it and what runs it.
+func (s *Server) wire() error {
+	c := *s.o.Spec
+	c.HubSpot.BaseURL = cmp.Or(s.o.HubSpotURL, c.HubSpot.BaseURL)
+	c.Destination.BaseURL = cmp.Or(s.o.DestinationURL, c.Destination.BaseURL)
+	if err := s.o.Secrets.complete(&c); err != nil {
+		return err
+	}
+	remotes, err := s.remotes(&c)
+	if err != nil {
+		return err
+	}
+	f, err := flow.New(flow.Options{
+		Spec: &c, Remotes: remotes, Log: s.log,
+		Ledger: &ledger.Ledger{Table: s.table, Client: c.Client, Now: time.Now},
+		Seals:  &flow.Sealer{Secrets: func(sys record.System) ([]string, error) { return s.o.Secrets.client(&c, sys), nil }},
+	})
+	if err != nil {
+		return err
+	}
+	receivers, err := s.receivers(&c)
+	if err != nil {
+		return err
+	}
+	if s.engine, err = engine.Open(engine.Options{Flow: f, Dir: s.o.Data, Concurrency: s.o.Concurrency, Log: s.log}); err != nil {
+		return err
+	}
+	s.ingress = &flow.Ingress{Flow: f, Receivers: receivers, Starter: s.engine, Dropped: s.engine.Dropped}
+	s.asker = &why.Asker{Flow: f}
+	s.pollers, err = s.polled(&c, remotes)
+	return err
+}
+
+// remoteTimeout is longer than a state's timeout, which ends a call first.
+const remoteTimeout = 40 * time.Second
+
+// client is an HTTP client that keeps a connection for every execution.
+func (s *Server) client() *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = cmp.Or(s.o.Concurrency, engine.DefaultConcurrency) * 2
+	t.MaxIdleConns = 0
+	s.closers = append(s.closers, func() error { t.CloseIdleConnections(); return nil })
+	return &http.Client{Transport: t, Timeout: remoteTimeout}
+}
+
+// remotes builds both systems' clients.
+func (s *Server) remotes(c *spec.Spec) (map[record.System]flow.Remote, error) {
+	ho := hubspot.OptionsFor(c)
+	ho.HTTP = s.client()
+	token := s.o.Secrets.token(c, record.HubSpot)
+	ho.Token = func(context.Context) (string, error) { return token, nil }
+	hub, err := hubspot.New(ho)
+	if err != nil {
+		return nil, err
+	}
+	dest, err := destination.New(c, destination.Options{Secrets: s.o.Secrets.value, HTTP: s.client()})
+	if err != nil {
+		return nil, err
+	}
+	return map[record.System]flow.Remote{record.HubSpot: hub, record.Destination: dest}, nil
+}
+
+// receivers builds what authenticates deliveries, per system that sends any.
+func (s *Server) receivers(c *spec.Spec) (map[record.System]flow.Receiver, error) {
+	secrets := s.o.Secrets.client(c, record.HubSpot)
+	hub, err := hubspot.NewReceiver(func() []string { return secrets }, c.HubSpot.PortalID, hubspot.PropertyTypes(c), nil)
+	if err != nil {
+		return nil, err
+	}
+	out := map[record.System]flow.Receiver{record.HubSpot: hub}
+	if c.Destination.Webhook != nil {
+		if out[record.Destination], err = destination.NewReceiver(c, s.o.Secrets.client(c, record.Destination)...); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// URL is where the server answers, without a path.
+func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
+
+// WebhookURL is the address that system sys posts to and signs.
+func (s *Server) WebhookURL(sys record.System) string { return s.public + "/webhooks/" + string(sys) }
+
+// Engine runs the server's executions.
+func (s *Server) Engine() *engine.Engine { return s.engine }
+
+// Bounds of the shutdown and of the HTTP server.
+const (
+	grace         = 3 * time.Second
+	headerTimeout = 5 * time.Second
+	bodyTimeout   = 15 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
+)
+
+// Run serves until ctx ends, then lets executions under way finish for a few
+// seconds. What is not finished by then is finished after the next start.
+func (s *Server) Run(ctx context.Context) error {
+	server := &http.Server{
+		Handler: s.handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout,
+		WriteTimeout: time.Minute, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	var pollers sync.WaitGroup
+	polling, stop := context.WithCancel(ctx)
+	for _, p := range s.pollers {
+		pollers.Go(func() { p.run(polling) })
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(s.listener) }()
+	var err error
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+	}
+	stop()
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if e := server.Shutdown(end); e != nil {
+		server.Close()
+	}
+	pollers.Wait()
+	if e := s.engine.Close(end); e != nil {
+		err = errors.Join(err, e)
+	}
+	return errors.Join(err, s.close())
+}
+
+// close frees what Open took, in reverse.
+func (s *Server) close() error {
+	var errs []error
+	if s.engine != nil {
+		end, cancel := context.WithTimeout(context.Background(), grace)
+		defer cancel()
+		errs = append(errs, s.engine.Close(end))
+	}
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
+
+// Probe asks whether both systems answer at all, and says which do not.
+func (s *Server) Probe(ctx context.Context) (problems []string) {
+	f := s.ingress.Flow
+	for sys, base := range map[record.System]string{
+		record.HubSpot: cmp.Or(f.Spec.HubSpot.BaseURL, hubspot.DefaultBaseURL), record.Destination: f.Spec.Destination.BaseURL,
+	} {
+		if err := answers(ctx, base); err != nil {
+			problems = append(problems, fmt.Sprintf("%s does not answer at %s (%v): start it or correct --%s-url; until then its executions are retried and then kept as dead letters", sys, base, err, sys))
+		}
+	}
+	return problems
+}
+
+func answers(ctx context.Context, base string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	u, err := url.Parse(base)
+	if err != nil {
+		return err
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", host)
+	if err != nil {
+		return errors.Unwrap(err)
+	}
+	return conn.Close()
+}

@@ -1,0 +1,83 @@
+package local
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// defaultEvery is the pause between polls where the spec names none.
+const defaultEvery = time.Minute
+
+// poller asks one system about one object.
+type poller struct {
+	server *Server
+	system record.System
+	object string
+	every  time.Duration
+	from   flow.Changes
+
+	mu sync.Mutex // one poll at a time
+}
+
+// polled lists the objects whose spec says that they are polled.
+func (s *Server) polled(c *spec.Spec, remotes map[record.System]flow.Remote) (out []*poller, err error) {
+	for _, pair := range c.Pairs {
+		for _, sys := range []record.System{record.HubSpot, record.Destination} {
+			side := pair.Side(sys)
+			if side.Trigger != "poll" {
+				continue
+			}
+			from, ok := remotes[sys].(flow.Changes)
+			if !ok {
+				return nil, fmt.Errorf("pair %s: %s %s cannot be polled, since the client for %s does not list changes; set its trigger to webhook", pair.Name, sys, side.Object, sys)
+			}
+			out = append(out, &poller{server: s, system: sys, object: side.Object, every: cmp.Or(side.Every.Duration, defaultEvery), from: from})
+		}
+	}
+	return out, nil
+}
+
+// run polls at once and then at its interval, give or take a tenth, so that
+// several objects do not fall into step.
+func (p *poller) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if _, err := p.poll(ctx); err != nil && ctx.Err() == nil {
+			p.server.log.Warn("poll failed; it is repeated at its interval", "system", p.system, "object", p.object, "error", err)
+		}
+		wait := time.NewTimer(time.Duration(float64(p.every) * (0.9 + 0.2*rand.Float64())))
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+		}
+	}
+}
+
+func (p *poller) poll(ctx context.Context) (int, error) {
+	p.server.polling.Add(1)
+	defer p.server.polling.Add(-1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.server.ingress.Poll(ctx, p.system, p.object, p.from)
+}
+
+// Poll asks every polled object now and returns how many executions it started.
+func (s *Server) Poll(ctx context.Context) (started int, err error) {
+	var errs []error
+	for _, p := range s.pollers {
+		n, err := p.poll(ctx)
+		if started += n; err != nil {
+			errs = append(errs, fmt.Errorf("%s %s: %w", p.system, p.object, err))
+		}
+	}
+	return started, errors.Join(errs...)
+}

@@ -1,0 +1,327 @@
+// Package why answers the question a person asks of one record: why does it look
+// the way it does? It gathers what the ledger remembers of the pair, what both
+// systems hold now, how its events ended, and what the next execution would do.
+//
+// The last is no guess: the real flow decides it in rehearsal, over a table that
+// keeps its changes to itself and systems that refuse every write. The package
+// changes nothing anywhere and serves the console, the command line and AWS alike.
+package why
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/internal/table"
+	"tandem/internal/translate"
+	"tandem/spec"
+)
+
+// Report is everything known of one record and its partner.
+type Report struct {
+	Client string     `json:"client"`
+	Pair   string     `json:"pair"`
+	Record record.Ref `json:"record"`
+	At     time.Time  `json:"at"`
+	// Spec is the hash of the spec in force.
+	Spec string `json:"spec"`
+	// State is claimed, linked, gone, alias or parked; "unknown" when nothing has
+	// been remembered of the record. Reason says why a record rests.
+	State  string                   `json:"state"`
+	Reason string                   `json:"reason,omitempty"`
+	IDs    map[record.System]string `json:"ids"`
+	// Stamped is when both sides last agreed.
+	Stamped time.Time `json:"stampedAt,omitzero"`
+	Lease   *Lease    `json:"lease,omitempty"`
+	// Intent is a write that was begun and not yet confirmed.
+	Intent    *Intent           `json:"intent,omitempty"`
+	Fields    []Field           `json:"fields"`
+	Outcomes  []ledger.Outcome  `json:"outcomes"`
+	Conflicts []ledger.Conflict `json:"conflicts,omitempty"`
+	Next      Decision          `json:"next"`
+	// Problems say what could not be found out, such as a system that is down.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Lease is the execution that works on the pair.
+type Lease struct {
+	Execution string    `json:"execution"`
+	Until     time.Time `json:"until"`
+}
+
+// Intent is an open write.
+type Intent struct {
+	Execution string        `json:"execution"`
+	At        time.Time     `json:"at"`
+	Create    record.System `json:"create,omitempty"`
+	Fields    []string      `json:"fields,omitempty"`
+}
+
+// Field is one mapped field on both sides.
+type Field struct {
+	Name        string `json:"name"`
+	Direction   string `json:"direction"`
+	Policy      string `json:"policy,omitempty"`
+	Sensitive   bool   `json:"sensitive,omitempty"`
+	HubSpot     Value  `json:"hubspot"`
+	Destination Value  `json:"destination"`
+	// Parked says why the loop breaker took the field out; Swings counts alternations.
+	Parked string `json:"parked,omitempty"`
+	Swings int    `json:"swings,omitempty"`
+	// Last is the execution that last wrote the field, as far back as outcomes are kept.
+	Last *Provenance `json:"last,omitempty"`
+}
+
+// Value is one side of a field.
+type Value struct {
+	Property string `json:"property"`
+	// Text is the value now, in canonical form; a fingerprint when the field is
+	// sensitive. Known is false when it could not be read.
+	Text  string `json:"text"`
+	Known bool   `json:"known"`
+	// Now and Base are fingerprints: of the present value, and of the value when
+	// both sides last agreed.
+	Now  string `json:"now,omitempty"`
+	Base string `json:"base,omitempty"`
+	// Changed: it differs from the base.
+	Changed bool `json:"changed,omitempty"`
+}
+
+// Provenance says where a field's present agreement comes from.
+type Provenance struct {
+	Execution string    `json:"execution"`
+	Direction string    `json:"direction"`
+	At        time.Time `json:"at"`
+	Events    []string  `json:"events,omitempty"`
+	Spec      string    `json:"spec,omitempty"`
+}
+
+// Decision is what an execution for this record would do now.
+type Decision struct {
+	// Act is write, stamp, drop or wait; "fail" when the execution would fail.
+	Act    string `json:"act"`
+	Reason string `json:"reason,omitempty"`
+	// Code is the error's, for wait and fail.
+	Code string `json:"code,omitempty"`
+	// Writes are the names of the fields that would be written, by system.
+	Writes map[record.System][]string `json:"writes,omitempty"`
+	Create record.System              `json:"create,omitempty"`
+}
+
+// Asker answers for one client.
+type Asker struct {
+	// Flow is the client's; its Remotes are only read.
+	Flow *flow.Flow
+}
+
+// Find resolves what a person calls a kind of record: an object type of either
+// system, or a pair's name, which means its HubSpot side.
+func Find(s *spec.Spec, object, id string) (spec.Pair, record.Ref, error) {
+	for _, sys := range []record.System{record.HubSpot, record.Destination} {
+		if p, ok := s.PairByObject(sys, object); ok {
+			return p, record.Ref{System: sys, Object: object, ID: id}, nil
+		}
+	}
+	if p, ok := s.PairByName(object); ok {
+		return p, record.Ref{System: record.HubSpot, Object: p.HubSpot.Object, ID: id}, nil
+	}
+	var known []string
+	for _, p := range s.Pairs {
+		known = append(known, p.HubSpot.Object, p.Destination.Object)
+	}
+	return spec.Pair{}, record.Ref{}, fmt.Errorf("client %s has no object %q; its objects are %s", s.Client, object, strings.Join(known, ", "))
+}
+
+// Ask reports on one record. Only a store that does not answer is an error.
+func (a *Asker) Ask(ctx context.Context, pair spec.Pair, ref record.Ref) (*Report, error) {
+	l := a.Flow.Ledger
+	p, err := l.Find(ctx, pair, ref, "")
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{
+		Client: a.Flow.Spec.Client, Pair: pair.Name, Record: ref, At: a.Flow.Now().UTC(), Spec: a.Flow.Spec.Hash,
+		State: string(p.State), Reason: p.Reason, IDs: p.IDs, Stamped: p.StampedAt,
+	}
+	if r.State == "" {
+		r.State = "unknown"
+	}
+	if p.LeaseBy != "" {
+		r.Lease = &Lease{p.LeaseBy, p.LeaseUntil}
+	}
+	r.Intent = intent(p.Intent)
+	if err := a.history(ctx, r, pair, p); err != nil {
+		return nil, err
+	}
+	a.fields(ctx, r, pair, p)
+	r.Next = a.rehearse(ctx, pair, ref)
+	return r, nil
+}
+
+func intent(in *ledger.Intent) *Intent {
+	if in == nil {
+		return nil
+	}
+	names := map[string]bool{}
+	for _, fields := range in.Sent {
+		for name := range fields {
+			names[name] = true
+		}
+	}
+	return &Intent{Execution: in.Execution, At: in.At, Create: in.Create, Fields: slices.Sorted(maps.Keys(names))}
+}
+
+// history gathers outcomes of both sides, newest first, and conflicts.
+func (a *Asker) history(ctx context.Context, r *Report, pair spec.Pair, p *ledger.Pair) error {
+	r.Outcomes = slices.Clone(p.Outcomes)
+	for sys, id := range p.IDs {
+		more, err := a.Flow.Ledger.Outcomes(ctx, record.Ref{System: sys, Object: pair.Side(sys).Object, ID: id})
+		if err != nil {
+			return err
+		}
+		r.Outcomes = append(r.Outcomes, more...)
+	}
+	slices.SortStableFunc(r.Outcomes, func(x, y ledger.Outcome) int { return y.At.Compare(x.At) })
+	if id := p.IDs[record.HubSpot]; id != "" {
+		lost, err := a.Flow.Ledger.Conflicts(ctx, record.Ref{System: record.HubSpot, Object: pair.HubSpot.Object, ID: id})
+		if err != nil {
+			return err
+		}
+		r.Conflicts = a.hide(pair, lost)
+	}
+	return nil
+}
+
+// hide replaces what a sensitive field lost by its fingerprint.
+func (a *Asker) hide(pair spec.Pair, lost []ledger.Conflict) []ledger.Conflict {
+	for i, c := range lost {
+		if f := field(pair, c.Field); f.Sensitive && c.Loser != "" {
+			lost[i].LoserPrint, lost[i].Loser = a.print(pair, c.Field, c.Winner.Other(), c.Loser), ""
+		}
+	}
+	return lost
+}
+
+func field(pair spec.Pair, name string) spec.Field {
+	for _, f := range pair.Fields {
+		if f.Name == name {
+			return f
+		}
+	}
+	return spec.Field{}
+}
+
+func (a *Asker) print(pair spec.Pair, field string, sys record.System, text string) string {
+	return ledger.Fingerprint(a.Flow.Spec.Client+"/"+pair.Name, field, sys, text)
+}
+
+// fields compares both sides' present values with the base.
+func (a *Asker) fields(ctx context.Context, r *Report, pair spec.Pair, p *ledger.Pair) {
+	hub := a.read(ctx, r, pair, record.HubSpot, p.IDs[record.HubSpot])
+	dest := a.read(ctx, r, pair, record.Destination, p.IDs[record.Destination])
+	for _, f := range pair.Fields {
+		base, agreed := p.Base[f.Name]
+		direction := f.Direction
+		if direction == "" {
+			direction = spec.Both
+		}
+		r.Fields = append(r.Fields, Field{
+			Name: f.Name, Direction: direction, Policy: f.Policy, Sensitive: f.Sensitive,
+			HubSpot:     a.value(pair, f, record.HubSpot, hub, base, agreed),
+			Destination: a.value(pair, f, record.Destination, dest, base, agreed),
+			Parked:      p.ParkedFields[f.Name], Swings: p.Swings[f.Name].Count, Last: provenance(r.Outcomes, f.Name),
+		})
+	}
+}
+
+// read fetches one side's canonical values by field name; nil when it cannot.
+func (a *Asker) read(ctx context.Context, r *Report, pair spec.Pair, sys record.System, id string) map[string]string {
+	if id == "" {
+		return nil
+	}
+	t, err := translate.Compile(pair, spec.From(sys))
+	if err != nil {
+		r.Problems = append(r.Problems, err.Error())
+		return nil
+	}
+	rec, err := a.Flow.Remotes[sys].Read(ctx, pair.Side(sys).Object, id, t.Properties())
+	switch {
+	case err != nil:
+		r.Problems = append(r.Problems, fmt.Sprintf("%s %s cannot be read: %v", sys, id, err))
+		return nil
+	case rec.Archived:
+		r.Problems = append(r.Problems, fmt.Sprintf("%s %s is deleted", sys, id))
+		return nil
+	}
+	return t.Canonical(rec.Fields)
+}
+
+func (a *Asker) value(pair spec.Pair, f spec.Field, sys record.System, now map[string]string, base ledger.Base, agreed bool) Value {
+	v := Value{Property: f.Side(sys).Property, Base: base.Side(sys)}
+	if v.Text, v.Known = now[f.Name]; !v.Known {
+		return v
+	}
+	v.Now = a.print(pair, f.Name, sys, v.Text)
+	v.Changed = agreed && v.Now != v.Base
+	if f.Sensitive && v.Text != "" {
+		v.Text = "fingerprint " + v.Now
+	}
+	return v
+}
+
+// provenance is the newest outcome that wrote the field.
+func provenance(outcomes []ledger.Outcome, field string) *Provenance {
+	for _, o := range outcomes {
+		if o.Kind == ledger.Stamped && slices.Contains(o.Fields, field) {
+			return &Provenance{Execution: o.Execution, Direction: o.Direction, At: o.At, Events: o.Events, Spec: o.Spec}
+		}
+	}
+	return nil
+}
+
+// rehearse lets the real flow decide, without consequences.
+func (a *Asker) rehearse(ctx context.Context, pair spec.Pair, ref record.Ref) Decision {
+	o := a.Flow.Options
+	o.Ledger = &ledger.Ledger{Table: newOverlay(o.Ledger.Table), Client: o.Ledger.Client, Now: o.Ledger.Now}
+	o.Remotes = map[record.System]flow.Remote{}
+	for sys, remote := range a.Flow.Remotes {
+		o.Remotes[sys] = readOnly{remote}
+	}
+	f, err := flow.New(o)
+	if err != nil {
+		return failed(err)
+	}
+	s := flow.State{Event: flow.Envelope{
+		Client: o.Spec.Client, Direction: spec.From(ref.System), Pair: pair.Name, ID: ref.ID, Kind: flow.Changed, Name: "rehearsal",
+	}}
+	if s.Transform, err = f.Transform(ctx, s); err != nil {
+		return failed(err)
+	}
+	plan, err := f.Lookup(ctx, s)
+	if err != nil {
+		return failed(err)
+	}
+	d := Decision{Act: plan.Act, Create: plan.Create, Writes: map[record.System][]string{}}
+	_, d.Reason = plan.Outcome()
+	for sys, patch := range plan.Patch {
+		d.Writes[sys] = slices.Sorted(maps.Keys(patch))
+	}
+	return d
+}
+
+func failed(err error) Decision {
+	code := flow.CodeOf(err)
+	d := Decision{Act: "fail", Code: string(code), Reason: strings.TrimPrefix(err.Error(), string(code)+": ")}
+	if flow.Codes[code] {
+		d.Act = "wait"
+	}
+	return d
+}
+
+var _ table.Table = (*overlay)(nil)
