@@ -148,30 +148,34 @@ func (f failure) existing() string {
 // describe tells what HubSpot said, without values.
 func (f failure) describe(sent record.Fields) string {
 	var parts []string
-	if f.Category != "" {
-		parts = append(parts, code(f.Category))
+	if c := code(f.Category); c != "" {
+		parts = append(parts, c)
 	}
 	for _, e := range f.Errors {
 		parts = append(parts, strings.TrimSpace(code(e.Code)+" "+strings.Join(known(e.Context.PropertyName, sent), ",")))
-		parts = append(parts, e.Context.Scopes...)
+		parts = append(parts, slices.DeleteFunc(e.Context.Scopes, func(s string) bool { return !scopeName.MatchString(s) })...)
 	}
 	if f.Message != "" {
 		parts = append(parts, redact(f.Message, sent))
 	}
+	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
 	if len(parts) == 0 {
 		return ""
 	}
 	return ": " + strings.Join(slices.Compact(parts), ": ")
 }
 
+var (
+	upperWord = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,79}$`)
+	scopeName = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,79}$`)
+)
+
 // code passes HubSpot's upper-case words and nothing else.
 func code(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '_' || r == '.' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
-			return r
-		}
-		return -1
-	}, s[:min(len(s), 80)])
+	if upperWord.MatchString(s) {
+		return s
+	}
+	return ""
 }
 
 // known keeps the property names that were part of the request.

@@ -60,8 +60,10 @@ func (r *Receiver) Verify(d flow.Delivery) error {
 	if age := r.now().Sub(time.UnixMilli(ms)); age > Tolerance || age < -Tolerance {
 		return flow.Errorf(flow.BadSignature, "%s is more than %v from this clock", TimestampHeader, Tolerance)
 	}
-	got, err := base64.StdEncoding.Strict().DecodeString(d.Header[SignatureHeader])
-	if err != nil || len(got) != sha256.Size {
+	// The decoder skips line ends, so the length is checked before it.
+	encoded := d.Header[SignatureHeader]
+	got, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	if err != nil || len(encoded) != base64.StdEncoding.EncodedLen(sha256.Size) || len(got) != sha256.Size {
 		return flow.Errorf(flow.BadSignature, "%s is missing or not a Base64 SHA-256", SignatureHeader)
 	}
 	if !r.signed(d, stamp, got) {

@@ -128,7 +128,7 @@ func (p *Portal) restore(s state) error {
 // Keep saves the portal to path whenever something has changed, looking every
 // interval, and once more when ctx ends.
 func (p *Portal) Keep(ctx context.Context, path string, every time.Duration) error {
-	saved := p.Changes()
+	var saved uint64
 	for running := true; running; {
 		running = pause(ctx, every)
 		if now := p.Changes(); now != saved {
