@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tandem/internal/beat"
+	"tandem/internal/record"
 	"tandem/spec"
 )
 
@@ -120,7 +121,7 @@ func (v clientPage) way(d spec.Direction) wayView {
 
 func newWay(states []*State, d spec.Direction, now time.Time, console string) wayView {
 	var sum beat.Way
-	out := wayView{Direction: d, From: string(d.Source()), To: string(d.Target()), Console: console}
+	out := wayView{Direction: d, From: side(d.Source()), To: side(d.Target()), Console: console}
 	for _, s := range states {
 		if s.Last[d].After(out.Last) {
 			out.Last = s.Last[d]
@@ -134,6 +135,14 @@ func newWay(states []*State, d spec.Direction, now time.Time, console string) wa
 	out.Parked, out.Dead = sum.Outcomes[beat.Parked], sum.Outcomes[beat.Dead]
 	out.DroppedBy, out.ParkedBy, out.DeadBy = causes(sum, beat.Dropped), causes(sum, beat.Parked), causes(sum, beat.Dead)
 	return out
+}
+
+// side is a system's name as headings write it.
+func side(s record.System) string {
+	if s == record.HubSpot {
+		return "HubSpot"
+	}
+	return string(s)
 }
 
 func causes(w beat.Way, k beat.Kind) []share {
@@ -189,7 +198,7 @@ func plain(n Notice) string {
 	case n.Kind == "handler":
 		return n.Handler + " beats again"
 	case n.Kind == "check":
-		return strings.TrimSpace("self-check of " + n.Check + " is " + n.State + " " + string(n.Topic))
+		return strings.TrimSuffix("self-check of "+n.Check+" is "+n.State+" ("+string(n.Topic)+")", " ()")
 	}
 	return n.Kind + " " + n.Handler + " is " + n.State
 }

@@ -90,6 +90,9 @@ func demoBeat(i, j, m int, at time.Time) *beat.Beat {
 		b.API = &beat.API{Used: 21_000 + 1_913*i + 40*(60-m), Limit: 250_000}
 	case "stamp":
 		b.Ways = map[spec.Direction]*beat.Way{h.way: demoWay(i, m, load)}
+		if dead := b.Ways[h.way].Outcomes[beat.Dead]; dead > 0 {
+			b.Errors = map[flow.Code]int{flow.UnknownEnum: dead / 2, flow.RemoteRefused: dead - dead/2}
+		}
 	case "write":
 		if (m+i)%13 == 0 {
 			b.Errors = map[flow.Code]int{flow.RateLimited: 1 + i%3}

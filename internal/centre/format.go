@@ -3,6 +3,7 @@ package centre
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,15 +58,16 @@ const sparkHeight = 16
 
 // spark draws a series as an inline SVG of lines, scaled to its own maximum; the
 // numbers stand beside it, so it is hidden from screen readers. kind is the CSS
-// class, e for errors, l for latency, v for events.
+// class: e for errors, l for latency, v for events.
 func spark(kind string, values []int64) template.HTML {
-	var top int64 = 1
-	for _, v := range values {
-		top = max(top, v)
-	}
+	top := max(0, slices.Max(values))
 	const step = 2
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg class="s %s" viewBox="0 0 %d %d" aria-hidden=true><path d="`, template.HTMLEscapeString(kind), step*(len(values)-1), sparkHeight)
+	fmt.Fprintf(&b, `<svg class="s %s" viewBox="0 0 %d %d" aria-hidden=true>`, template.HTMLEscapeString(kind), step*(len(values)-1), sparkHeight)
+	if top == 0 { // nothing happened: an empty picture keeps the columns aligned
+		return template.HTML(b.String() + "</svg>")
+	}
+	b.WriteString(`<path d="`)
 	last, run := int64(0), 0
 	for i, v := range values {
 		y := sparkHeight - 1 - v*(sparkHeight-2)/top

@@ -33,7 +33,7 @@ type State struct {
 	API    *beat.API                    `json:"api,omitempty"`
 	APIAt  time.Time                    `json:"apiAt,omitzero"`
 	Checks []beat.Check                 `json:"checks,omitempty"`
-	Ring   []Minute                     `json:"ring,omitempty"`
+	Ring   Ring                         `json:"ring,omitempty"`
 	// Heard counts what a person should hear of, ever rising, so that the watch
 	// can tell what is new since it last told.
 	Heard map[Topic]int `json:"heard,omitempty"`
@@ -46,9 +46,6 @@ type Topic string
 func topic(kind string, d spec.Direction, word string) Topic {
 	return Topic(kind + "/" + string(d) + "/" + word)
 }
-
-// Minute is one bucket of the ring, written as [minute, events, errors, p95 ms].
-type Minute [4]int64
 
 // ID is the handler's name within its client.
 func (s *State) ID() string {
@@ -120,30 +117,19 @@ func (s *State) applyWay(d spec.Direction, w *beat.Way) {
 
 func (s *State) hear(t Topic, n int) { sum(&s.Heard, map[Topic]int{t: n}) }
 
-// ring adds the beat to its minute and drops minutes that are too old. The
-// minute's p95 is the highest any beat reported in it.
+// ring adds the beat to its minute.
 func (s *State) ring(b *beat.Beat, minute int64) {
 	m := Minute{minute}
 	var all beat.Sketch
 	for _, w := range b.Ways {
 		m[1] += int64(w.Events)
-		m[2] += int64(w.Outcomes[beat.Dead])
 		all.Merge(w.Latency)
 	}
 	for _, n := range b.Errors {
 		m[2] += int64(n)
 	}
 	m[3] = all.Quantile(0.95).Milliseconds()
-	for len(s.Ring) > 0 && s.Ring[0][0] <= minute-ringMinutes {
-		s.Ring = s.Ring[1:]
-	}
-	if last := len(s.Ring) - 1; last >= 0 && s.Ring[last][0] >= minute {
-		s.Ring[last][1] += m[1]
-		s.Ring[last][2] += m[2]
-		s.Ring[last][3] = max(s.Ring[last][3], m[3])
-		return
-	}
-	s.Ring = append(s.Ring, m)
+	s.Ring.add(m)
 }
 
 func sum[K comparable](to *map[K]int, from map[K]int) {

@@ -37,10 +37,10 @@
       if (!res.ok) throw new Error(res.status);
       swap(await res.text());
       live.textContent = "live, " + new Date().toISOString().slice(11, 19) + " UTC";
-      live.className = "live on";
+      live.className = "now on";
     } catch {
       live.textContent = "not live: the Centre does not answer";
-      live.className = "live off";
+      live.className = "now off";
     }
   };
 
@@ -49,7 +49,7 @@
     paused = !paused;
     pause.setAttribute("aria-pressed", paused);
     pause.textContent = paused ? "Resume" : "Pause";
-    if (paused) { live.textContent = "paused"; live.className = "live"; } else refresh();
+    if (paused) { live.textContent = "paused"; live.className = "now"; } else refresh();
   });
   setInterval(refresh, every);
 })();
