@@ -58,6 +58,7 @@ func (c *pairChecker) way(f Field, d Direction, v Verdict, path string) {
 		c.refuse("concat-source", at(path, string(d.Source())+".property"), fmt.Sprintf("%s is not among the properties that concat joins", source.Property),
 			"Name one of "+strings.Join(formula.Placeholders(r.Formula.Concat), ", "))
 	}
+	c.secrecy(f, r, path)
 	if v == OneWay {
 		c.conversion(r, path)
 	} else if typeOf(source) != typeOf(r.Target) && r.Formula.Kind() != "enumMap" && d == ToDestination {
@@ -65,6 +66,17 @@ func (c *pairChecker) way(f Field, d Direction, v Verdict, path string) {
 			"Use an enumMap, or accept it")
 	}
 	c.length(r, path)
+}
+
+// secrecy warns of a text that shows what another field hides.
+func (c *pairChecker) secrecy(f Field, r *Rule, path string) {
+	for _, in := range r.Inputs {
+		for _, other := range c.pair.Fields {
+			if !f.Sensitive && other.Sensitive && (other.HubSpot == in || other.Destination == in) {
+				c.warn("sensitive-shown", at(path, "sensitive"), fmt.Sprintf("it holds %s, which the field %s hides", in.Property, other.Name), `Add "sensitive": true`)
+			}
+		}
+	}
 }
 
 // conversion checks the change of type of a field that travels one way.
@@ -189,8 +201,8 @@ func (c *pairChecker) match(f Field, path string) {
 	if f.HubSpot.Type == record.Reference || f.Destination.Type == record.Reference {
 		c.refuse("match-ref", path, "a reference names another record, so many records share it", "Match on a field of the record itself")
 	}
-	if j := c.pair.Judge(f); j.Verdict == Lossy {
-		c.refuse("match-lossy", path, "different values become one, so different records would be taken for the same", "Match on a field that is copied").Example = j.Example()
+	if example, lossy := c.lossyKey(f); lossy {
+		c.refuse("match-lossy", path, "different values become one, so different records would be taken for the same", "Match on a field that is copied").Example = example
 	}
 	for _, d := range []Direction{ToDestination, ToHubSpot} {
 		if c.writes(d) && !f.Travels(d) {
@@ -198,6 +210,33 @@ func (c *pairChecker) match(f Field, path string) {
 		}
 	}
 	c.unique(f, path)
+}
+
+// lossyKey reports whether different values of f become one, either there and
+// back or, where it travels one way, on that way.
+func (c *pairChecker) lossyKey(f Field) (example string, lossy bool) {
+	j := c.pair.Judge(f)
+	if j.Verdict != OneWay {
+		return j.Example(), j.Verdict == Lossy
+	}
+	d := ToDestination
+	if f.Travels(ToHubSpot) {
+		d = ToHubSpot
+	}
+	r, err := c.pair.Rule(f, d)
+	if err != nil {
+		return "", false // refused already
+	}
+	from, to := typeOf(r.Inputs[0]), typeOf(r.Target)
+	switch r.Formula.Kind() {
+	case "concat":
+		return "", true
+	case "enumMap":
+		if _, err := r.Formula.reversed(from, to); err != nil {
+			return noWayBack(err).Example(), true
+		}
+	}
+	return "", convert(from, to) == less
 }
 
 // unique warns where a system does not keep the key unique, and refuses a key

@@ -39,9 +39,34 @@ func (c *pairChecker) calls() {
 	if c.writes(ToDestination) && len(c.pair.Match) > 0 && c.object.Find == nil {
 		c.refuse("no-find", at(object, "find"), "an existing record cannot be found by its match key, so a second one would be made", "Add find")
 	}
+	c.placeholders(object)
 	if c.object.UpdatedAt == "" && slices.ContainsFunc(c.pair.Fields, func(f Field) bool { return f.Policy == PolicyNewest }) {
 		c.warn("newest-no-time", at(object, "updatedAt"), "the policy newest needs the time of the last change, else the time of reading decides",
 			"Add updatedAt, or let a side win")
+	}
+}
+
+// placeholders refuses a call that does not say which record it is about: it
+// would go to the whole collection, and a DELETE there is no small mistake.
+func (c *pairChecker) placeholders(object string) {
+	o := c.object
+	for _, call := range []struct {
+		name, needs string
+		call        *Call
+	}{
+		{"read", "{id}", &o.Read}, {"update", "{id}", &o.Update}, {"delete", "{id}", o.Delete}, {"restore", "{id}", o.Restore},
+		{"upsert", "{value}", o.Upsert}, {"find", "{value}", o.Find},
+	} {
+		if call.call == nil || call.call.Path == "" {
+			continue
+		}
+		text := call.call.Path
+		for _, v := range call.call.Query {
+			text += v
+		}
+		if !strings.Contains(text, call.needs) {
+			c.refuse("no-placeholder", at(at(object, call.name), "path"), "the call does not say which record it is about", "Put "+call.needs+" into its path or query")
+		}
 	}
 }
 

@@ -10,21 +10,24 @@ import (
 	"tandem/internal/record"
 )
 
-// small is a valid spec of one pair that gives no findings but those that tests provoke.
-func small(t *testing.T) *Spec {
-	t.Helper()
-	s, err := Parse("small", []byte(`{
+// smallSpec is a valid spec of one pair that gives no findings.
+const smallSpec = `{
 		"client": "c", "hubspot": {"portalId": "1"},
 		"destination": {"name": "D", "baseUrl": "https://d.example",
 			"webhook": {"scheme": "hmac-sha256-hex", "header": "X-S", "timestampHeader": "X-T", "record": "id"},
 			"objects": {"people": {"read": {"path": "/p/{id}"}, "create": {"path": "/p"}, "update": {"path": "/p/{id}"},
-				"upsert": {"path": "/p/{field}/{value}"}, "delete": {"path": "/p/{id}"}, "find": {"path": "/p"}, "list": {"path": "/p"},
+				"upsert": {"path": "/p/{field}/{value}"}, "delete": {"path": "/p/{id}"}, "find": {"path": "/p", "query": {"{field}": "{value}"}}, "list": {"path": "/p"},
 				"id": "id", "updatedAt": "at", "archived": "gone", "unique": ["mail"]}}},
 		"pairs": [{"name": "people", "hubspot": {"object": "contacts", "externalId": "d_id"}, "destination": {"object": "people", "externalId": "h_id"},
 			"match": [{"field": "email"}],
 			"fields": [
 				{"name": "email", "hubspot": {"property": "email"}, "destination": {"property": "mail"}},
-				{"name": "x", "hubspot": {"property": "x"}, "destination": {"property": "d_x"}}]}]}`))
+				{"name": "x", "hubspot": {"property": "x"}, "destination": {"property": "d_x"}}]}]}`
+
+// small parses smallSpec for a test to edit.
+func small(t *testing.T) *Spec {
+	t.Helper()
+	s, err := Parse("small", []byte(smallSpec))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,6 +165,10 @@ func TestFindings(t *testing.T) {
 		}, Error, "no-create", "destination.objects.people.create", ""},
 		{"no update", func(s *Spec) { editObject(s, func(o *Object) { o.Update = Call{} }) }, Error, "no-update", "destination.objects.people.update", ""},
 		{"no find", func(s *Spec) { editObject(s, func(o *Object) { o.Find = nil }) }, Error, "no-find", "destination.objects.people.find", ""},
+		{"a delete of everything", func(s *Spec) { editObject(s, func(o *Object) { o.Delete = &Call{Path: "/p"} }) },
+			Error, "no-placeholder", "destination.objects.people.delete.path", ""},
+		{"a find of everything", func(s *Spec) { editObject(s, func(o *Object) { o.Find = &Call{Path: "/p"} }) },
+			Error, "no-placeholder", "destination.objects.people.find.path", ""},
 		{"newest without a time", func(s *Spec) {
 			s.Pairs[0].Fields[1].Policy = PolicyNewest
 			editObject(s, func(o *Object) { o.UpdatedAt = "" })
@@ -236,6 +243,33 @@ func TestMatchOnALossyField(t *testing.T) {
 	}
 }
 
+// In a pair that travels one way, the key must not merge on that way either.
+func TestMatchOnALossyOneWayField(t *testing.T) {
+	for name, edit := range map[string]func(f *Field){
+		"concat": func(f *Field) { f.Formula = &Formula{Concat: []string{"{email}", "{x}"}} },
+		"table":  func(f *Field) { f.Formula = table("a", "X", "b", "X") },
+		"date":   func(f *Field) { f.HubSpot.Type, f.Destination.Type = record.DateTime, record.Date },
+	} {
+		s := small(t)
+		s.Pairs[0].Fields[1].Direction, s.Pairs[0].Fields[0].Direction = OnlyDestination, OnlyDestination
+		edit(&s.Pairs[0].Fields[0])
+		if text := fmt.Sprint(Check(s)); !strings.Contains(text, "match-lossy") {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}
+
+func TestSensitiveValuesAreNotShownByAnotherField(t *testing.T) {
+	s := small(t)
+	s.Pairs[0].Fields[1].Sensitive = true
+	s.Pairs[0].Fields = append(s.Pairs[0].Fields, Field{Name: "y", HubSpot: Prop{Property: "email"}, Destination: Prop{Property: "y"},
+		Direction: OnlyDestination, Formula: &Formula{Concat: []string{"{email}", " ", "{x}"}}})
+	found := Check(s)
+	if len(found) != 1 || found[0].Code != "sensitive-shown" {
+		t.Errorf("got %v", found)
+	}
+}
+
 func TestPairsAndReferencesAcrossThem(t *testing.T) {
 	s := small(t)
 	second := s.Pairs[0]
@@ -268,7 +302,7 @@ func TestPairsAndReferencesAcrossThem(t *testing.T) {
 
 // Check must not fall over whatever a valid file says.
 func FuzzCheck(f *testing.F) {
-	f.Add(readAcme(f))
+	f.Add([]byte(smallSpec))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := Parse("f", data)
 		if err != nil {

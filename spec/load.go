@@ -99,6 +99,9 @@ func parseTree(data []byte, problems *Problems) (*node, error) {
 	if len(data) > maxFile {
 		return nil, Problem{Message: fmt.Sprintf("larger than %d bytes", maxFile)}
 	}
+	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
+		return nil, Problem{Line: 1, Message: "begins with a byte order mark; save the file without one"}
+	}
 	return readTree(data, problems)
 }
 

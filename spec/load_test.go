@@ -74,6 +74,7 @@ func TestProblemsNamePathAndWhatIsAllowed(t *testing.T) {
 		{"a pasted secret", `"secret": "hubspot-token"`, `"secret": "PAT/Abc+1"`, "hubspot.auth.secret", "must match"},
 		{"fraction", `"retentionDays": 30`, `"retentionDays": 30.5`, "trace.retentionDays", "must be a whole number, not a number"},
 		{"null object", `"trace": {"level": "ALL", "retentionDays": 30}`, `"trace": null`, "trace", "must be an object, not null"},
+		{"byte order mark", "{", "\xef\xbb\xbf{", "", "byte order mark"},
 		{"no JSON", `"client": "acme",`, `"client": "acme"`, "", "not JSON at column"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -141,10 +142,7 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	// A small valid spec keeps mutations close to what matters.
-	f.Add([]byte(`{"client":"a","hubspot":{"portalId":"1","searchLag":"1s"},"destination":{"name":"d","objects":{"o":{"read":{"path":"/{id}"},"id":"id"}}},` +
-		`"pairs":[{"name":"p","hubspot":{"object":"contacts"},"destination":{"object":"o"},"match":[{"field":"f"}],` +
-		`"fields":[{"name":"f","hubspot":{"property":"a"},"destination":{"property":"b"},"formula":{"enumMap":{"x":"y"}}}]}]}`))
+	f.Add([]byte(smallSpec)) // small, so that mutations stay close to what matters
 	for _, s := range []string{``, `{}`, `[]`, `null`, `"`, `{"client":1e999}`, `{"pairs":[{"fields":[{"formula":{"enumMap":{"":""}}}]}]}`, "\xff", `{"a":{"a":{"a":[[[[]]]]}}}`} {
 		f.Add([]byte(s))
 	}
