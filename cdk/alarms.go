@@ -25,10 +25,10 @@ type Alarms struct {
 // NewAlarms makes every alarm of a client. What says that a direction is down
 // is a child of that direction's composite, which pages once; what waits for a
 // person notifies by itself.
-func NewAlarms(scope constructs.Construct, id string, site Site, dirs []*Direction, others []awslambda.Function) *Alarms {
+func NewAlarms(scope constructs.Construct, id string, site Site, dirs []*Direction, check awslambda.Function) *Alarms {
 	c := constructs.NewConstruct(scope, jsii.String(id))
 	all := &Alarms{}
-	shared := site.children(clientChildren(site, dirs, others))
+	shared := site.children(clientChildren(site, dirs, check))
 	both := newAlarms(c, shared)
 	all.Children = both
 	for _, d := range dirs {
@@ -70,7 +70,7 @@ func newAlarms(c constructs.Construct, props []AlarmProps) []awscloudwatch.CfnAl
 }
 
 // clientChildren are the faults that stop both directions.
-func clientChildren(site Site, dirs []*Direction, others []awslambda.Function) []AlarmProps {
+func clientChildren(site Site, dirs []*Direction, check awslambda.Function) []AlarmProps {
 	client := site.Spec.Client
 	var ended []Metric
 	for _, d := range dirs {
@@ -91,10 +91,10 @@ func clientChildren(site Site, dirs []*Direction, others []awslambda.Function) [
 		Below:   jsii.Number(1), Minutes: 5, Bad: 3, Of: 3, Silence: true,
 	}, {
 		Name:    client + "-check-errors",
-		Means:   "The self-check or the drift check ends in errors.",
-		Runbook: "read the last lines of /aws/lambda/" + client + "-selfcheck and -reconcile.",
-		Metrics: functionMetrics(others, "Errors"),
-		Math:    plus(0, len(others)), Above: jsii.Number(0), Minutes: 15, Bad: 2, Of: 2,
+		Means:   "The self-check ends in errors, so that it cannot tell what fails.",
+		Runbook: "read the last lines of /aws/lambda/" + client + "-selfcheck.",
+		Metrics: functionMetrics([]awslambda.Function{check}, "Errors"),
+		Above:   jsii.Number(0), Minutes: 15, Bad: 2, Of: 2,
 	}}
 }
 

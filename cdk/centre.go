@@ -41,23 +41,20 @@ func NewCentre(scope constructs.Construct, id string, p CentreProps) awscdk.Stac
 	c := centre{CentreProps: p, table: NewTable(stack, "Table", names.CentreName, p.Settings)}
 	missed := NewQueue(stack, "Missed", names.CentreName+"-missed", p.Settings)
 
-	beat := c.function(stack, "beat", append(c.clientSecrets(stack),
+	beat := c.function(stack, "beat", []Grant{
 		c.onTable("dynamodb:GetItem", "the handler's state, and whether a nonce was used"),
 		c.onTable("dynamodb:BatchGetItem", "state and minute at once"),
-		c.onTable("dynamodb:UpdateItem", "the handler's state and minute")))
+		c.onTable("dynamodb:UpdateItem", "the handler's state and minute")})
 	watch := c.function(stack, "watch", []Grant{
-		c.ownSecrets(stack, "messages go to Slack", names.Slack),
 		c.onTable("dynamodb:Query", "every handler's last beat"),
 		c.onTable("dynamodb:GetItem", "what was told already"),
 		c.onTable("dynamodb:UpdateItem", "what is told, before it is told, so that two watchers tell once")})
 	dashboard := c.function(stack, "dashboard", []Grant{
-		c.ownSecrets(stack, "people log in with it", names.Login),
 		c.onTable("dynamodb:Query", "all integrations"),
 		c.onTable("dynamodb:GetItem", "one handler"),
 		c.onTable("dynamodb:BatchGetItem", "several at once"),
 		c.onTable("dynamodb:UpdateItem", "login attempts are counted")})
 	alarm := c.function(stack, "alarm", []Grant{
-		c.ownSecrets(stack, "messages go to Slack", names.Slack),
 		c.onTable("dynamodb:GetItem", "equal messages are grouped"),
 		c.onTable("dynamodb:UpdateItem", "equal messages are counted")})
 
@@ -80,7 +77,7 @@ func (c centre) function(scope constructs.Construct, name string, grants []Grant
 		Environment: map[string]string{
 			names.Table: *c.table.TableName(), names.SecretsPrefix: names.CentrePrefix, names.Clients: strings.Join(c.Clients, ","),
 		},
-		Grants: grants, Concurrency: -1, Asynchronous: name == "watch",
+		Grants: append(grants, c.secrets(scope, name)), Concurrency: -1, Asynchronous: name == "watch",
 	})
 }
 
@@ -88,17 +85,9 @@ func (c centre) onTable(action, why string) Grant {
 	return Grant{Action: action, On: []*string{c.table.TableArn()}, Why: why}
 }
 
-func (c centre) ownSecrets(scope constructs.Construct, why string, last ...string) Grant {
-	return readParameters(scope, names.CentrePrefix, why, last...)
-}
-
-// clientSecrets grants the keys that beats are signed with, of every client.
-func (c centre) clientSecrets(scope constructs.Construct) []Grant {
-	var grants []Grant
-	for _, client := range c.Clients {
-		grants = append(grants, readParameters(scope, names.Prefix(client), "its beats are signed with it", bothOf(names.CentreSecret)...))
-	}
-	return grants
+// secrets grants what the function called name reads, by full names.
+func (c centre) secrets(scope constructs.Construct, name string) Grant {
+	return readParameters(scope, "", "messages, logins and beats, see names.CentreParameters", names.CentreParameters(name, c.Clients)...)
 }
 
 func publicURL(fn awslambda.Function) *string {

@@ -78,20 +78,17 @@ func NewClient(scope constructs.Construct, id string, p ClientProps) awscdk.Stac
 			ticks = append(ticks, pollTicks(poll, m.Direction, polled)...)
 		}
 	}
-	check := site.function(stack, "selfcheck", "", site.checkGrants(stack), nil)
-	drift := newReconcile(stack, site, dirs)
-	ticks = append(ticks,
-		Tick{Name: "selfcheck", Every: 5 * time.Minute, Function: check},
-		Tick{Name: "reconcile", Every: 24 * time.Hour, Flexible: true, Function: drift})
+	check := site.function(stack, "selfcheck", "", nil, nil)
+	ticks = append(ticks, Tick{Name: "selfcheck", Every: 5 * time.Minute, Function: check})
 	NewSchedules(stack, "Schedules", client, site.Missed, p.Settings, ticks)
-	alarms := NewAlarms(stack, "Alarms", site, dirs, []awslambda.Function{check, drift})
+	alarms := NewAlarms(stack, "Alarms", site, dirs, check)
 	NewDashboard(stack, "Dashboard", site, dirs, alarms)
 	newOutputs(stack, site, dirs, addresses)
 	return stack
 }
 
-// function makes one of the client's functions; d is "" for those that serve
-// both directions.
+// function makes one of the client's functions, with what its name is granted and
+// more besides; d is "" for those that serve both directions.
 func (s Site) function(scope constructs.Construct, name string, d spec.Direction, grants []Grant, more map[string]string) awslambda.Function {
 	client := s.Spec.Client
 	env := map[string]string{
@@ -114,9 +111,9 @@ func (s Site) function(scope constructs.Construct, name string, d spec.Direction
 	}
 	return NewFunction(scope, pascal(name), FunctionProps{
 		Name: name, PhysicalName: physical, Settings: s.Settings, Builder: s.Builder, SpecFile: s.SpecFile,
-		Environment: env, Grants: grants, RetentionDays: s.Spec.Trace.RetentionDays, XRay: s.Spec.Trace.XRay,
+		Environment: env, Grants: append(s.grants(scope, name, d), grants...), RetentionDays: s.Spec.Trace.RetentionDays, XRay: s.Spec.Trace.XRay,
 		Concurrency:  concurrency,
-		Asynchronous: name == "poll" || name == "selfcheck" || name == "reconcile",
+		Asynchronous: name == "poll" || name == "selfcheck",
 	})
 }
 
@@ -143,16 +140,6 @@ func pollTicks(poll awslambda.Function, d spec.Direction, pairs []spec.Pair) []T
 		})
 	}
 	return ticks
-}
-
-func newReconcile(scope constructs.Construct, site Site, dirs []*Direction) awslambda.Function {
-	env := map[string]string{}
-	grants := site.reconcileGrants(scope)
-	for _, d := range dirs {
-		env[names.Machine(d.Name)] = *d.Machine.StateMachineArn()
-		grants = append(grants, start(d.Machine))
-	}
-	return site.function(scope, "reconcile", "", grants, env)
 }
 
 // newStack makes a stack in the deployment's account and region.

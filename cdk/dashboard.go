@@ -31,7 +31,7 @@ func NewDashboard(scope constructs.Construct, id string, site Site, dirs []*Dire
 	widgets = append(widgets,
 		graph(region, 0, y, "Dead letters", queueMetric(site.DeadLetters, "ApproximateNumberOfMessagesVisible", "Maximum")),
 		graph(region, 8, y, "HubSpot's daily budget used, %", site.metric(names.MetricBudget, "Maximum", "")),
-		graph(region, 16, y, "Self-checks and drift", site.metric(names.MetricBeat, "Sum", ""), site.metric(names.MetricDrift, "Sum", "")))
+		graph(region, 16, y, "Self-checks passed", site.metric(names.MetricBeat, "Sum", "")))
 	return awscloudwatch.NewCfnDashboard(scope, jsii.String(id), &awscloudwatch.CfnDashboardProps{
 		DashboardName: jsii.String("tandem-" + site.Spec.Client),
 		DashboardBody: awscdk.Stack_Of(scope).ToJsonString(map[string]any{"widgets": widgets}, nil),

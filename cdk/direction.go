@@ -51,7 +51,7 @@ func NewDirection(scope constructs.Construct, id string, p DirectionProps) *Dire
 			annotate(c, fmt.Sprintf("the definition of %s has the placeholder ${%s}, for which there is no function", p.Direction, placeholder))
 			continue
 		}
-		fn := p.Site.function(c, state, p.Direction, p.Site.stateGrants(c, state, p.Direction), nil)
+		fn := p.Site.function(c, state, p.Direction, nil, nil)
 		dir.States = append(dir.States, fn)
 		values[placeholder] = fn.FunctionArn()
 		grants = append(grants, Grant{Action: "lambda:InvokeFunction", On: []*string{fn.FunctionArn()}, Why: "the state " + state})

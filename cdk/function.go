@@ -50,7 +50,6 @@ var parts = map[string]part{
 	"write":     {256, 13, "waits for the target's answer and may wait shortly for its rate limit"},
 	"stamp":     {256, 13, "two requests to the table"},
 	"selfcheck": {256, 50, "asks both systems and the table once"},
-	"reconcile": {512, 870, "compares whole listings; the longest Lambda allows, less 30 s to store its cursor"},
 	"beat":      {256, 5, "checks one HMAC and writes one row"},
 	"watch":     {256, 50, "reads all integrations' rows and may wait for Slack's Retry-After"},
 	"dashboard": {512, 10, "renders 200 integrations in one page"},

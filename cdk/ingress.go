@@ -16,7 +16,7 @@ import (
 // the signature covers the address that the sender was given.
 func NewIngress(scope constructs.Construct, id string, site Site, dir *Direction) *string {
 	c := constructs.NewConstruct(scope, jsii.String(id))
-	fn := site.function(c, "webhook", dir.Name, site.webhookGrants(c, dir.Name, dir.Machine),
+	fn := site.function(c, "webhook", dir.Name, []Grant{start(dir.Machine)},
 		map[string]string{names.MachineARN: *dir.Machine.StateMachineArn()})
 	dir.Ingress = append(dir.Ingress, fn)
 	// Without CORS: no browser has business here.
@@ -31,7 +31,7 @@ func NewIngress(scope constructs.Construct, id string, site Site, dir *Direction
 // NewPoller makes the function that asks dir's source what changed.
 func NewPoller(scope constructs.Construct, id string, site Site, dir *Direction) awslambda.Function {
 	c := constructs.NewConstruct(scope, jsii.String(id))
-	fn := site.function(c, "poll", dir.Name, site.pollGrants(c, dir.Name, dir.Machine),
+	fn := site.function(c, "poll", dir.Name, []Grant{start(dir.Machine)},
 		map[string]string{names.MachineARN: *dir.Machine.StateMachineArn()})
 	dir.Ingress = append(dir.Ingress, fn)
 	return fn

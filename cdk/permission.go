@@ -8,8 +8,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
-
-	"tandem/internal/cloud/names"
 )
 
 // Grant is one action a role may take, on what, and why it must. Resources are
@@ -49,15 +47,6 @@ func readParameters(scope constructs.Construct, prefix, why string, last ...stri
 		}))
 	}
 	return g
-}
-
-// bothOf lists each secret with the name it is kept under during a rotation.
-func bothOf(secrets ...string) []string {
-	var all []string
-	for _, s := range secrets {
-		all = append(all, s, s+names.Previous)
-	}
-	return all
 }
 
 // useKey grants what encryption with the deployment's own key needs; nothing

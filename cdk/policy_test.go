@@ -77,14 +77,14 @@ func TestBadWildcardsFindsThem(t *testing.T) {
 func TestSecretsPerFunction(t *testing.T) {
 	client, _ := standard(t)
 	for name, want := range map[string][]string{
-		"sample-hubspot-to-destination-webhook":   {"centre-secret", "hubspot-client-secret", "hubspot-client-secret-previous", "hubspot-webhook-url"},
-		"sample-hubspot-to-destination-verify":    {"centre-secret", "hubspot-client-secret", "hubspot-client-secret-previous"},
-		"sample-hubspot-to-destination-transform": {"centre-secret", "hubspot-token"},
-		"sample-hubspot-to-destination-write":     {"centre-secret", "erp-token"},
-		"sample-hubspot-to-destination-stamp":     {"centre-secret"},
-		"sample-destination-to-hubspot-write":     {"centre-secret", "hubspot-token"},
-		"sample-destination-to-hubspot-webhook":   {"centre-secret", "destination-webhook-url", "erp-webhook-secret", "erp-webhook-secret-previous"},
-		"sample-selfcheck":                        {"centre-secret", "erp-token", "erp-webhook-secret", "hubspot-client-secret", "hubspot-token"},
+		"sample-hubspot-to-destination-webhook":   {"beat-secret", "hubspot-client-secret", "hubspot-client-secret-previous", "hubspot-webhook-url"},
+		"sample-hubspot-to-destination-verify":    {"beat-secret", "hubspot-client-secret", "hubspot-client-secret-previous"},
+		"sample-hubspot-to-destination-transform": {"beat-secret", "hubspot-token"},
+		"sample-hubspot-to-destination-write":     {"beat-secret", "erp-token", "hubspot-token"},
+		"sample-hubspot-to-destination-stamp":     {"beat-secret"},
+		"sample-destination-to-hubspot-write":     {"beat-secret", "erp-token", "hubspot-token"},
+		"sample-destination-to-hubspot-webhook":   {"beat-secret", "destination-webhook-url", "erp-webhook-secret", "erp-webhook-secret-previous"},
+		"sample-selfcheck":                        {"beat-secret", "erp-token", "erp-webhook-secret", "hubspot-client-secret", "hubspot-token"},
 	} {
 		id := byName(t, client, "AWS::Lambda::Function", "FunctionName", name)
 		var got []string

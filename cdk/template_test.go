@@ -207,7 +207,6 @@ func TestSchedules(t *testing.T) {
 	}{
 		{client, "sample-destination-poll-deals", "rate(5 minutes)", "FLEXIBLE"},
 		{client, "sample-selfcheck", "rate(5 minutes)", "OFF"},
-		{client, "sample-reconcile", "rate(1440 minutes)", "FLEXIBLE"},
 		{centre, "tandem-centre-watch", "rate(1 minute)", "OFF"},
 	} {
 		id := byName(t, want.tmpl, "AWS::Scheduler::Schedule", "Name", want.name)
@@ -223,8 +222,8 @@ func TestSchedules(t *testing.T) {
 			t.Errorf("%s: its role may not call it or report that it could not", want.name)
 		}
 	}
-	if got := len(client.of("AWS::Scheduler::Schedule")); got != 3 {
-		t.Errorf("%d schedules for the client, want 3: only what is polled has a poll", got)
+	if got := len(client.of("AWS::Scheduler::Schedule")); got != 2 {
+		t.Errorf("%d schedules for the client, want 2: only what is polled has a poll", got)
 	}
 }
 

@@ -40,7 +40,7 @@ func Prefix(client string) string { return "/" + client + "/" }
 // CentrePrefix the path of its parameters.
 const (
 	CentreName   = "tandem-centre"
-	CentrePrefix = "/" + CentreName + "/"
+	CentrePrefix = "/centre/"
 	// CentreURLParameter is the parameter in which the Centre's stack leaves the
 	// address that beats are posted to.
 	CentreURLParameter = CentrePrefix + "url"
@@ -50,10 +50,10 @@ const (
 
 // Last names of the parameters that are not named by the spec.
 const (
-	Previous     = "-previous"          // appended: the value before a rotation, valid until removed
-	CentreSecret = "centre-secret"      // below a client's prefix: what its beats are signed with
-	Slack        = "slack-webhook"      // below CentrePrefix: where messages go
-	Login        = "dashboard-password" // below CentrePrefix: what a person types
+	Previous     = "-previous"     // appended: the value before a rotation, valid until removed
+	CentreSecret = "beat-secret"   // below a client's prefix: what its beats are signed with
+	Slack        = "slack-webhook" // below CentrePrefix: where messages go
+	Login        = "login"         // below CentrePrefix: what a person types
 )
 
 // WebhookURL is the last name of the parameter that holds the address system s
@@ -113,6 +113,48 @@ const (
 	MetricBeat    = "Beat"          // self-checks that passed, by client
 	MetricParked  = "Parked"        // fields or records waiting for a person, by direction
 	MetricBudget  = "HubSpotBudget" // percent of the daily API limit used, by client
-	MetricDrift   = "Drift"         // records the drift check found apart, by client
-	MetricStarts  = "Started"       // executions started, by direction
 )
+
+// Parameters are the last names of what the function called name reads below its
+// client's prefix; d is "" for one that serves both directions. cdk grants these
+// and the function asks for these, in one request, which is refused as a whole
+// if one of them is not granted.
+func Parameters(c *spec.Spec, name string, d spec.Direction) []string {
+	if d == "" {
+		return Secrets(c)
+	}
+	source := d.Source()
+	seal := ClientSecret(c, source)
+	last := []string{CentreSecret}
+	switch name {
+	case "webhook":
+		last = append(last, seal, seal+Previous, WebhookURL(source))
+	case "poll":
+		last = append(last, seal, seal+Previous, TokenSecret(c, source))
+	case "verify":
+		last = append(last, seal, seal+Previous)
+	case "transform":
+		last = append(last, TokenSecret(c, source))
+	case "lookup", "write":
+		// Each may touch both sides: Lookup reads them again under the lease, Write
+		// also writes back what the source has lost.
+		last = append(last, TokenSecret(c, source), TokenSecret(c, source.Other()))
+	}
+	return last
+}
+
+// CentreParameters are the full names of what the Centre's function called name
+// reads.
+func CentreParameters(name string, clients []string) []string {
+	switch name {
+	case "beat":
+		var all []string
+		for _, c := range clients {
+			all = append(all, Prefix(c)+CentreSecret)
+		}
+		return all
+	case "dashboard":
+		return []string{CentrePrefix + Login}
+	}
+	return []string{CentrePrefix + Slack}
+}

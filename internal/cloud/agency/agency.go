@@ -1,0 +1,64 @@
+// Package agency is the Notification Centre's functions on AWS: it opens the
+// Centre (package centre) from the environment that cdk sets. It is apart from
+// package cloud so that no client's function carries the Centre's pages.
+package agency
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"tandem/internal/centre"
+	"tandem/internal/cloud"
+	"tandem/internal/cloud/names"
+	"tandem/internal/table/dynamo"
+)
+
+// Run opens the Centre for the function called name and serves what handler returns.
+func Run(name string, handler func(*centre.Centre) any) {
+	c, err := open(name, os.Getenv)
+	if err != nil {
+		cloud.Exit(name, err)
+	}
+	lambda.Start(handler(c))
+}
+
+func open(name string, getenv func(string) string) (*centre.Centre, error) {
+	clients := strings.Split(getenv(names.Clients), ",")
+	secrets, err := cloud.OpenSecrets(getenv, "", names.CentreParameters(name, clients)...)
+	if err != nil {
+		return nil, err
+	}
+	api, err := dynamo.Client(getenv)
+	if err != nil {
+		return nil, err
+	}
+	region := getenv("AWS_REGION")
+	return centre.New(centre.Options{
+		Table:   dynamo.New(api, getenv(names.Table), time.Now, nil),
+		Secrets: secrets.Get,
+		Console: func(client, direction string) string {
+			return fmt.Sprintf("https://%s.console.aws.amazon.com/states/home?region=%s#/statemachines?search=%s-%s", region, region, client, direction)
+		},
+		Log: slog.New(slog.NewJSONHandler(os.Stdout, nil)).With("function", name),
+	})
+}
+
+// Alarms is the handler of an SNS subscription: each record is one alarm's
+// change of state. An error makes SNS deliver again.
+func Alarms(c *centre.Centre) func(context.Context, events.SNSEvent) error {
+	return func(ctx context.Context, e events.SNSEvent) error {
+		for _, r := range e.Records {
+			if err := c.Alarm(ctx, []byte(r.SNS.Message)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,141 @@
+package cloud
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"tandem/internal/beat"
+	"tandem/internal/cloud/names"
+	"tandem/internal/destination"
+	"tandem/internal/flow"
+	"tandem/internal/hubspot"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/internal/table"
+	"tandem/internal/table/dynamo"
+	"tandem/spec"
+)
+
+// Host is one running function of a client.
+type Host struct {
+	Name      string
+	Direction spec.Direction
+	Spec      *spec.Spec
+	Secrets   *Secrets
+	Table     table.Table
+	Flow      *flow.Flow
+	Beats     *beat.Reporter
+	Metrics   *Metrics
+	Log       *slog.Logger
+
+	hubspot     *hubspot.Client
+	destination *destination.Client
+	starter     *starter
+}
+
+// New opens the function called name from its environment. It sends one request,
+// for the secrets, while the platform still gives it a whole CPU.
+func New(ctx context.Context, name string, getenv func(string) string) (*Host, error) {
+	log := slog.New(slog.NewJSONHandler(os.Stdout, nil)).With("function", name)
+	h := &Host{Name: name, Direction: spec.Direction(getenv(names.Direction)), Log: log}
+	var err error
+	if h.Spec, err = loadSpec(getenv); err != nil {
+		return nil, err
+	}
+	aws, err := config(getenv)
+	if err != nil {
+		return nil, err
+	}
+	h.Secrets, err = OpenSecrets(getenv, getenv(names.SecretsPrefix), names.Parameters(h.Spec, name, h.Direction)...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := h.Secrets.Get(ctx, names.CentreSecret); err != nil {
+		log.Warn("beats will not be signed", "error", err)
+	}
+	h.starter = &starter{api: sfn.NewFromConfig(aws), machines: machines(getenv, h.Direction)}
+	api, err := dynamo.Client(getenv)
+	if err != nil {
+		return nil, err
+	}
+	h.Table = dynamo.New(api, getenv(names.Table), nil, nil)
+	h.Metrics = NewMetrics(os.Stdout, h.Spec.Client, time.Now)
+	if h.Beats, err = h.reporter(ctx, getenv(names.CentreURL)); err != nil {
+		log.Warn("this function sends no beats", "error", err)
+	}
+	return h, h.open()
+}
+
+// loadSpec reads the spec that was shipped beside the executable.
+func loadSpec(getenv func(string) string) (*spec.Spec, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return spec.Load(filepath.Join(filepath.Dir(self), cmp.Or(getenv(names.SpecFile), names.SpecName)))
+}
+
+// machines are the ARNs of what this function may start.
+func machines(getenv func(string) string, own spec.Direction) map[spec.Direction]string {
+	all := map[spec.Direction]string{}
+	if arn := getenv(names.MachineARN); arn != "" {
+		all[own] = arn
+	}
+	return all
+}
+
+// open makes the systems' clients and the flow over them.
+func (h *Host) open() error {
+	o := hubspot.OptionsFor(h.Spec)
+	token := names.TokenSecret(h.Spec, record.HubSpot)
+	o.Token = func(ctx context.Context) (string, error) { return h.Secrets.Get(ctx, token) }
+	o.Invalidate = func(string) { h.Secrets.Refresh(context.Background()) }
+	var err error
+	if h.hubspot, err = hubspot.New(o); err != nil {
+		return err
+	}
+	if h.destination, err = destination.New(h.Spec, destination.Options{Secrets: h.secret}); err != nil {
+		return err
+	}
+	h.Flow, err = flow.New(flow.Options{
+		Spec:    h.Spec,
+		Remotes: map[record.System]flow.Remote{record.HubSpot: h.hubspot, record.Destination: h.destination},
+		Ledger:  &ledger.Ledger{Table: h.Table, Client: h.Spec.Client, Now: time.Now},
+		Seals:   &flow.Sealer{Secrets: h.clientSecrets},
+		Log:     h.Log,
+	})
+	return err
+}
+
+func (h *Host) secret(name string) (string, error) { return h.Secrets.Get(context.Background(), name) }
+
+func (h *Host) clientSecrets(s record.System) ([]string, error) {
+	return h.Secrets.Valid(context.Background(), names.ClientSecret(h.Spec, s))
+}
+
+// reporter sends this function's beats; nil, which reports nothing, without a Centre.
+func (h *Host) reporter(ctx context.Context, url string) (*beat.Reporter, error) {
+	if url == "" {
+		return nil, nil
+	}
+	secret, err := h.Secrets.Get(ctx, names.CentreSecret)
+	if err != nil {
+		return nil, err
+	}
+	o := beat.Options{Client: h.Spec.Client, Handler: h.Name, Direction: h.Direction, URL: url, Secret: secret, Log: h.Log}
+	if h.Name == "selfcheck" {
+		o.Interval = CheckEvery
+	}
+	r, err := beat.New(o)
+	if err != nil {
+		return nil, fmt.Errorf("beats: %w", err)
+	}
+	return r, nil
+}

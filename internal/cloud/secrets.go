@@ -1,0 +1,124 @@
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"tandem/internal/cloud/names"
+)
+
+// secretLife is how long a value is used without asking again; a rotation needs
+// no deployment and is complete after it. secretRest is how long after a
+// request nothing is asked again on a refusal, so that a flood of forged
+// deliveries does not become a flood of requests.
+const (
+	secretLife = 5 * time.Minute
+	secretRest = 20 * time.Second
+)
+
+// Parameters is the part of Systems Manager that Secrets calls.
+type Parameters interface {
+	GetParameters(context.Context, *ssm.GetParametersInput, ...func(*ssm.Options)) (*ssm.GetParametersOutput, error)
+}
+
+// Secrets reads parameters below a prefix and keeps them in the process. All
+// names it was made with are read in one request, because each is needed soon.
+type Secrets struct {
+	api    Parameters
+	prefix string
+	now    func() time.Time
+
+	mu     sync.Mutex
+	wanted []string
+	values map[string]string
+	read   time.Time
+}
+
+// NewSecrets are the parameters wanted (last names) below prefix. It asks nothing.
+func NewSecrets(api Parameters, prefix string, now func() time.Time, wanted ...string) *Secrets {
+	return &Secrets{api: api, prefix: prefix, now: now, wanted: wanted}
+}
+
+// OpenSecrets are the parameters wanted below prefix, over Systems Manager.
+func OpenSecrets(getenv func(string) string, prefix string, wanted ...string) (*Secrets, error) {
+	c, err := config(getenv)
+	if err != nil {
+		return nil, err
+	}
+	return NewSecrets(ssm.NewFromConfig(c), prefix, time.Now, wanted...), nil
+}
+
+// Get returns the value of one of the wanted secrets. Others are refused here:
+// asking for one that is not granted would fail the request for all. An error
+// names the parameter, never a value.
+func (s *Secrets) Get(ctx context.Context, name string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.wanted, name) {
+		return "", fmt.Errorf("this function may not read %s%s", s.prefix, name)
+	}
+	if s.values == nil || s.now().Sub(s.read) >= secretLife {
+		if err := s.fetch(ctx); err != nil {
+			return "", err
+		}
+	}
+	v, ok := s.values[name]
+	if !ok {
+		return "", fmt.Errorf("there is no parameter %s%s; create it with tandem secrets", s.prefix, name)
+	}
+	return v, nil
+}
+
+// Valid returns the values of a secret that are valid now: the current one and,
+// while a rotation lasts, the one before.
+func (s *Secrets) Valid(ctx context.Context, name string) ([]string, error) {
+	current, err := s.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if before, err := s.Get(ctx, name+names.Previous); err == nil && before != current {
+		return []string{current, before}, nil
+	}
+	return []string{current}, nil
+}
+
+// Refresh asks again before its time, because a value was refused. It reports
+// whether it asked: a second refusal within the rest changes nothing.
+func (s *Secrets) Refresh(ctx context.Context) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now().Sub(s.read) < secretRest {
+		return false
+	}
+	return s.fetch(ctx) == nil
+}
+
+// batch is how many names one request may ask for (API GetParameters).
+const batch = 10
+
+// fetch reads all wanted parameters. The caller holds the lock. A value that can
+// no longer be read is forgotten, but an error forgets nothing.
+func (s *Secrets) fetch(ctx context.Context) error {
+	values := map[string]string{}
+	for part := range slices.Chunk(s.wanted, batch) {
+		full := make([]string, len(part))
+		for i, name := range part {
+			full[i] = s.prefix + name
+		}
+		out, err := s.api.GetParameters(ctx, &ssm.GetParametersInput{Names: full, WithDecryption: aws.Bool(true)})
+		if err != nil {
+			return fmt.Errorf("reading the parameters below %s: %w", s.prefix, err)
+		}
+		for _, p := range out.Parameters {
+			values[aws.ToString(p.Name)[len(s.prefix):]] = aws.ToString(p.Value)
+		}
+	}
+	s.values, s.read = values, s.now()
+	return nil
+}

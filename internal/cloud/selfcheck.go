@@ -1,0 +1,75 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"tandem/internal/beat"
+	"tandem/internal/cloud/names"
+	"tandem/internal/flow"
+	"tandem/internal/record"
+	"tandem/internal/table"
+)
+
+// CheckEvery is how often the self-check is scheduled, and so how often its beat
+// is promised.
+const CheckEvery = 5 * time.Minute
+
+// probeWithin bounds one question of a self-check.
+const probeWithin = 20 * time.Second
+
+// SelfCheck is the Lambda handler of the scheduled beat: on a quiet night it
+// proves that secrets, table and both systems answer. It ends in an error when
+// one of them does not.
+func (h *Host) SelfCheck(ctx context.Context) ([]beat.Check, error) {
+	checks := beat.SelfCheck(ctx, probeWithin,
+		beat.Probe{Name: "secrets", Ask: h.probeSecrets},
+		beat.Probe{Name: "table", Ask: h.probeTable},
+		beat.Probe{Name: "hubspot", Ask: func(ctx context.Context) error { return h.probe(ctx, h.hubspot, record.HubSpot) }},
+		beat.Probe{Name: "destination", Ask: func(ctx context.Context) error { return h.probe(ctx, h.destination, record.Destination) }},
+	)
+	h.Beats.Checked(checks)
+	if err := h.Beats.Flush(ctx); err != nil {
+		h.Log.Warn("the beat was not delivered", "error", err)
+	}
+	var failed []string
+	for _, c := range checks {
+		if !c.OK {
+			failed = append(failed, c.Name+" "+string(c.Code))
+		}
+	}
+	if len(failed) > 0 {
+		return checks, errors.New("the self-check failed: " + strings.Join(failed, ", "))
+	}
+	h.Metrics.Count(names.MetricBeat, "", 1)
+	return checks, nil
+}
+
+func (h *Host) probeSecrets(ctx context.Context) error {
+	for _, name := range names.Secrets(h.Spec) {
+		if _, err := h.Secrets.Get(ctx, name); err != nil {
+			return flow.Errorf(flow.StoreBusy, "%v", err)
+		}
+	}
+	return nil
+}
+
+func (h *Host) probeTable(ctx context.Context) error {
+	_, err := h.Table.Get(ctx, table.Key{PK: "PROBE", SK: "PROBE"})
+	if err != nil {
+		return flow.Errorf(flow.StoreBusy, "%v", err)
+	}
+	return nil
+}
+
+// probe reads a record that no system has: "there is none" proves that it
+// answers and takes the credentials, and changes nothing.
+func (h *Host) probe(ctx context.Context, r flow.Remote, sys record.System) error {
+	_, err := r.Read(ctx, h.Spec.Pairs[0].Side(sys).Object, "0", nil)
+	if flow.CodeOf(err) == flow.RecordMissing {
+		return nil
+	}
+	return err
+}
