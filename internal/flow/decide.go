@@ -93,10 +93,25 @@ func (m *merge) field(field spec.Field, s, t cell, v *verdict) {
 		m.firstContact(field, s, t, v)
 	case s.changed && t.changed:
 		m.conflict(field, s, t, v)
-	case s.changed, t.ours:
+	case s.changed:
+		m.take(field, t, v)
 		m.send(field, s, v)
-	case t.changed, s.ours:
+	case t.changed:
+		m.take(field, s, v)
 		m.fetch(field, t, v)
+	case t.ours:
+		m.take(field, t, v)
+		m.send(field, s, v)
+	case s.ours && m.fetch(field, t, v):
+		m.take(field, s, v)
+	}
+}
+
+// take records a value that is overwritten because it looks like a late write of
+// ours: should it have been somebody's after all, it is not lost in silence.
+func (m *merge) take(field spec.Field, c cell, v *verdict) {
+	if c.ours {
+		v.conflicts = append(v.conflicts, ledger.Conflict{Field: field.Name, Policy: "unconfirmed", Loser: c.text})
 	}
 }
 

@@ -49,7 +49,7 @@ type Told struct {
 }
 
 // maxListed bounds the event ids and told values an envelope carries.
-const maxListed = 8
+const maxListed = 16
 
 // Sealer seals and checks envelopes with keys derived from the source's client
 // secret (HKDF-SHA-256, RFC 5869), so that the right to start an execution is

@@ -71,7 +71,7 @@ func TestConflictFollowsPolicyAndKeepsTheLoser(t *testing.T) {
 	if h["hs_lead_status"] != "OPEN" || d["status"] != "lead" || h["zip"] != "3000" || d["postcode"] != "3000" {
 		t.Fatalf("hubspot %v, destination %v", h, d)
 	}
-	lost, err := b.flow.Ledger.Conflicts(t.Context(), record.Ref{System: record.HubSpot, Object: "contacts", ID: "7"})
+	lost, err := b.flow.Ledger.Conflicts(t.Context(), record.Ref{System: record.Destination, Object: "customers", ID: "c_1"})
 	if err != nil || len(lost) != 2 {
 		t.Fatalf("lost %v, %v", lost, err)
 	}

@@ -35,7 +35,7 @@ type Plan struct {
 	Before map[record.System]string `json:"before,omitempty"`
 	// Base are fingerprints to stamp; a written side is filled in by Stamp.
 	Base map[string]ledger.Base `json:"base,omitempty"`
-	// Prior are the target's fingerprints that an unconditional write replaces.
+	// Prior are HubSpot's fingerprints that a write, never conditional there, replaces.
 	Prior map[string]string `json:"prior,omitempty"`
 	// Link joins the two records when stamped; Create makes the partner first.
 	Link     bool          `json:"link,omitempty"`
@@ -142,15 +142,18 @@ const (
 // linked compares a pair's current values with its base.
 func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
 	t := s.Transform
+	lost, err := f.overwritten(ctx, j, p)
+	if err != nil {
+		return nil, err
+	}
 	if seen := p.Seen[j.source].Version; t.Version != "" && record.CompareVersions(t.Version, seen) < 0 {
-		return drop(ReasonStale), nil
+		return unless(lost, ReasonStale), nil
 	}
 	m := f.merge(j, p, t)
 	if m.quiet() && !p.InDoubt(f.Now()) {
-		return f.unchanged(ctx, j, p)
+		return unless(lost, ReasonUnchanged), nil
 	}
-	t, err := f.fresh(ctx, j, p, t, m)
-	if err != nil {
+	if t, err = f.fresh(ctx, j, p, t, m); err != nil {
 		return nil, err
 	}
 	if t.Missing || t.Archived {
@@ -160,7 +163,15 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 	if err != nil {
 		return f.partnerMissing(ctx, j, err)
 	}
-	return f.settle(ctx, j, p, m, t, target)
+	return f.settle(ctx, j, p, m, t, target, lost)
+}
+
+// unless is a drop, or a parked outcome when the event told of a lost edit.
+func unless(lost bool, reason string) *Plan {
+	if lost {
+		return park("an edit was overwritten before it could be read; its fingerprint is recorded")
+	}
+	return drop(reason)
 }
 
 // skewOfWorkers bounds how far the clocks of two workers differ.
@@ -273,66 +284,54 @@ func (m *merge) complete() bool {
 	return true
 }
 
-// unchanged drops an echo or a redelivery, after asking whether it tells of an
-// edit that a write of ours overwrote before anybody had read it.
-func (f *Flow) unchanged(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
-	lost := overwritten(j, p)
-	if len(lost) == 0 {
-		return drop(ReasonUnchanged), nil
-	}
-	for i := range lost {
-		lost[i].At, lost[i].Execution, lost[i].Pair = time.UnixMilli(j.At), j.execution, j.pair.Name
-	}
-	if err := f.Ledger.Lose(ctx, f.hub(j, p), lost...); err != nil {
-		return nil, err
-	}
-	return park("an edit was overwritten before it could be read; its fingerprint is recorded"), nil
-}
-
-// overwritten finds told values that fall into a window in which we wrote the
-// field without having seen them.
-func overwritten(j *journey, p *ledger.Pair) (lost []ledger.Conflict) {
+// overwritten asks whether the event tells of an edit that a write of ours
+// overwrote before anybody had read it, and records it if so: told values that
+// fall into a window in which we wrote the field without having seen them.
+func (f *Flow) overwritten(ctx context.Context, j *journey, p *ledger.Pair) (bool, error) {
+	var lost []ledger.Conflict
 	for _, told := range j.Told {
-		at := time.UnixMilli(told.At).UTC().Format("2006-01-02T15:04:05.000Z")
+		at := time.UnixMilli(told.At).UTC()
+		version := at.Format("2006-01-02T15:04:05.000Z")
 		if j.source != record.HubSpot || told.Print == p.Base[told.Field].HubSpot {
 			continue
 		}
-		if slices.ContainsFunc(p.Windows, func(w ledger.Window) bool { return w.Hides(told.Field, told.Print, at) }) {
-			lost = append(lost, ledger.Conflict{Field: told.Field, Policy: "overwritten", Winner: record.Destination, LoserPrint: told.Print})
+		if slices.ContainsFunc(p.Windows, func(w ledger.Window) bool { return w.Hides(told.Field, told.Print, version) }) {
+			lost = append(lost, ledger.Conflict{
+				At: at, Execution: j.execution, Pair: j.pair.Name, Field: told.Field,
+				Policy: "overwritten", Winner: record.Destination, LoserPrint: told.Print,
+			})
 		}
 	}
-	return lost
+	return len(lost) > 0, f.Ledger.Lose(ctx, j.destination(p.IDs), lost...)
 }
 
-func (f *Flow) hub(j *journey, p *ledger.Pair) record.Ref {
-	return record.Ref{System: record.HubSpot, Object: j.pair.HubSpot.Object, ID: p.IDs[record.HubSpot]}
+// destination is the side whose id outlives merges.
+func (j *journey) destination(ids map[record.System]string) record.Ref {
+	return record.Ref{System: record.Destination, Object: j.object(record.Destination), ID: ids[record.Destination]}
 }
 
 // settle turns the verdict into a plan under the lease.
-func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge, t *Transformed, target record.Record) (*Plan, error) {
+func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge, t *Transformed, target record.Record, lost bool) (*Plan, error) {
 	v := m.decide()
 	swings, parked := f.brake(j, p, &v)
 	change := ledger.Change{Swings: swings, Parked: parked, Drifted: v.drift}
 	if len(v.toTarget)+len(v.toSource) == 0 {
-		return f.settled(ctx, j, p, v, change)
+		return f.settled(ctx, j, p, v, change, lost)
 	}
 	if ok, err := f.allow(ctx, j, v); err != nil || !ok {
 		return park("the guard on cleared fields stopped this direction"), err
 	}
-	plan := f.write(j, p.IDs, v, t, target)
+	plan := f.write(j, p.IDs, m, v, t, target)
 	plan.Parked = slices.Sorted(maps.Keys(parked))
-	if !m.blind {
-		plan.Prior = m.prior(v)
-	}
 	if err := f.Ledger.Take(ctx, p, f.intent(j, plan), change); err != nil {
 		return nil, err
 	}
 	plan.Fence, plan.Until, plan.Slot = &ledger.Fence{Key: p.Key, Rev: p.Rev}, p.LeaseUntil.UnixMilli(), p.Slot
-	return plan, f.lose(ctx, j, p, v.conflicts)
+	return plan, f.lose(ctx, j, p.IDs, v.conflicts)
 }
 
 // settled: nothing is to be written; what was learnt is noted.
-func (f *Flow) settled(ctx context.Context, j *journey, p *ledger.Pair, v verdict, change ledger.Change) (*Plan, error) {
+func (f *Flow) settled(ctx context.Context, j *journey, p *ledger.Pair, v verdict, change ledger.Change, lost bool) (*Plan, error) {
 	if change.Base = v.base; len(v.base)+len(change.Parked)+len(v.drift) > 0 || p.InDoubt(f.Now()) {
 		if err := f.Ledger.Note(ctx, p, change); err != nil {
 			return nil, err
@@ -346,22 +345,26 @@ func (f *Flow) settled(ctx context.Context, j *journey, p *ledger.Pair, v verdic
 	case len(v.base) > 0:
 		return drop(ReasonAgreed), nil
 	}
-	return f.unchanged(ctx, j, p)
+	return unless(lost, ReasonUnchanged), nil
 }
 
-// prior lists the fingerprints of what is about to be overwritten.
+// prior lists what HubSpot's fields held that are about to be overwritten.
 func (m *merge) prior(v verdict) map[string]string {
+	fields, hub := v.toTarget, m.target
+	if m.source.system == record.HubSpot {
+		fields, hub = v.toSource, m.source
+	}
 	out := map[string]string{}
-	for name := range v.toTarget {
-		out[name] = m.cell(m.target, name).print
+	for name := range fields {
+		out[name] = m.cell(hub, name).print
 	}
 	return out
 }
 
 // write drafts the plan of a verdict.
-func (f *Flow) write(j *journey, ids map[record.System]string, v verdict, t *Transformed, target record.Record) *Plan {
+func (f *Flow) write(j *journey, ids map[record.System]string, m *merge, v verdict, t *Transformed, target record.Record) *Plan {
 	plan := &Plan{
-		Act: ActWrite, IDs: maps.Clone(ids), Base: v.base,
+		Act: ActWrite, IDs: maps.Clone(ids), Base: v.base, Prior: m.prior(v),
 		Patch: map[record.System]map[string]string{},
 		ETag:  map[record.System]string{}, Before: map[record.System]string{},
 	}
@@ -398,11 +401,11 @@ func (f *Flow) intent(j *journey, plan *Plan) ledger.Intent {
 }
 
 // lose records the values that lost a conflict, before they are overwritten.
-func (f *Flow) lose(ctx context.Context, j *journey, p *ledger.Pair, conflicts []ledger.Conflict) error {
+func (f *Flow) lose(ctx context.Context, j *journey, ids map[record.System]string, conflicts []ledger.Conflict) error {
 	for i := range conflicts {
 		conflicts[i].At, conflicts[i].Execution, conflicts[i].Pair = f.Now(), j.execution, j.pair.Name
 	}
-	return f.Ledger.Lose(ctx, f.hub(j, p), conflicts...)
+	return f.Ledger.Lose(ctx, j.destination(ids), conflicts...)
 }
 
 // conclude records the outcome of an event that stamps nothing.

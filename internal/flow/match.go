@@ -101,10 +101,16 @@ func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Tr
 			return nil, err
 		}
 	}
+	if found, err := f.made(ctx, j, p, doubt, props); err != nil || len(found) > 0 {
+		return found, err
+	}
 	if by.value == "" {
 		return nil, f.unresolved(j, doubt, object)
 	}
 	found, consistent, err := j.to.Find(ctx, object, by.property, by.value, props)
+	if err == nil && !consistent {
+		found, err = f.reread(ctx, j, found, props)
+	}
 	if err != nil || len(found) > 0 || consistent {
 		return found, err
 	}
@@ -116,6 +122,36 @@ func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Tr
 		return nil, Errorf(IndexLag, "the %s search index must settle until %s", j.target, settled.Format(time.TimeOnly))
 	}
 	return nil, nil
+}
+
+// made looks for a record that an earlier attempt at this create may have made,
+// by the external id it would carry. Repeating an upsert instead could overwrite
+// what somebody has edited since.
+func (f *Flow) made(ctx context.Context, j *journey, p *ledger.Pair, doubt *ledger.Intent, props []string) ([]record.Record, error) {
+	external := j.pair.Side(j.target).ExternalID
+	if external == "" || doubt == nil && p.Tries < 2 {
+		return nil, nil
+	}
+	found, consistent, err := j.to.Find(ctx, j.object(j.target), external, j.ref.ID, props)
+	if err == nil && !consistent {
+		return f.reread(ctx, j, found, props)
+	}
+	return found, err
+}
+
+// reread fetches by id what a search index, which may show the past, has found.
+func (f *Flow) reread(ctx context.Context, j *journey, found []record.Record, props []string) ([]record.Record, error) {
+	fresh := found[:0]
+	for _, r := range found {
+		rec, err := j.to.Read(ctx, j.object(j.target), r.ID, props)
+		switch {
+		case err == nil && !rec.Archived:
+			fresh = append(fresh, rec)
+		case err != nil && CodeOf(err) != RecordMissing:
+			return nil, err
+		}
+	}
+	return fresh, nil
 }
 
 // unresolved: without a match value a create whose answer was lost can only be
@@ -184,13 +220,12 @@ func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, d
 	}
 	v := m.decide()
 	ids := map[record.System]string{j.source: j.ref.ID, j.target: partner.ID}
-	plan := f.write(j, ids, v, s.Transform, partner)
+	plan := f.write(j, ids, m, v, s.Transform, partner)
 	plan.Link, plan.MatchKey, plan.Until = true, draft.MatchKey, draft.Until
 	if len(plan.Patch) == 0 {
 		plan.Act = ActStamp
 	}
-	hub := &ledger.Pair{IDs: ids}
-	return plan, f.lose(ctx, j, hub, v.conflicts)
+	return plan, f.lose(ctx, j, ids, v.conflicts)
 }
 
 // draft plans the creation of a partner: every field that has a value.

@@ -79,7 +79,7 @@ func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written,
 	switch {
 	case code == AlreadyExists:
 		adopt = existing(cause)
-	case plan.Create != "" && isMaybe(cause) && !j.to.Abilities(j.object(j.target)).Upsert:
+	case plan.Create != "" && isMaybe(cause):
 		cause = &Error{Code: InDoubt, Message: "the create may have happened", Maybe: true, Err: cause}
 	case code == RateLimited || code == RemoteBusy || code == StoreBusy:
 		// A renewed lease is given back: the repeated step only knows the old fence.

@@ -28,8 +28,10 @@ var (
 // is left, so a live worker keeps it.
 const Lease = 30 * time.Second
 
-// ghostLife is how long a write that lost its lease is still expected to land.
-const ghostLife = 10 * time.Minute
+// ghostLife is how long a write that lost its lease is still expected to land:
+// far longer than a request is under way, as short as possible because in the
+// meantime the same value set by a person looks like the late write.
+const ghostLife = 2 * time.Minute
 
 // rings is how many outcomes and windows a pair row keeps.
 const rings = 6

@@ -81,13 +81,14 @@ type Conflict struct {
 	LoserPrint string `json:"loserPrint,omitempty"`
 }
 
-// Lose stores conflicts below the pair's HubSpot record. They hold values, so
-// that a person can restore one; a privacy deletion removes them.
-func (l *Ledger) Lose(ctx context.Context, hub record.Ref, conflicts ...Conflict) error {
+// Lose stores conflicts below the pair's destination record, whose id outlives
+// merges. They hold values, so that a person can restore one; a privacy deletion
+// removes them.
+func (l *Ledger) Lose(ctx context.Context, dest record.Ref, conflicts ...Conflict) error {
 	updates := make([]table.Update, 0, len(conflicts))
 	for _, c := range conflicts {
 		updates = append(updates, table.Update{
-			Key: table.Key{PK: conflictPK(hub), SK: strconv.FormatInt(c.At.UnixMilli(), 10) + "#" + c.Execution + "#" + c.Field},
+			Key: table.Key{PK: conflictPK(dest), SK: strconv.FormatInt(c.At.UnixMilli(), 10) + "#" + c.Field},
 			If:  table.Always, Set: map[string]string{"conflict": toJSON(c)}, Expires: l.Now().Add(outcomeLife),
 		})
 	}
@@ -98,11 +99,11 @@ func (l *Ledger) Lose(ctx context.Context, hub record.Ref, conflicts ...Conflict
 	return err
 }
 
-func conflictPK(hub record.Ref) string { return "LOST#" + hub.Object + "#" + hub.ID }
+func conflictPK(dest record.Ref) string { return "LOST#" + dest.Object + "#" + dest.ID }
 
 // Conflicts lists what a pair's conflicts lost, oldest first.
-func (l *Ledger) Conflicts(ctx context.Context, hub record.Ref) ([]Conflict, error) {
-	items, err := l.Table.Query(ctx, conflictPK(hub), "", 100)
+func (l *Ledger) Conflicts(ctx context.Context, dest record.Ref) ([]Conflict, error) {
+	items, err := l.Table.Query(ctx, conflictPK(dest), "", 100)
 	out := make([]Conflict, 0, len(items))
 	for _, it := range items {
 		var c Conflict
