@@ -29,15 +29,29 @@ func browser(t *testing.T) context.Context {
 		}
 		t.Skip("SKIPPED: chromium is not installed (apt-get install chromium)")
 	}
-	opts := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox,
+	profile, err := os.MkdirTemp("", "tandem-chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.Headless, chromedp.NoSandbox,
 		chromedp.NoFirstRun, chromedp.DisableGPU, chromedp.IgnoreCertErrors}
 	for _, f := range []string{"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync"} {
 		opts = append(opts, chromedp.Flag(f, true))
 	}
-	alloc, stop := chromedp.NewExecAllocator(t.Context(), opts...)
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, cancel := chromedp.NewContext(alloc)
 	ctx, done := context.WithTimeout(ctx, 3*time.Minute)
-	t.Cleanup(func() { done(); cancel(); stop() })
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(ctx); err != nil { // waits until the browser is gone
+			t.Logf("closing chromium: %v", err)
+		}
+		done()
+		cancel()
+		stop()
+		if err := os.RemoveAll(profile); err != nil {
+			t.Logf("the browser's profile stays behind: %v", err)
+		}
+	})
 	return ctx
 }
 
@@ -93,6 +107,11 @@ func TestPagesInABrowser(t *testing.T) {
 			for _, p := range paths {
 				var wide bool
 				do(t, ctx, chromedp.Navigate(s.URL+p), chromedp.Evaluate(`document.documentElement.scrollWidth > innerWidth`, &wide))
+				var faint []string
+				do(t, ctx, chromedp.Evaluate(contrast, &faint))
+				if len(faint) > 0 {
+					t.Errorf("%s, %s: too little contrast: %v", p, scheme, faint)
+				}
 				if wide {
 					t.Errorf("%s scrolls sideways at %d px", p, width)
 				}
@@ -113,6 +132,23 @@ func TestPagesInABrowser(t *testing.T) {
 		}
 	}
 }
+
+// contrast lists texts whose contrast with their background is below 4.5 to 1
+// (WCAG 2.2, 1.4.3), each with its ratio.
+const contrast = `(() => {
+  const lum = (c) => { const [r, g, b] = c.map((v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
+  const rgba = (s) => { const m = s.match(/[\d.]+/g).map(Number); return m.length < 4 ? [...m, 1] : m; };
+  const out = new Set();
+  for (const e of document.querySelectorAll("body *")) {
+    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) || !e.checkVisibility() || e.closest(".hide,.tone,.skip,svg,noscript")) continue;
+    let p = e, back = [0, 0, 0, 0];
+    while (p && (back = rgba(getComputedStyle(p).backgroundColor))[3] < 1) p = p.parentElement;
+    const a = lum(rgba(getComputedStyle(e).color).slice(0, 3)), b = lum((p ? back : rgba(getComputedStyle(document.documentElement).backgroundColor)).slice(0, 3));
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < 4.5) out.add(e.tagName + "." + e.className + " " + ratio.toFixed(2));
+  }
+  return [...out];
+})()`
 
 func TestPageTurnsDownAndRecoversLive(t *testing.T) {
 	r := newRig(t)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tandem/internal/table"
+	"tandem/spec"
 )
 
 // Names of the secrets the Centre asks for. BeatSecret stands under each
@@ -40,9 +41,20 @@ type Options struct {
 	// Console gives the link to a direction's state machine in the AWS console,
 	// "" where there is none. It may be nil.
 	Console func(client, direction string) string
+	// Expect lists the handlers that are deployed and promise beats, so that one
+	// that never sends a first beat is missed as well. It may be empty.
+	Expect []Expected
 	// Outcomes answers for single records. It may be nil: then the pages say so.
 	Outcomes Outcomes
 	Log      *slog.Logger
+}
+
+// Expected is a handler that is deployed, and how often it promises a beat.
+type Expected struct {
+	Client    string
+	Handler   string
+	Direction spec.Direction
+	Interval  time.Duration
 }
 
 // Messenger delivers one message or returns an error; *SlackError says when to

@@ -42,7 +42,7 @@ func (c *Centre) deliver(ctx context.Context) error {
 		}
 		return errors.Join(fmt.Errorf("tell Slack: %w", sendErr), err, c.release(ctx, rows, wait))
 	}
-	return errors.Join(err, c.told(ctx, rows))
+	return errors.Join(err, c.told(context.WithoutCancel(ctx), rows))
 }
 
 // claim takes the free notices, a transaction at a time: of two processes one
@@ -91,7 +91,8 @@ func (c *Centre) release(ctx context.Context, rows []table.Item, wait time.Durat
 	})
 }
 
-// told moves delivered notices to the history the page shows.
+// told moves delivered notices to the history the page shows. What stays behind
+// is sent again when its claim ends, so a busy table is asked more than once.
 func (c *Centre) told(ctx context.Context, rows []table.Item) error {
 	expires := c.o.Now().Add(toldLife)
 	return c.inParts(ctx, rows, func(part []table.Item) []table.Update {
@@ -114,11 +115,26 @@ func newestFirst(sk string) string {
 
 func (c *Centre) inParts(ctx context.Context, rows []table.Item, change func([]table.Item) []table.Update) error {
 	for start := 0; start < len(rows); start += perUpdate {
-		if _, err := c.o.Table.Update(ctx, change(rows[start:min(start+perUpdate, len(rows))])...); err != nil {
+		if err := c.insist(ctx, change(rows[start:min(start+perUpdate, len(rows))])); err != nil {
 			return fmt.Errorf("update outbox: %w", err)
 		}
 	}
 	return nil
+}
+
+// insist repeats an update that the table did not answer. A condition that
+// fails on the way means that an earlier attempt was stored after all.
+func (c *Centre) insist(ctx context.Context, updates []table.Update) error {
+	var err error
+	for range 3 {
+		if _, err = c.o.Table.Update(ctx, updates...); err == nil {
+			return nil
+		}
+		if _, moved := table.Moved(err); moved {
+			return nil
+		}
+	}
+	return err
 }
 
 // history lists the newest delivered notices.

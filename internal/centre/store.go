@@ -66,9 +66,10 @@ func (c *Centre) store(ctx context.Context, b *beat.Beat) error {
 	return errors.New("state row is too busy")
 }
 
-// cached is a decoded state and the revision of the row it came from.
+// cached is a decoded state and the text it came from. (A revision would not
+// do: a row that was forgotten and came back begins at 1 again.)
 type cached struct {
-	rev   int64
+	raw   string
 	state *State
 }
 
@@ -86,8 +87,8 @@ func (c *Centre) states(ctx context.Context) ([]*State, error) {
 	out := make([]*State, 0, len(items))
 	for _, it := range items {
 		e := c.cache[it.Key]
-		if e.state == nil || e.rev != it.Rev {
-			e = cached{it.Rev, &State{}}
+		if raw := it.Attrs[attrJSON]; e.state == nil || e.raw != raw {
+			e = cached{raw, &State{}}
 			if err := decode(it, e.state); err != nil {
 				return nil, err
 			}

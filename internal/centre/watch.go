@@ -35,6 +35,10 @@ type Notice struct {
 // with its notice, and a notice is delivered by whoever claims it first. It is
 // called every minute, returns what failed, and leaves that for the next call.
 func (c *Centre) Watch(ctx context.Context) error {
+	now := c.o.Now()
+	if err := c.expect(ctx, now); err != nil {
+		return err
+	}
 	states, err := c.states(ctx)
 	if err != nil {
 		return err
@@ -43,7 +47,6 @@ func (c *Centre) Watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now := c.o.Now()
 	var errs []error
 	for _, s := range states {
 		errs = append(errs, c.watchHandler(ctx, s, memories, now))
@@ -55,6 +58,30 @@ func (c *Centre) Watch(ctx context.Context) error {
 	}
 	errs = append(errs, c.deliver(ctx), c.ran(ctx, now))
 	return errors.Join(errs...)
+}
+
+// expect gives every expected handler without a row one, as if it had beaten
+// now: its first beat is due like any other.
+func (c *Centre) expect(ctx context.Context, now time.Time) error {
+	for _, e := range c.o.Expect {
+		s := State{Client: e.Client, Handler: e.Handler, Direction: e.Direction, Interval: int(e.Interval / time.Second), LastBeat: now.UTC()}
+		key := stateKey(s.Client, s.ID())
+		if c.known(key) {
+			continue
+		}
+		_, err := c.o.Table.Update(ctx, put(key, table.Absent, &s, now.Add(stateLife)))
+		if _, there := table.Moved(err); err != nil && !there {
+			return fmt.Errorf("expect %s/%s: %w", s.Client, s.ID(), err)
+		}
+	}
+	return nil
+}
+
+func (c *Centre) known(key table.Key) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.cache[key]
+	return ok
 }
 
 const skRan = "ran"

@@ -1,6 +1,8 @@
 package centre
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -8,6 +10,7 @@ import (
 
 	"tandem/internal/beat"
 	"tandem/internal/flow"
+	"tandem/internal/table"
 	"tandem/spec"
 )
 
@@ -27,6 +30,21 @@ func TestDownAfterTwiceTheIntervalAndUpOnTheNextBeat(t *testing.T) {
 		t.Errorf("told %q", s)
 	}
 	r.after(time.Minute, 0)
+}
+
+func TestExpectedHandlerThatNeverBeatsIsMissed(t *testing.T) {
+	r := newRig(t)
+	r.o.Expect = []Expected{{"acme", "selfcheck", "", 5 * time.Minute}, {"acme", "webhook", "", time.Minute}}
+	r.after(0, 0)
+	r.send(r.beat())
+	r.now = r.now.Add(time.Minute)
+	r.send(r.beat())
+	r.after(9*time.Minute, 1) // the webhook
+	r.after(time.Second, 1)   // and the self-check that never was
+	if s := r.slack.last(); !strings.Contains(s, "`selfcheck` (every 5m0s)") {
+		t.Errorf("told %q", s)
+	}
+	r.after(time.Hour, 0)
 }
 
 func TestHandlerWithoutPromiseIsNeverDown(t *testing.T) {
@@ -109,6 +127,38 @@ func TestFailedSlackIsToldLaterAndOnce(t *testing.T) {
 	r.after(10*time.Second, 0) // given back for 30 seconds
 	r.after(time.Minute, 1)
 	r.after(time.Minute, 0)
+}
+
+// fickle is a table that does not answer some of its updates.
+type fickle struct {
+	table.Table
+	fail func(table.Update) bool
+}
+
+func (f *fickle) Update(ctx context.Context, u ...table.Update) ([]int64, error) {
+	if f.fail(u[0]) {
+		return nil, errors.New("busy")
+	}
+	return f.Table.Update(ctx, u...)
+}
+
+func TestBusyTableAfterDeliveryTellsNothingTwice(t *testing.T) {
+	r := newRig(t)
+	r.send(r.beat())
+	r.after(0, 0)
+	busy := 2
+	r.o.Table = &fickle{r.table, func(u table.Update) bool {
+		if u.Delete && busy > 0 {
+			busy--
+			return true
+		}
+		return false
+	}}
+	r.after(3*time.Minute, 1)
+	r.after(claimLife, 0)
+	if busy != 0 {
+		t.Error("the table was never busy: the test proves nothing")
+	}
 }
 
 func TestSlackWaitsAsLongAsItIsTold(t *testing.T) {
