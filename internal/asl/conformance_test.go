@@ -231,11 +231,13 @@ type theirs struct {
 }
 
 func TestAgainstAWSLocalStepFunctions(t *testing.T) {
+	t.Parallel()
 	engines.Path(t, "node_modules/aws-local-stepfunctions")
 	compare(t, "aws-local-stepfunctions", engines.Node(t), "stepfunctions.mjs")
 }
 
 func TestAgainstMoto(t *testing.T) {
+	t.Parallel()
 	compare(t, "moto", engines.Python(t), "stepfunctions.py")
 }
 
