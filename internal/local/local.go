@@ -112,25 +112,12 @@ func publicURL(given, address string) (string, error) {
 
 // wire builds the flow, what feeds it and what runs it.
 func (s *Server) wire() error {
-	c := *s.o.Spec
-	c.HubSpot.BaseURL = cmp.Or(s.o.HubSpotURL, c.HubSpot.BaseURL)
-	c.Destination.BaseURL = cmp.Or(s.o.DestinationURL, c.Destination.BaseURL)
-	if err := s.o.Secrets.complete(&c); err != nil {
-		return err
-	}
-	remotes, err := s.remotes(&c)
+	f, err := s.flow()
 	if err != nil {
 		return err
 	}
-	f, err := flow.New(flow.Options{
-		Spec: &c, Remotes: remotes, Log: s.log,
-		Ledger: &ledger.Ledger{Table: s.table, Client: c.Client, Now: time.Now},
-		Seals:  &flow.Sealer{Secrets: func(sys record.System) ([]string, error) { return s.o.Secrets.client(&c, sys), nil }},
-	})
-	if err != nil {
-		return err
-	}
-	receivers, err := s.receivers(&c)
+	c := f.Spec
+	receivers, err := s.receivers(c)
 	if err != nil {
 		return err
 	}
@@ -139,8 +126,35 @@ func (s *Server) wire() error {
 	}
 	s.ingress = &flow.Ingress{Flow: f, Receivers: receivers, Starter: s.engine, Dropped: s.engine.Dropped}
 	s.asker = &why.Asker{Flow: f}
-	s.pollers, err = s.polled(&c, remotes)
+	s.pollers, err = s.polled(c, f.Remotes)
 	return err
+}
+
+// flow builds the handlers over both systems and the table.
+func (s *Server) flow() (*flow.Flow, error) {
+	c := *s.o.Spec
+	c.HubSpot.BaseURL = cmp.Or(s.o.HubSpotURL, c.HubSpot.BaseURL)
+	c.Destination.BaseURL = cmp.Or(s.o.DestinationURL, c.Destination.BaseURL)
+	if err := s.o.Secrets.complete(&c); err != nil {
+		return nil, err
+	}
+	remotes, err := s.remotes(&c)
+	if err != nil {
+		return nil, err
+	}
+	return flow.New(flow.Options{
+		Spec: &c, Remotes: remotes, Log: s.log,
+		Ledger: &ledger.Ledger{Table: s.table, Client: c.Client, Now: time.Now},
+		Seals:  &flow.Sealer{Secrets: func(sys record.System) ([]string, error) { return s.o.Secrets.client(&c, sys), nil }},
+	})
+}
+
+// NewAsker answers questions about records from the table and both systems
+// alone, without a server. Options.Table is required.
+func NewAsker(o Options) (*why.Asker, error) {
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	f, err := (&Server{o: o, log: o.Log, table: o.Table}).flow()
+	return &why.Asker{Flow: f}, err
 }
 
 // remoteTimeout is longer than a state's timeout, which ends a call first.

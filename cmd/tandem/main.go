@@ -1,0 +1,126 @@
+// Command tandem runs, checks and explains integrations. `tandem help` lists
+// what it does, `tandem COMMAND -h` how.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailed  = 1 // it was tried and failed, or a check found something
+	exitMisused = 2 // wrong arguments, files or settings
+)
+
+// command is one subcommand. It returns nil, or an error that says what, where
+// and what to do.
+type command struct {
+	name, args, does string
+	run              func(context.Context, *env, []string) error
+}
+
+// env is what a command works with.
+type env struct {
+	in       io.Reader
+	out, err io.Writer
+	getenv   func(string) string
+}
+
+// commands in the order in which help lists them.
+var commands = []command{
+	{"run", "[flags]", "run an integration on this machine, with or without simulators", runCommand},
+	{"check", "[--json] FILE...", "check specs: what could lose data, loop or fail", checkCommand},
+	{"explain", "FILE", "print a spec's mapping document (Markdown)", explainCommand},
+	{"diff", "OLD NEW", "say in words what a change of spec means, and its risk", diffCommand},
+	{"why", "[flags] CLIENT OBJECT ID", "say why a record looks the way it does", whyCommand},
+	{"redrive", "[flags] [ID...]", "list dead letters, or start their events again", redriveCommand},
+	{"version", "", "print the version", versionCommand},
+}
+
+// usage is an error of the caller's: exit code 2.
+type usage struct{ error }
+
+func (u usage) Unwrap() error { return u.error }
+
+func misused(format string, args ...any) error { return usage{fmt.Errorf(format, args...)} }
+
+// errFound ends a command that has already said what is wrong.
+var errFound = errors.New("")
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	e := &env{in: stdin, out: stdout, err: stderr, getenv: os.Getenv}
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		help(stdout)
+		return exitOK
+	}
+	for _, c := range commands {
+		if c.name == args[0] {
+			return exit(stderr, c.name, c.run(ctx, e, args[1:]))
+		}
+	}
+	fmt.Fprintf(stderr, "tandem: there is no command %q; tandem help lists them\n", args[0])
+	return exitMisused
+}
+
+// exit says an error and turns it into a code.
+func exit(stderr io.Writer, name string, err error) int {
+	var u usage
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.As(err, &u):
+		if text := err.Error(); text != "" {
+			fmt.Fprintf(stderr, "tandem %s: %s\n", name, text)
+		}
+		return exitMisused
+	case !errors.Is(err, errFound):
+		fmt.Fprintf(stderr, "tandem %s: %s\n", name, err)
+	}
+	return exitFailed
+}
+
+func help(w io.Writer) {
+	fmt.Fprint(w, "Tandem keeps HubSpot and one other system in step.\n\nusage: tandem COMMAND [arguments]\n\n")
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-8s %-26s %s\n", c.name, c.args, c.does)
+	}
+	fmt.Fprint(w, "\ntandem COMMAND -h tells more. Exit codes: 0 well, 1 failed or found something, 2 misused.\n")
+}
+
+// flags makes a command's flag set; its errors and help go to stderr and stdout.
+func (e *env) flags(name, synopsis, more string) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(e.err)
+	f.Usage = func() {
+		fmt.Fprintf(e.err, "usage: tandem %s %s\n\n", name, synopsis)
+		f.PrintDefaults()
+		if more != "" {
+			fmt.Fprintf(e.err, "\n%s\n", more)
+		}
+	}
+	return f
+}
+
+// parse reads a command's flags. The flag package has told its errors already.
+func parse(f *flag.FlagSet, args []string) error {
+	err := f.Parse(args)
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	return usage{errFound}
+}

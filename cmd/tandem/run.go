@@ -1,0 +1,248 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"tandem/internal/local"
+	"tandem/internal/local/console"
+	"tandem/internal/local/sandbox"
+	"tandem/internal/record"
+	"tandem/internal/table"
+	"tandem/internal/table/dynamo"
+	"tandem/spec"
+)
+
+// Defaults of tandem run.
+const (
+	exampleSpec   = "spec/acme/integration-spec.json"
+	defaultData   = ".data"
+	defaultListen = "127.0.0.1:8480"
+	defaultTable  = "tandem-local"
+)
+
+// runOptions are the flags of tandem run.
+type runOptions struct {
+	spec, hubspot, destination, secrets, data, listen, public string
+	concurrency                                               int
+	json, verbose                                             bool
+	anyPort                                                   bool // the default port may be replaced
+}
+
+const runMore = `Without --hubspot-url and --destination-url both systems are simulated, with sample data and a page each.
+With both it is an integration server for any HubSpot-shaped API and any destination that the spec describes.
+Each flag has an environment variable: TANDEM_SPEC, TANDEM_HUBSPOT_URL, TANDEM_DESTINATION_URL, TANDEM_SECRETS,
+TANDEM_DATA, TANDEM_LISTEN, TANDEM_PUBLIC_URL. With AWS_ENDPOINT_URL_DYNAMODB (or TANDEM_TABLE) the mapping table is in
+DynamoDB under the name TANDEM_TABLE (` + defaultTable + `), made when the endpoint is local; several processes, each with
+its own --data, may share it.
+
+The secrets file is one JSON object of texts: {"hubspot-token": "...", "hubspot-client-secret": "..." or
+["current", "previous"], "destination-token": "...", "destination-client-secret": "..."}, under the names the spec gives.
+
+`
+
+func runFlags(e *env, args []string) (*runOptions, error) {
+	o := &runOptions{}
+	f := e.flags("run", "[flags]", runMore+local.APIDoc)
+	f.StringVar(&o.spec, "spec", cmp.Or(e.getenv("TANDEM_SPEC"), exampleSpec), "the client's spec `file`")
+	f.StringVar(&o.hubspot, "hubspot-url", e.getenv("TANDEM_HUBSPOT_URL"), "where HubSpot's API answers")
+	f.StringVar(&o.destination, "destination-url", e.getenv("TANDEM_DESTINATION_URL"), "where the destination's API answers")
+	f.StringVar(&o.secrets, "secrets", e.getenv("TANDEM_SECRETS"), "the secrets `file`")
+	f.StringVar(&o.data, "data", cmp.Or(e.getenv("TANDEM_DATA"), defaultData), "the `directory` that keeps everything")
+	f.StringVar(&o.listen, "listen", e.getenv("TANDEM_LISTEN"), "the `address` to listen on; "+defaultListen+", or another port if that one is taken")
+	f.StringVar(&o.public, "public-url", e.getenv("TANDEM_PUBLIC_URL"), "the `origin` that senders post to and sign; the address listened on if empty")
+	f.IntVar(&o.concurrency, "in-flight", 0, "how many executions work at once (32 if 0)")
+	f.BoolVar(&o.json, "json", false, "print one JSON line with every address once ready")
+	f.BoolVar(&o.verbose, "verbose", false, "log refused deliveries and slow steps too")
+	if err := parse(f, args); err != nil {
+		return nil, err
+	}
+	if f.NArg() > 0 {
+		return nil, misused("unexpected argument %q; tandem run -h lists the flags", f.Arg(0))
+	}
+	return o, o.check()
+}
+
+// check refuses combinations that cannot work.
+func (o *runOptions) check() error {
+	if (o.hubspot == "") != (o.destination == "") {
+		return misused("--hubspot-url and --destination-url go together: give both, or none for the simulators")
+	}
+	if o.hubspot != "" && o.secrets == "" {
+		return misused("--secrets is missing: a JSON file with the tokens and client secrets of both systems; tandem run -h shows its form")
+	}
+	for name, text := range map[string]string{"--hubspot-url": o.hubspot, "--destination-url": o.destination} {
+		if u, err := url.Parse(text); text != "" && (err != nil || u.Host == "") {
+			return misused("%s must be an absolute URL such as http://127.0.0.1:9001", name)
+		}
+	}
+	if o.listen == "" {
+		o.listen, o.anyPort = defaultListen, true
+	}
+	return nil
+}
+
+func runCommand(ctx context.Context, e *env, args []string) error {
+	o, err := runFlags(e, args)
+	if err != nil {
+		return err
+	}
+	s, err := loadSpec(o.spec)
+	if err != nil {
+		return err
+	}
+	level := slog.LevelWarn
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(e.err, &slog.HandlerOptions{Level: level}))
+	if o.hubspot == "" {
+		return runSandbox(ctx, e, o, s, log)
+	}
+	secrets, err := local.LoadSecrets(o.secrets)
+	if err != nil {
+		return usage{err}
+	}
+	server, err := openServer(ctx, e, o, local.Options{Spec: s, Secrets: secrets, HubSpotURL: o.hubspot, DestinationURL: o.destination, Log: log})
+	if err != nil {
+		return err
+	}
+	for _, p := range server.Probe(ctx) {
+		log.Warn(p)
+	}
+	if err := e.ready(o, server, nil); err != nil {
+		return err
+	}
+	return server.Run(ctx)
+}
+
+// loadSpec reads a spec and refuses one that the checker refuses.
+func loadSpec(path string) (*spec.Spec, error) {
+	s, err := spec.Load(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, misused("there is no spec at %s: run this in the repository's folder, or name one with --spec", path)
+	}
+	if err != nil {
+		return nil, usage{err}
+	}
+	if findings := spec.Check(s); spec.Refuses(findings) {
+		return nil, misused("%s could lose data or loop and is not run; see tandem check %s", path, path)
+	}
+	return s, nil
+}
+
+// openServer opens the server over its table.
+func openServer(ctx context.Context, e *env, o *runOptions, lo local.Options) (*local.Server, error) {
+	t, err := sharedTable(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	lo.Table, lo.Data, lo.Listen, lo.PublicURL, lo.Concurrency = t, o.data, o.listen, o.public, o.concurrency
+	s, err := local.Open(lo)
+	var taken *net.OpError
+	if o.anyPort && errors.As(err, &taken) && taken.Op == "listen" {
+		lo.Listen = "127.0.0.1:0"
+		s, err = local.Open(lo)
+	}
+	if err != nil {
+		return nil, usage{err}
+	}
+	return s, nil
+}
+
+// sharedTable is the table in DynamoDB that the environment asks for, nil for none.
+func sharedTable(ctx context.Context, e *env) (table.Table, error) {
+	endpoint, name := e.getenv("AWS_ENDPOINT_URL_DYNAMODB"), e.getenv("TANDEM_TABLE")
+	if endpoint == "" && name == "" {
+		return nil, nil
+	}
+	client, err := dynamo.Client(e.getenv)
+	if err != nil {
+		return nil, usage{err}
+	}
+	name = cmp.Or(name, defaultTable)
+	if isLocal(endpoint) {
+		ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+		defer cancel()
+		if err := dynamo.Ensure(ctx, client, name); err != nil {
+			return nil, fmt.Errorf("table %s at %s: %w; start DynamoDB Local there or unset AWS_ENDPOINT_URL_DYNAMODB", name, endpoint, err)
+		}
+	}
+	return dynamo.New(client, name, time.Now, func(string) {}), nil
+}
+
+func isLocal(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// runSandbox runs the server between two simulators.
+func runSandbox(ctx context.Context, e *env, o *runOptions, s *spec.Spec, log *slog.Logger) error {
+	s = sandbox.Adapt(s)
+	box, err := sandbox.Open(s, filepath.Join(o.data, "simulators"), log)
+	if err != nil {
+		return usage{err}
+	}
+	links := []console.Link{{Name: "HubSpot (simulated)", URL: box.HubSpotURL()}, {Name: s.Destination.Name + " (simulated)", URL: box.DestinationURL()}}
+	server, err := openServer(ctx, e, o, local.Options{
+		Spec: s, Secrets: box.Secrets, HubSpotURL: box.HubSpotURL(), DestinationURL: box.DestinationURL(), Links: links, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	// The simulators outlive the server, so that its last writes find them.
+	outer, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- box.Run(outer, server.WebhookURL) }()
+	if err := e.ready(o, server, links); err != nil {
+		return err
+	}
+	err = server.Run(ctx)
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// ready tells every address.
+func (e *env) ready(o *runOptions, s *local.Server, links []console.Link) error {
+	addresses := map[string]string{
+		"console": s.URL() + "/", "api": s.URL() + "/api", "data": o.data,
+		"hubspotWebhook": s.WebhookURL(record.HubSpot), "destinationWebhook": s.WebhookURL(record.Destination),
+		"hubspot": o.hubspot, "destination": o.destination,
+	}
+	if links != nil {
+		addresses["hubspot"], addresses["destination"] = links[0].URL, links[1].URL
+	}
+	if o.json {
+		return json.NewEncoder(e.out).Encode(addresses)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Tandem runs. Ctrl-C ends it; what it knows is kept in %s.\n\n  console             %s\n", o.data, addresses["console"])
+	for i, what := range []string{"hubspot", "destination"} {
+		name := what
+		if links != nil {
+			name = links[i].Name
+		}
+		fmt.Fprintf(&b, "  %-19s %s\n", name, addresses[what])
+	}
+	fmt.Fprintf(&b, "  webhooks            %s\n                      %s\n", addresses["hubspotWebhook"], addresses["destinationWebhook"])
+	if links != nil {
+		b.WriteString("\nTry it: open the HubSpot page, change a contact, and look at the other page; then the other way round.\nThe console shows each change as an execution.\n")
+	}
+	_, err := e.out.Write([]byte(b.String()))
+	return err
+}
