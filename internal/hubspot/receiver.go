@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 // ErrWrongPortal means that every event of an authentic delivery is of another
 // portal: the app is installed there too, or the portal id is wrong.
-var ErrWrongPortal = errors.New("every event is of another HubSpot portal than the spec's hubspot.portalId")
+var ErrWrongPortal = fmt.Errorf("%w: the spec's hubspot.portalId is not that of any event", flow.ErrWrongPortal)
 
 // Receiver authenticates webhook deliveries and reads their events.
 type Receiver struct {

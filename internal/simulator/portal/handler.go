@@ -7,15 +7,18 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"tandem/internal/hubspot"
 )
 
-// Handler serves the API, and the page for people at /.
+// Handler serves the API, and the page for people at /. The page is built when
+// somebody first looks at it: simulations make thousands of portals.
 func (p *Portal) Handler() http.Handler {
 	mux := http.NewServeMux()
 	p.routes(mux)
-	p.pages(mux)
+	pages := sync.OnceValue(func() http.Handler { return p.pages() })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { pages().ServeHTTP(w, r) })
 	return mux
 }
 

@@ -43,7 +43,7 @@ func (p *Portal) Restore(by By, object, id string) error {
 	if e.Archived == 0 {
 		return nil
 	}
-	if err := s.free(e, e.Props, e.Props); err != nil {
+	if err := s.free(e, e.Props); err != nil {
 		return err
 	}
 	e.Archived = 0

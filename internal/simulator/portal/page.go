@@ -16,7 +16,8 @@ var pageFiles embed.FS
 
 // pages serves the page on which a person edits records, as in HubSpot's own
 // pages: every change makes the events that a person's edit makes.
-func (p *Portal) pages(mux *http.ServeMux) {
+func (p *Portal) pages() http.Handler {
+	mux := http.NewServeMux()
 	ui := &pages{p, template.Must(template.ParseFS(pageFiles, "page.html"))}
 	guard := http.NewCrossOriginProtection()
 	handle := func(pattern string, h http.HandlerFunc) {
@@ -37,6 +38,7 @@ func (p *Portal) pages(mux *http.ServeMux) {
 	handle("POST /records/{object}/{id}", ui.update)
 	handle("POST /records/{object}/{id}/{action}", ui.act)
 	handle("POST /seed", ui.seed)
+	return mux
 }
 
 type pages struct {
@@ -117,7 +119,7 @@ func (p *Portal) editable(object string) []Property {
 
 // shownColumns and shownRows bound the list.
 const (
-	shownColumns = 5
+	shownColumns = 4
 	shownRows    = 200
 )
 

@@ -120,18 +120,37 @@ func (s *store) checked(e *entry, values map[string]string) (map[string]string, 
 	if len(details) > 0 {
 		return nil, nil, invalid("Property values were not valid: "+nestedJSON(details), details...)
 	}
-	return props, warnings, s.free(e, values, props)
+	return props, warnings, s.free(e, props)
 }
 
 // free refuses a unique value that another live record holds.
-func (s *store) free(e *entry, values, props map[string]string) error {
-	for name := range values {
-		holder := s.taken[name][fold(props[name])]
-		if props[name] != "" && s.taken[name] != nil && holder != "" && holder != e.ID {
-			return conflict(s.name, name, holder)
+func (s *store) free(e *entry, props map[string]string) error {
+	for _, b := range s.bookings(props) {
+		if holder := s.taken[b.property][b.value]; holder != "" && holder != e.ID {
+			return conflict(s.name, b.property, holder)
 		}
 	}
 	return nil
+}
+
+// booking is one unique value of a record, folded.
+type booking struct{ property, value string }
+
+// bookings lists a record's unique values in order; a contact's additional
+// e-mails count as e-mails.
+func (s *store) bookings(props map[string]string) []booking {
+	var out []booking
+	for _, name := range slices.Sorted(maps.Keys(s.taken)) {
+		if v := fold(props[name]); v != "" {
+			out = append(out, booking{name, v})
+		}
+	}
+	if more := props["hs_additional_emails"]; more != "" && s.taken["email"] != nil {
+		for v := range strings.SplitSeq(more, ";") {
+			out = append(out, booking{"email", fold(v)})
+		}
+	}
+	return out
 }
 
 func fold(value string) string { return strings.ToLower(strings.TrimSpace(value)) }
@@ -140,25 +159,15 @@ func fold(value string) string { return strings.ToLower(strings.TrimSpace(value)
 func (s *store) hold(e *entry, props map[string]string) {
 	s.release(e)
 	e.Props = props
-	for name, taken := range s.taken {
-		if v := fold(props[name]); v != "" {
-			taken[v] = e.ID
-		}
-	}
-	for v := range strings.SplitSeq(props["hs_additional_emails"], ";") {
-		if v = fold(v); v != "" && s.taken["email"] != nil {
-			s.taken["email"][v] = e.ID
-		}
+	for _, b := range s.bookings(props) {
+		s.taken[b.property][b.value] = e.ID
 	}
 }
 
 func (s *store) release(e *entry) {
-	values := strings.Split(e.Props["hs_additional_emails"], ";")
-	for name, taken := range s.taken {
-		for _, v := range append(values, e.Props[name]) {
-			if v = fold(v); taken[v] == e.ID {
-				delete(taken, v)
-			}
+	for _, b := range s.bookings(e.Props) {
+		if s.taken[b.property][b.value] == e.ID {
+			delete(s.taken[b.property], b.value)
 		}
 	}
 }

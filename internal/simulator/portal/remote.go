@@ -13,9 +13,7 @@ import (
 // socket, no goroutine, no clock but the portal's. Options need only Types and
 // Unique (see hubspot.OptionsFor).
 func Remote(p *Portal, o hubspot.Options) (*hubspot.Client, error) {
-	api := http.NewServeMux()
-	p.routes(api)
-	o.HTTP = &http.Client{Transport: inProcess{api}}
+	o.HTTP = &http.Client{Transport: inProcess{p.Handler()}}
 	o.BaseURL = "http://portal.simulated"
 	o.Now = p.o.Now
 	if o.SearchLag == 0 {
