@@ -50,11 +50,8 @@ func allowedFormulas() string {
 // UnmarshalJSON reads a formula as documented on the type. Unknown names are
 // refused with the list of those there are.
 func (f *Formula) UnmarshalJSON(b []byte) error {
-	var name string
+	name := "null" // what JSON's null leaves
 	if err := json.Unmarshal(b, &name); err == nil {
-		if name == "" {
-			name = "null"
-		}
 		if !slices.Contains(plainNames(), name) {
 			return fmt.Errorf("there is no formula %q; allowed are %s", name, allowedFormulas())
 		}

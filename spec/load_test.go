@@ -118,6 +118,24 @@ func TestHash(t *testing.T) {
 	}
 }
 
+func TestFormulaJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		`null`: "null", `"null"`: "null", `"lowercase"`: "lowercase", `{"enumMap":{"a":"b"}}`: "enumMap",
+		`{"concat":["{a}"," "]}`: "concat", `{"logic":"phoneAU"}`: "logic",
+	} {
+		var f Formula
+		if err := json.Unmarshal([]byte(text), &f); err != nil || f.Kind() != want {
+			t.Errorf("%s: %v, %v", text, f, err)
+		}
+	}
+	for _, text := range []string{`""`, `"concat"`, `7`, `{}`, `{"enumMap":null}`, `{"logic":""}`, `{"logic":"x"}`, `{"enumMap":{"a":"b"},"logic":"phoneAU"}`, `{"upper":1}`} {
+		var f Formula
+		if err := json.Unmarshal([]byte(text), &f); err == nil {
+			t.Errorf("%s was accepted as %v", text, f)
+		}
+	}
+}
+
 // What is written is what is read.
 func TestRoundTrip(t *testing.T) {
 	s, err := Load(acme)

@@ -27,7 +27,7 @@ type schema struct {
 	Type                 string             `json:"type"`
 	Description          string             `json:"description"`
 	Enum                 []string           `json:"enum"`
-	Pattern              string             `json:"pattern"`
+	Pattern              *regexp.Regexp     `json:"pattern"`
 	MinLength            int                `json:"minLength"`
 	MaxLength            int                `json:"maxLength"`
 	Minimum              *int               `json:"minimum"`
@@ -125,14 +125,14 @@ func (s *schema) text(n *node, path string, problems *Problems) {
 	text := n.value.(string)
 	switch length := utf8.RuneCountInString(text); {
 	case len(s.Enum) > 0 && !slices.Contains(s.Enum, text):
-		problems.add(path, n.line, fmt.Sprintf("%q is not allowed; allowed are %s", text, strings.Join(s.Enum, ", ")))
+		problems.add(path, n.line, fmt.Sprintf("%q is not allowed; allowed are %s%s", text, strings.Join(s.Enum, ", "), s.hint()))
 	case length < s.MinLength:
 		problems.add(path, n.line, "must not be empty"+s.hint())
 	case s.MaxLength > 0 && length > s.MaxLength:
 		problems.add(path, n.line, fmt.Sprintf("must have at most %d characters%s", s.MaxLength, s.hint()))
-	case s.Pattern != "" && !pattern(s.Pattern).MatchString(text):
+	case s.Pattern != nil && !s.Pattern.MatchString(text):
 		// The text is not repeated: a secret may have been pasted here.
-		problems.add(path, n.line, "must match "+s.Pattern+s.hint())
+		problems.add(path, n.line, "must match "+s.Pattern.String()+s.hint())
 	}
 }
 
@@ -190,18 +190,6 @@ func (s *schema) hint() string {
 		return ""
 	}
 	return ": " + strings.TrimSuffix(s.Description, ".")
-}
-
-var patterns sync.Map
-
-// pattern compiles a regular expression of the schema once.
-func pattern(text string) *regexp.Regexp {
-	if re, ok := patterns.Load(text); ok {
-		return re.(*regexp.Regexp)
-	}
-	re := regexp.MustCompile(text)
-	patterns.Store(text, re)
-	return re
 }
 
 // article names a JSON type in words.
