@@ -139,7 +139,10 @@ func TestErrorNames(t *testing.T) {
 		"RateLimited":    fmt.Errorf("wrapped: %w", &asl.Failure{Name: "RateLimited", Cause: "slow down"}),
 		"Named":          named{},
 		"Lambda.Unknown": errors.New("plain"),
+		// An error with an empty name would match States.ALL only, and nobody could say what it was.
+		"Lambda.Unknown ": &asl.Failure{Cause: "no name"},
 	} {
+		want = strings.TrimSpace(want)
 		res := m.Run(t.Context(), asl.Execution{Input: json.RawMessage(`{}`)}, asl.Env{Clock: newClock(),
 			Tasks: work(func(context.Context, string, json.RawMessage) (json.RawMessage, error) { return nil, err })})
 		if res.Status != asl.Failed || res.Error != want {

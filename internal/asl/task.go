@@ -117,6 +117,9 @@ func failureOf(err error) *Failure {
 	} else if errors.As(err, &named) {
 		f.Name = named.ErrorName()
 	}
+	if f.Name == "" {
+		f.Name = lambdaUnknown
+	}
 	f.Name, f.Cause = cut(f.Name, maxErrorName), cut(f.Cause, maxCause)
 	return f
 }
