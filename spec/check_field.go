@@ -158,7 +158,7 @@ func (c *pairChecker) length(r *Rule, path string) {
 // fails the whole record.
 var readOnly = []string{
 	"hs_object_id", "createdate", "lastmodifieddate", "hs_lastmodifieddate", "hs_createdate", "hs_merged_object_ids",
-	"hs_object_source", "hs_object_source_id", "hs_object_source_label", "hs_updated_by_user_id", "hs_created_by_user_id",
+	"hs_additional_emails", "hs_object_source", "hs_object_source_id", "hs_object_source_label", "hs_updated_by_user_id", "hs_created_by_user_id",
 	"hs_unique_creation_key", "num_associated_contacts", "num_associated_deals", "notes_last_updated", "notes_last_contacted",
 }
 
