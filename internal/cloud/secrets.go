@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"tandem/internal/cloud/names"
 )
@@ -21,11 +19,6 @@ const (
 	secretLife = 5 * time.Minute
 	secretRest = 20 * time.Second
 )
-
-// Parameters is the part of Systems Manager that Secrets calls.
-type Parameters interface {
-	GetParameters(context.Context, *ssm.GetParametersInput, ...func(*ssm.Options)) (*ssm.GetParametersOutput, error)
-}
 
 // Secrets reads parameters below a prefix and keeps them in the process. All
 // names it was made with are read in one request, because each is needed soon.
@@ -51,7 +44,7 @@ func OpenSecrets(getenv func(string) string, prefix string, wanted ...string) (*
 	if err != nil {
 		return nil, err
 	}
-	return NewSecrets(ssm.NewFromConfig(c), prefix, time.Now, wanted...), nil
+	return NewSecrets(newStore(c), prefix, time.Now, wanted...), nil
 }
 
 // Get returns the value of one of the wanted secrets. Others are refused here:
@@ -111,12 +104,12 @@ func (s *Secrets) fetch(ctx context.Context) error {
 		for i, name := range part {
 			full[i] = s.prefix + name
 		}
-		out, err := s.api.GetParameters(ctx, &ssm.GetParametersInput{Names: full, WithDecryption: aws.Bool(true)})
+		got, err := s.api.GetParameters(ctx, full)
 		if err != nil {
 			return fmt.Errorf("reading the parameters below %s: %w", s.prefix, err)
 		}
-		for _, p := range out.Parameters {
-			values[aws.ToString(p.Name)[len(s.prefix):]] = aws.ToString(p.Value)
+		for name, value := range got {
+			values[strings.TrimPrefix(name, s.prefix)] = value
 		}
 	}
 	s.values, s.read = values, s.now()

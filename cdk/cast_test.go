@@ -1,0 +1,80 @@
+package main
+
+import (
+	"archive/zip"
+	"compress/flate"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"tandem/statemachines"
+)
+
+// Every function of the stacks is a folder below lambdas/, and every folder is
+// deployed.
+func TestCast(t *testing.T) {
+	entries, err := os.ReadDir(filepath.Join(settings(t).Root, "lambdas"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var folders []string
+	for _, e := range entries {
+		folders = append(folders, e.Name())
+	}
+	if cast := sorted(parts); !slices.Equal(folders, cast) {
+		t.Errorf("lambdas/ has %v, the stacks %v", folders, cast)
+	}
+	if len(statemachines.Names()) != 2 {
+		t.Errorf("machines %v", statemachines.Names())
+	}
+}
+
+// maxZip is the budget for what is uploaded of one function, in bytes.
+const maxZip = 5_000_000
+
+func TestZips(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds every function for arm64")
+	}
+	dir := t.TempDir()
+	if err := Build(settings(t).Root, "arm64", dir); err != nil {
+		t.Fatal(err)
+	}
+	for name := range parts {
+		size := zipped(t, filepath.Join(dir, name))
+		t.Logf("%s: %d bytes", name, size)
+		if size > maxZip {
+			t.Errorf("%s is %d bytes zipped, the budget is %d", name, size, maxZip)
+		}
+	}
+}
+
+// zipped is the size of a zip that holds one file.
+func zipped(t *testing.T, path string) int64 {
+	t.Helper()
+	var size counter
+	z := zip.NewWriter(&size)
+	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestCompression) })
+	out, err := z.Create("bootstrap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if _, err := io.Copy(out, in); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return int64(size)
+}
+
+type counter int64
+
+func (c *counter) Write(b []byte) (int, error) { *c += counter(len(b)); return len(b), nil }
