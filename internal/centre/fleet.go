@@ -1,7 +1,6 @@
 package centre
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -41,12 +40,6 @@ type fleet struct {
 	Integrations []*integration
 	Recent       []noticeRow
 	Query, Show  string
-}
-
-// share is one line of a breakdown.
-type share struct {
-	Name     string
-	N, Total int
 }
 
 // integration sums the handlers of one client.
@@ -157,27 +150,6 @@ func (f *fleet) count(in *integration) {
 }
 
 func rank(state string) int { return slices.Index([]string{isBroken, isAttention, isLive}, state) }
-
-func addCauses(to map[string]int, causes map[beat.Cause]int) {
-	for c, n := range causes {
-		to[string(c)] += n
-	}
-}
-
-// shares sorts a breakdown, largest first.
-func shares(counts map[string]int) []share {
-	var total int
-	var out []share
-	for _, name := range slices.Sorted(maps.Keys(counts)) {
-		total += counts[name]
-		out = append(out, share{Name: name, N: counts[name]})
-	}
-	slices.SortStableFunc(out, func(a, b share) int { return cmp.Compare(b.N, a.N) })
-	for i := range out {
-		out[i].Total = total
-	}
-	return out
-}
 
 // Summary is the sentence screen readers hear when it changes.
 func (f *fleet) Summary() string {

@@ -3,6 +3,7 @@ package centre
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -162,6 +163,46 @@ func TestConcurrentBeatsAreAllCounted(t *testing.T) {
 	states, _ := r.states(t.Context())
 	if got := states[0].Ways[spec.ToHubSpot].Events; accepted == 0 || got != 3*accepted {
 		t.Errorf("%d events for %d accepted beats of 3", got, accepted)
+	}
+}
+
+// The two ends together: what a handler reports is what the page counts, also
+// when an answer was lost and the beat came twice.
+func TestReporterAndCentreAgree(t *testing.T) {
+	r := newRig(t)
+	r.now = time.Now() // the reporter below signs with the real clock
+	lost := true
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.Ingest().ServeHTTP(w, req)
+		if lost {
+			lost = false
+			panic(http.ErrAbortHandler) // counted, but the answer never arrives
+		}
+	}))
+	defer s.Close()
+	p, err := beat.New(beat.Options{Client: "acme", Handler: "stamp", Direction: spec.ToHubSpot, Every: time.Hour, URL: s.URL,
+		Secret: secrets["/acme/beat-secret"], Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Event(spec.ToHubSpot)
+	p.Outcome(spec.ToHubSpot, beat.Stamped, "", 30*time.Millisecond)
+	if p.Flush(t.Context()) == nil {
+		t.Fatal("the lost answer was not noticed: the test proves nothing")
+	}
+	p.Outcome(spec.ToHubSpot, beat.Dead, beat.Cause(flow.BadValue), time.Second)
+	for range 2 {
+		if err := p.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := r.fleet(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := f.Integrations[0]
+	if in.Events != 1 || in.Count("stamped") != 1 || in.Count("dead") != 1 || in.Latency.Count() != 2 || in.State != isAttention {
+		t.Errorf("the page counts %d events, %v, state %s", in.Events, in.Outcomes, in.State)
 	}
 }
 
