@@ -1,0 +1,344 @@
+// Package limit keeps every worker, and both directions, within one budget of
+// requests per system.
+//
+// The budget is a rolling window kept in one row of the table: never more than
+// Requests are let through in any interval of Per, which is what systems count
+// (HubSpot: "ten_secondly_rolling"). A token bucket or GCRA would let through
+// nearly twice that after a quiet moment. A worker takes permits in small
+// batches by one conditional update, up to a second ahead where the present is
+// used up, and decides everything else from the row it saw last: others only
+// ever add to it, so a "no" stays true without asking.
+//
+// A wait of up to a second is slept in place; a longer one is the machine's, as
+// flow.RateLimited with RetryAfter; one that no execution can wait out is
+// flow.QuotaExhausted. What a remote asks for with 429 holds all workers back.
+package limit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/record"
+	"tandem/internal/table"
+	"tandem/spec"
+)
+
+const (
+	// inPlace is the longest wait that is slept here.
+	inPlace = time.Second
+	// hopeless is the shortest wait that a five-minute execution cannot retry
+	// through, with room for its own work.
+	hopeless = 2 * time.Minute
+	// quotaPause is how long a used-up daily quota holds everybody back where
+	// the remote does not say; then one request looks again.
+	quotaPause = time.Hour
+	// tries bounds how often one call competes for the row.
+	tries = 50
+)
+
+// Options are what a Limiter is built from.
+type Options struct {
+	Table  table.Table
+	System record.System
+	Budget spec.RateLimit
+	// Now is the clock, time.Now when nil; Sleep waits and ends early with the
+	// context's error, a timer when nil.
+	Now   func() time.Time
+	Sleep func(ctx context.Context, d time.Duration) error
+}
+
+// Limiter hands out permits of one system's budget. It is safe for concurrent
+// use; all workers that share the table share the budget.
+type Limiter struct {
+	Options
+	window window
+	key    table.Key
+	turn   chan struct{} // taken by whoever looks at the fields below
+	row    table.Item    // as it was last seen
+	held   [2]lease      // permits taken and not used yet, per class
+	last   time.Time     // the last permit that was used
+	debt   int           // used without asking, to be recorded
+	queued atomic.Int32  // callers waiting for their turn
+	asked  atomic.Int64  // requests to the table
+}
+
+// lease is a batch of permits, good from an instant until another.
+type lease struct {
+	left, size  int
+	from, until time.Time
+	scarce      bool // more than half of the budget was in use
+}
+
+// New makes a limiter; a budget without Requests is an error, see Unlimited.
+func New(o Options) (*Limiter, error) {
+	w, err := newWindow(o.Budget)
+	if err != nil {
+		return nil, fmt.Errorf("rate limit of %s: %w", o.System, err)
+	}
+	if o.Table == nil {
+		return nil, errors.New("rate limit: no table; set Options.Table")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Sleep == nil {
+		o.Sleep = sleep
+	}
+	return &Limiter{
+		Options: o, window: w, turn: make(chan struct{}, 1),
+		key: table.Key{PK: "LIMIT#" + string(o.System), SK: "window"},
+	}, nil
+}
+
+// Unlimited reports whether a budget sets no limit at all.
+func Unlimited(b spec.RateLimit) bool { return b.Requests == 0 }
+
+// TableRequests counts the requests made to the table so far.
+func (l *Limiter) TableRequests() int64 { return l.asked.Load() }
+
+// sleep waits on the machine's clock.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// class tells live traffic from backfill.
+type class int
+
+const (
+	live class = iota
+	backfill
+)
+
+type classKey struct{}
+
+// Backfill marks calls that must leave the live share of the budget alone.
+func Backfill(ctx context.Context) context.Context {
+	return context.WithValue(ctx, classKey{}, backfill)
+}
+
+func classOf(ctx context.Context) class {
+	c, _ := ctx.Value(classKey{}).(class)
+	return c
+}
+
+// Wait returns nil when a request may be sent now. It sleeps for at most a
+// second and never beyond the context's deadline; what it returns else is
+// RateLimited, QuotaExhausted or StoreBusy.
+func (l *Limiter) Wait(ctx context.Context) error {
+	at, err := l.take(ctx)
+	if err != nil {
+		return err
+	}
+	pause := at.Sub(l.Now())
+	if pause <= 0 {
+		return nil
+	}
+	if err := l.Sleep(ctx, pause); err != nil {
+		return wait(l.System, pause)
+	}
+	return nil
+}
+
+// beyond reports whether the context ends before a pause does. Deadlines are in
+// the machine's time whatever clock the limiter runs on.
+func beyond(ctx context.Context, pause time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) <= pause
+}
+
+// wait is the error for a wait that belongs to the machine.
+func wait(s record.System, pause time.Duration) error {
+	code, what := flow.RateLimited, "the shared budget is used up"
+	if pause >= hopeless {
+		code, what = flow.QuotaExhausted, "the remote asked to be left alone for long"
+	}
+	return &flow.Error{Code: code, Message: fmt.Sprintf("%s: %s", s, what), RetryAfter: pause}
+}
+
+// take uses one permit and tells from when on it is good. A permit that is too
+// far ahead to wait for in place is not taken, but an error.
+func (l *Limiter) take(ctx context.Context) (time.Time, error) {
+	l.queued.Add(1)
+	defer l.queued.Add(-1)
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return time.Time{}, wait(l.System, inPlace)
+	}
+	c, now := classOf(ctx), l.Now()
+	at, ok := l.spend(c, now)
+	if !ok {
+		var err error
+		if at, err = l.lease(ctx, c); err != nil {
+			return at, err
+		}
+	}
+	l.last = now
+	return at, nil
+}
+
+// near refuses an instant that lies too far ahead to wait for.
+func (l *Limiter) near(ctx context.Context, at, now time.Time) error {
+	if pause := at.Sub(now); pause > inPlace || pause > 0 && beyond(ctx, pause) {
+		return wait(l.System, pause)
+	}
+	return nil
+}
+
+// spend uses a permit at hand. A worker that was idle for a whole window may
+// send one request without asking: it is recorded with the next batch, so that
+// sparse traffic costs the table nothing.
+func (l *Limiter) spend(c class, now time.Time) (time.Time, bool) {
+	if l.hold().After(now) {
+		return now, false
+	}
+	if h := &l.held[c]; h.left > 0 && now.Before(h.until) {
+		h.left--
+		return h.from, true
+	}
+	if c == live && l.debt == 0 && now.Sub(l.last) >= l.window.per && l.window.generous() {
+		l.debt++
+		return now, true
+	}
+	return now, false
+}
+
+// hold is until when the remote asked to be left alone, as far as known here.
+func (l *Limiter) hold() time.Time { return millis(l.row.Attrs["hold"]) }
+
+func millis(s string) time.Time {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(n)
+}
+
+// lease takes a batch from the row and uses its first permit. Where the budget
+// is used up the batch is of the near future, so that nobody has to ask again.
+func (l *Limiter) lease(ctx context.Context, c class) (time.Time, error) {
+	h := &l.held[c]
+	size := l.next(h)
+	for range tries {
+		now := l.Now()
+		used := parseUse(l.row.Attrs["used"])
+		n, at := l.window.grant(used, later(now, l.hold()), l.debt, size, c)
+		if err := l.near(ctx, at, now); err != nil {
+			return at, err
+		}
+		err := l.update(ctx, map[string]string{"used": l.window.add(used, now, at, n+l.debt).String()})
+		if err == nil {
+			scarce := l.window.busy(used, at)
+			*h = lease{left: n - 1, size: n, from: at, until: later(at, l.Now()).Add(l.window.validity(scarce)), scarce: scarce}
+			l.debt = 0
+			return at, nil
+		}
+		if _, moved := table.Moved(err); !moved {
+			return at, err
+		}
+	}
+	return time.Time{}, &flow.Error{Code: flow.StoreBusy, Message: "the rate limit's row changed too often"}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// next sizes a batch by how the last one went: twice as large when it was used
+// up in half its time, half when that time is long over, as much as was used
+// when some of it was wasted, and never less than the callers who are waiting.
+// When some was wasted while the budget is scarce it is just as much as they are.
+func (l *Limiter) next(h *lease) int {
+	waiting := int(l.queued.Load())
+	size := max(1, h.size-h.left)
+	now, half := l.Now(), h.until.Sub(h.from)/2
+	switch {
+	case h.scarce && h.left > 0:
+		size = waiting
+	case h.left == 0 && now.Before(h.until.Add(-half)):
+		size *= 2
+	case now.After(h.until.Add(half)):
+		size = max(1, size/2)
+	}
+	return min(max(size, waiting), l.window.batch)
+}
+
+// update changes the row if it still is as it was seen; whatever it is instead
+// is remembered.
+func (l *Limiter) update(ctx context.Context, set map[string]string) error {
+	l.asked.Add(1)
+	revs, err := l.Table.Update(ctx, table.Update{Key: l.key, If: table.AtRev(l.row.Rev), Set: set})
+	if current, ok := table.Moved(err); ok {
+		l.row = current
+		return err
+	}
+	if err != nil {
+		return &flow.Error{Code: flow.StoreBusy, Message: "the rate limit's row could not be written", Err: err}
+	}
+	attrs := map[string]string{"hold": l.row.Attrs["hold"], "used": l.row.Attrs["used"]}
+	for name, value := range set {
+		attrs[name] = value
+	}
+	l.row = table.Item{Key: l.key, Rev: revs[0], Attrs: attrs}
+	return nil
+}
+
+// Throttled tells all workers that the remote asked for a pause of d; a tenth of
+// the window where it did not say. The longest pause asked for wins.
+func (l *Limiter) Throttled(ctx context.Context, d time.Duration) error {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	until := l.Now().Add(cmp.Or(d, l.window.per/10))
+	l.held = [2]lease{}
+	for range tries {
+		if !l.hold().Before(until) {
+			return nil
+		}
+		err := l.update(ctx, map[string]string{"hold": strconv.FormatInt(until.UnixMilli(), 10)})
+		if _, moved := table.Moved(err); !moved {
+			return err // also nil
+		}
+	}
+	return &flow.Error{Code: flow.StoreBusy, Message: "the rate limit's row changed too often"}
+}
+
+// Observe feeds an answer's error back: RateLimited and QuotaExhausted hold
+// every worker. The error itself is returned as it is; that the pause could not
+// be shared loses only a warning to the others.
+func (l *Limiter) Observe(ctx context.Context, err error) error {
+	var e *flow.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	pause := e.RetryAfter
+	switch e.Code {
+	case flow.QuotaExhausted:
+		pause = cmp.Or(pause, quotaPause)
+	case flow.RateLimited:
+	default:
+		return err
+	}
+	_ = l.Throttled(context.WithoutCancel(ctx), pause)
+	return err
+}
