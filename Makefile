@@ -8,6 +8,7 @@ SHELL       := bash
 FUZZTIME ?= 5s
 SEEDS    ?= 1000
 
+# ST1005 is left out: errors here often begin with a name, such as HubSpot.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.0
 TOOLS       := ./.ci/imports ./.ci/report
 
@@ -53,7 +54,7 @@ static:
 	@unformatted=$$(gofmt -l $$(go list -f '{{.Dir}}' ./... $(TOOLS))); \
 	  if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
 	go vet ./... $(TOOLS)
-	go run $(STATICCHECK) ./... $(TOOLS)
+	go run $(STATICCHECK) -checks inherit,-ST1005 ./... $(TOOLS)
 	@go run ./.ci/imports
 
 go-test:

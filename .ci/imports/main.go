@@ -24,7 +24,7 @@ const module = "tandem/"
 // inner lists packages that may import, of ours, only what is named.
 var inner = map[string][]string{
 	"internal/record":      {},
-	"internal/logic":       {},
+	"internal/logic":       {"internal/record"},
 	"internal/asl":         {},
 	"internal/table":       {},
 	"statemachines":        {},
@@ -55,7 +55,7 @@ var foreign = map[string][]string{
 	"tandem/internal/engines":            {},
 	"tandem/internal/table/tabletest":    {},
 	"tandem/internal/simulation/...":     {"internal/simulation/...", "cmd/..."},
-	"tandem/internal/simulator/...":      {"internal/simulator/...", "internal/simulation/...", "cmd/..."},
+	"tandem/internal/simulator/...":      {"internal/simulator/...", "internal/simulation/...", "internal/local/...", "cmd/..."},
 	"tandem/internal/table/embedded":     {"cmd/...", "internal/simulation/...", "internal/local/..."},
 	"tandem/cmd/...":                     {"cmd/..."},
 	"tandem/internal/destination/...":    {"internal/destination/...", "internal/cloud/...", "internal/simulation/...", "internal/local/...", "internal/simulator/...", "lambdas/...", "cmd/..."},
