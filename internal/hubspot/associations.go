@@ -140,23 +140,26 @@ func (c *Client) put(ctx context.Context, path string, body any) error {
 	return c.do(ctx, call{method: http.MethodPut, path: path, body: body}, nil)
 }
 
-// relink makes each association's value the one asked for. The former value's
-// association goes; other records that people have associated stay. Where those
-// would be read back instead of the new one, it becomes the primary one.
-func (c *Client) relink(ctx context.Context, object, id string, links record.Fields) error {
+// relink makes each association's value the one asked for, and returns what it
+// is then. The former value's association goes; others that people have made
+// stay. Where those would be read back instead of the new one, it becomes the
+// primary one, if that exists between the two types; else what is returned
+// differs from what was asked for.
+func (c *Client) relink(ctx context.Context, object, id string, links record.Fields) (record.Fields, error) {
 	if len(links) == 0 {
-		return nil
+		return nil, nil
 	}
 	present, err := c.links(ctx, object, id, links.Names())
 	if err != nil {
-		return err
+		return nil, err
 	}
+	observed := record.Fields{}
 	for _, to := range links.Names() {
-		if err := c.relinkOne(ctx, object, id, to, links[to], present[to]); err != nil {
-			return err
+		if observed[to], err = c.relinkOne(ctx, object, id, to, links[to], present[to]); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return observed, nil
 }
 
 func (c *Client) links(ctx context.Context, object, id string, to []string) (map[string]linked, error) {
@@ -166,26 +169,35 @@ func (c *Client) links(ctx context.Context, object, id string, to []string) (map
 	return a.Associations, err
 }
 
-func (c *Client) relinkOne(ctx context.Context, object, id, to, want string, present linked) error {
+func (c *Client) relinkOne(ctx context.Context, object, id, to, want string, present linked) (string, error) {
 	former := present.value(object, to)
 	if former == want {
-		return nil
+		return want, nil
 	}
 	if err := c.link(ctx, object, id, record.Fields{to: want}); err != nil {
-		return err
+		return "", err
 	}
 	others := slices.DeleteFunc(present.ids(), func(other string) bool { return other == former || other == want })
 	primary, known := primaryType[[2]string{object, to}]
-	if want != "" && known && len(others) > 0 {
+	promote := want != "" && known && len(others) > 0
+	if promote {
 		label := []linkType{{"HUBSPOT_DEFINED", primary}}
 		if err := c.put(ctx, objects(object, id, "associations", to, want), label); err != nil {
-			return err
+			return "", err
 		}
 	}
-	if former == "" {
-		return nil
+	if former != "" {
+		if err := c.do(ctx, call{method: http.MethodDelete, path: objects(object, id, "associations", to, former)}, nil); err != nil {
+			return "", err
+		}
 	}
-	return c.do(ctx, call{method: http.MethodDelete, path: objects(object, id, "associations", to, former)}, nil)
+	switch {
+	case promote:
+		return want, nil
+	case want != "":
+		others = append(others, want)
+	}
+	return lowest(others), nil
 }
 
 // singulars are the names that association types use for object types.

@@ -82,18 +82,20 @@ func (c *Client) record(object string, a answered, properties []string, at time.
 }
 
 // written turns the answer to a write into a record that holds what HubSpot
-// stored of the fields sent. What a warning says was stored goes before what
+// stored of the fields sent, and the associations observed. What a warning says was stored goes before what
 // the answer repeats.
-func (c *Client) written(object string, a answered, sent record.Fields, at time.Time) (record.Record, error) {
+func (c *Client) written(object string, a answered, sent, observed record.Fields, at time.Time) (record.Record, error) {
 	for _, w := range a.Warnings {
 		if len(w.Context.PropertyName) == 1 && len(w.Context.NormalizedValue) == 1 && a.Properties != nil {
 			a.Properties[w.Context.PropertyName[0]] = &w.Context.NormalizedValue[0]
 		}
 	}
 	rec := stamped(a, at)
-	for name, value := range sent {
+	for to, id := range observed {
+		rec.Fields[linkPrefix+to] = id
+	}
+	for name := range sent {
 		if strings.HasPrefix(name, linkPrefix) {
-			rec.Fields[name] = value
 			continue
 		}
 		stored, told := a.Properties[name]

@@ -214,11 +214,16 @@ func (c *Client) request(ctx context.Context, r call, token string, body []byte)
 	return req, nil
 }
 
-// objects is the path of one object type, followed by escaped segments.
+// objects is the path of one object type, followed by escaped segments. A plus
+// is escaped too: some servers read it as a space, and e-mails have it.
 func objects(object string, segments ...string) string {
-	path := "/crm/objects/" + Version + "/" + url.PathEscape(object)
-	for _, s := range segments {
-		path += "/" + url.PathEscape(s)
+	path := "/crm/objects/" + Version
+	for _, s := range append([]string{object}, segments...) {
+		path += "/" + strings.ReplaceAll(url.PathEscape(s), "+", "%2B")
 	}
 	return path
 }
+
+// addressable reports whether an id or a unique value can stand in a path: dots
+// alone would name another path, even when escaped (RFC 3986, 6.2.2.3).
+func addressable(id string) bool { return id != "" && id != "." && id != ".." }

@@ -304,6 +304,23 @@ func TestIDsAreEscaped(t *testing.T) {
 	}
 }
 
+func TestAwkwardIDs(t *testing.T) {
+	client, s := scriptedClient(t, scripted{status: 404})
+	if _, _, err := client.Find(t.Context(), "contacts", "email", "a+b@example.com", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.seen[0].URL.EscapedPath(); !strings.HasSuffix(got, "/a%2Bb@example.com") {
+		t.Errorf("asked for %s", got)
+	}
+	for _, id := range []string{"", ".", ".."} { // Nothing is sent for these.
+		_, readErr := client.Read(t.Context(), "contacts", id, nil)
+		_, updateErr := client.Update(t.Context(), "contacts", id, record.Fields{"firstname": "x"}, "")
+		if flow.CodeOf(readErr) != flow.RecordMissing || flow.CodeOf(updateErr) != flow.RecordMissing || client.Archive(t.Context(), "contacts", id) != nil {
+			t.Errorf("id %q: %v, %v", id, readErr, updateErr)
+		}
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	token := func(context.Context) (string, error) { return "t", nil }
 	for _, o := range []Options{{}, {Token: token, BaseURL: "api.hubapi.com"}, {Token: token, BaseURL: "https://user:pw@x"}, {Token: token, BaseURL: "::"}} {

@@ -60,8 +60,8 @@ func (c *Client) Read(ctx context.Context, object, id string, properties []strin
 }
 
 func (c *Client) get(ctx context.Context, object, id, idProperty string, properties []string, archived bool) (record.Record, error) {
-	if id == "" {
-		return record.Record{}, flow.Errorf(flow.BadEnvelope, "reading %s: the id is empty", object)
+	if !addressable(id) {
+		return record.Record{}, flow.Errorf(flow.RecordMissing, "reading %s: the id is empty or only dots, which no record has", object)
 	}
 	plain, links := split(properties)
 	query := url.Values{}
@@ -104,7 +104,7 @@ func (c *Client) Create(ctx context.Context, object string, fields record.Fields
 	if err := c.link(ctx, object, a.ID, later); err != nil {
 		return record.Record{}, half(err, a.ID)
 	}
-	return c.written(object, a, fields, at)
+	return c.written(object, a, fields, links, at)
 }
 
 // createFailed completes a refusal: 404 means here that the object type is
@@ -163,10 +163,11 @@ func (c *Client) upsert(ctx context.Context, object string, fields record.Fields
 	if err != nil {
 		return record.Record{}, c.createFailed(ctx, object, fields, err)
 	}
-	if err := c.relink(ctx, object, b.Results[0].ID, links); err != nil {
+	observed, err := c.relink(ctx, object, b.Results[0].ID, links)
+	if err != nil {
 		return record.Record{}, half(err, b.Results[0].ID)
 	}
-	return c.written(object, b.Results[0], fields, at)
+	return c.written(object, b.Results[0], fields, observed, at)
 }
 
 // batchStatus is the status that a row's category would have had alone.
@@ -195,6 +196,9 @@ func (b batchAnswer) failed(r call) error {
 // etag is ignored and the last write wins. Properties that HubSpot's answer
 // leaves out are absent from the record: what was stored is not known.
 func (c *Client) Update(ctx context.Context, object, id string, fields record.Fields, _ string) (record.Record, error) {
+	if !addressable(id) {
+		return record.Record{}, flow.Errorf(flow.RecordMissing, "updating %s: the id is empty or only dots, which no record has", object)
+	}
 	plain, links := partition(fields)
 	a := answered{ID: id}
 	at := c.options.Now()
@@ -205,10 +209,11 @@ func (c *Client) Update(ctx context.Context, object, id string, fields record.Fi
 		}
 	}
 	// The answer's id: after a merge it is another than the one asked for.
-	if err := c.relink(ctx, object, a.ID, links); err != nil {
+	observed, err := c.relink(ctx, object, a.ID, links)
+	if err != nil {
 		return record.Record{}, err
 	}
-	return c.written(object, a, fields, at)
+	return c.written(object, a, fields, observed, at)
 }
 
 // Find lists live records whose property equals value. A unique property is
@@ -238,6 +243,9 @@ func (c *Client) unique(object, property string) bool {
 
 // Archive puts a record in the recycle bin, where it stays for 90 days.
 func (c *Client) Archive(ctx context.Context, object, id string) error {
+	if !addressable(id) {
+		return nil
+	}
 	err := c.do(ctx, call{method: http.MethodDelete, path: objects(object, id)}, nil)
 	if flow.CodeOf(err) == flow.RecordMissing {
 		return nil

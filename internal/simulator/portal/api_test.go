@@ -147,6 +147,9 @@ func TestOtherPaths(t *testing.T) {
 	if status, got := post(t, r.p, "GET", "/account-info/2026-09/details", ""); status != 200 || got["portalId"] != 48975575.0 {
 		t.Errorf("%d %v", status, got)
 	}
+	if id, err := r.client.PortalID(r.ctx); err != nil || id != "48975575" {
+		t.Errorf("the client was told portal %s, %v", id, err)
+	}
 	status, got := post(t, r.p, "GET", "/crm/properties/2026-09/contacts", "")
 	if status != 200 || !strings.Contains(mustJSON(t, got), `"hasUniqueValue":true`) {
 		t.Errorf("%d %v", status, got)

@@ -251,9 +251,11 @@ func TestAssociations(t *testing.T) {
 	r.fields(deal, record.Fields{"@companies": one.ID})
 	set := func(id, want string) {
 		t.Helper()
-		if _, err := r.client.Update(r.ctx, "deals", deal.ID, record.Fields{"@companies": id}, ""); err != nil {
+		got, err := r.client.Update(r.ctx, "deals", deal.ID, record.Fields{"@companies": id}, "")
+		if err != nil {
 			t.Fatal(err)
 		}
+		r.fields(got, record.Fields{"@companies": want})
 		r.fields(r.read("deals", deal.ID, "@companies"), record.Fields{"@companies": want})
 	}
 	set(two.ID, two.ID)
