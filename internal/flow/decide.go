@@ -14,8 +14,10 @@ type side struct {
 	system record.System
 	// own is the canonical text by field; a field that is absent is unknown.
 	own map[string]string
-	// sent are fingerprints our own unconfirmed writes may have put there.
+	// sent are fingerprints our own unconfirmed writes may have put there, and
+	// moved whether the record has changed at all since it was last compared.
 	sent    map[string][]string
+	moved   bool
 	updated time.Time
 }
 
@@ -24,6 +26,7 @@ type merge struct {
 	pair           spec.Pair
 	direction      spec.Direction
 	base           map[string]ledger.Base
+	seen           map[record.System]ledger.Seen
 	parked, drift  map[string]string
 	source, target side
 	// blind is true when the target was not read: it is believed to stand at the
@@ -52,6 +55,9 @@ type cell struct {
 	known       bool // the side was asked and told
 	changed     bool // differs from the base by an outside edit
 	ours        bool // differs from the base by a write of ours that was never confirmed
+	// reverted: stands at the base although a write of ours may have changed it
+	// and the record has moved: somebody may have set the old value again.
+	reverted bool
 }
 
 func (m *merge) cell(sd side, name string) cell {
@@ -60,6 +66,8 @@ func (m *merge) cell(sd side, name string) cell {
 	if base, agreed := m.base[name]; agreed && ok && c.print != base.Side(sd.system) {
 		c.ours = slices.Contains(sd.sent[name], c.print)
 		c.changed = !c.ours
+	} else if agreed && ok {
+		c.reverted = sd.moved && len(sd.sent[name]) > 0
 	}
 	return c
 }
@@ -108,9 +116,10 @@ func (m *merge) field(field spec.Field, s, t cell, v *verdict) {
 }
 
 // take records a value that is overwritten because it looks like a late write of
-// ours: should it have been somebody's after all, it is not lost in silence.
+// ours, or like the base before it: should it have been somebody's after all, it
+// is not lost in silence.
 func (m *merge) take(field spec.Field, c cell, v *verdict) {
-	if c.ours {
+	if c.ours || c.reverted {
 		v.conflicts = append(v.conflicts, ledger.Conflict{Field: field.Name, Policy: "unconfirmed", Loser: c.text})
 	}
 }

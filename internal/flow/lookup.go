@@ -200,7 +200,7 @@ func (f *Flow) merge(j *journey, p *ledger.Pair, t *Transformed) *merge {
 	m := &merge{
 		pair: j.pair, direction: j.Direction, base: p.Base, parked: p.ParkedFields, drift: p.Drifted,
 		source: side{system: j.source, sent: sent[j.source]}, target: side{system: j.target, sent: sent[j.target]},
-		blind: true, print: j.print, skew: f.skew(),
+		blind: true, print: j.print, skew: f.skew(), seen: p.Seen,
 	}
 	m.see(j, t)
 	return m
@@ -214,6 +214,7 @@ func (m *merge) see(j *journey, t *Transformed) {
 			m.source.own[field.Name] = own
 		}
 	}
+	m.source.moved = t.Version != m.seen[j.source].Version
 	if m.source.updated = time.UnixMilli(t.Updated); t.Updated == 0 {
 		m.source.updated = time.UnixMilli(j.At)
 	}
@@ -257,6 +258,7 @@ func (f *Flow) target(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 // look puts the target's values into the decision.
 func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record) error {
 	m.blind, m.target.own, m.target.updated = false, j.back.Canonical(rec.Fields), rec.UpdatedAt
+	m.target.moved = rec.Version != m.seen[j.target].Version
 	m.back = map[string]string{}
 	// A value of the target that does not translate stays where it is: its own
 	// execution reports it.

@@ -349,7 +349,7 @@ func (l *Ledger) Link(ctx context.Context, f Fence, sp spec.Pair, source record.
 	hub := MapKey(record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: ids[record.HubSpot]})
 	dest := MapKey(record.Ref{System: record.Destination, Object: sp.Destination.Object, ID: ids[record.Destination]})
 	pairSet := s.set(l.Now())
-	pairSet[attrPair], pairSet[attrPartner] = sp.Name, ids[record.Destination]
+	pairSet[attrPair], pairSet[attrPartner], pairSet[attrLinked] = sp.Name, ids[record.Destination], ms(l.Now())
 	pointer := map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: ids[record.HubSpot], attrStamped: ms(l.Now())}
 	target := source.System.Other()
 	updates := []table.Update{

@@ -123,6 +123,8 @@ type Pair struct {
 	ParkedFields map[string]string
 	// Drifted maps a one-way field to the fingerprint already reported for its wrong side.
 	Drifted map[string]string
+	// LinkedAt is when the two records were joined.
+	LinkedAt time.Time
 	// Since is when an unlinked record was first claimed; Tries counts creates.
 	Since time.Time
 	Tries int
@@ -163,6 +165,7 @@ const (
 	attrStamped, attrSince, attrTries            = "stampedAt", "since", "tries"
 	attrGhosts, attrGhostsUntil, attrSlot        = "ghosts", "ghostsUntil", "slot"
 	attrAdopt, attrAlias, attrKey                = "adopt", "aliasOf", "matchKey"
+	attrLinked                                   = "linkedAt"
 	prefixBase, prefixSwing, prefixWindow        = "f:", "l:", "w:"
 	prefixParked, prefixDrift, prefixSeen        = "p:", "d:", "seen:"
 	prefixOutcome                                = "o:"

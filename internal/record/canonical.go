@@ -49,7 +49,7 @@ func Canonical(t Type, text string) (string, error) {
 		return "", nil
 	}
 	switch t {
-	case String:
+	case String, "": // a spec that names no type means text
 		return canonicalString(text), nil
 	case Enum, Reference:
 		return strings.TrimSpace(text), nil

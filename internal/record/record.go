@@ -62,7 +62,7 @@ type Record struct {
 	ReadAt time.Time `json:"readAt,omitzero"`
 	// UpdatedAt is when the source says the record last changed, in its clock.
 	UpdatedAt time.Time `json:"updatedAt,omitzero"`
-	Archived bool      `json:"archived,omitempty"`
+	Archived  bool      `json:"archived,omitempty"`
 }
 
 // CompareVersions orders two versions of one record as -1, 0 or 1. Versions of

@@ -1,0 +1,294 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/internal/translate"
+	"tandem/spec"
+)
+
+// Report is what became of one seed.
+type Report struct {
+	Seed       uint64
+	Violations []string
+	// Faults counts what went wrong on purpose, Ends how executions ended.
+	Faults, Ends map[string]int
+	Executions   int
+	Edits        int
+	Letters      int
+	Log          []string
+}
+
+// span is how long a world may live before it must be quiet.
+const span = 4 * time.Hour
+
+// Run lives one seed through and asks the invariants.
+func Run(s *spec.Spec, seed uint64, actions int, v Variant, keep bool) (Report, error) {
+	r, err := newRun(s, seed, v, keep)
+	if err != nil {
+		return Report{}, err
+	}
+	r.live(actions)
+	r.pump()
+	rep := Report{Seed: seed}
+	fail := func(format string, args ...any) {
+		rep.Violations = append(rep.Violations, fmt.Sprintf(format, args...))
+	}
+	if !r.world.run(span) {
+		fail("terminate: still busy after %s", span)
+	}
+	r.settle()
+	if !r.world.run(2 * span) {
+		fail("terminate: still busy after its faults had stopped")
+	}
+	r.check(fail)
+	r.replay(fail)
+	rep.Faults, rep.Ends, rep.Executions, rep.Edits, rep.Letters, rep.Log = r.counts, r.ended, r.executions, len(r.edits), len(r.letters), r.log
+	return rep, nil
+}
+
+// pump delivers what both systems have to tell, again and again while anything goes on.
+func (r *run) pump() {
+	r.deliver()
+	if r.inFlight > 0 || r.now.Sub(epoch) < 5*time.Minute {
+		r.after(500*time.Millisecond, r.pump)
+	}
+}
+
+// settle stops the faults and tries every dead letter again, as a person would.
+func (r *run) settle() {
+	r.faults = false
+	for range 6 {
+		letters := r.letters
+		r.letters = nil
+		for i, l := range letters {
+			r.note("redrive of %s after %s", l.state.Event.Name, l.code)
+			r.execute(l.state.Event.Direction, fmt.Sprintf("%s-r%d", l.state.Event.Name, i), l.input)
+		}
+		r.poll()
+		r.after(time.Second, r.pump)
+		r.world.run(2 * span)
+		if len(r.letters) == 0 {
+			return
+		}
+	}
+}
+
+// replay delivers everything again, in any order: nothing may be written.
+func (r *run) replay(fail func(string, ...any)) {
+	before := r.writes
+	r.rng.Shuffle(len(r.told), func(i, j int) { r.told[i], r.told[j] = r.told[j], r.told[i] })
+	for _, d := range r.told {
+		r.bring(d, 3)
+	}
+	r.after(time.Second, r.pump)
+	r.world.run(4 * span)
+	if r.writes != before {
+		fail("replay-safe: delivering everything again made %d writes", r.writes-before)
+	}
+}
+
+// check asks the invariants of a quiet world.
+func (r *run) check(fail func(string, ...any)) {
+	if r.inFlight != 0 {
+		fail("terminate: %d tasks never ended", r.inFlight)
+	}
+	for _, p := range r.spec.Pairs {
+		pairs := r.pairs(p, fail)
+		r.converged(p, pairs, fail)
+		r.unique(p, fail)
+		r.kept(p, pairs, fail)
+	}
+}
+
+// pairs reads every known record's pair and asks for stuck claims and doubles.
+func (r *run) pairs(p spec.Pair, fail func(string, ...any)) map[record.Ref]*ledger.Pair {
+	look := &ledger.Ledger{Table: r.table, Client: r.spec.Client, Now: func() time.Time { return r.now }}
+	out := map[record.Ref]*ledger.Pair{}
+	linked := map[record.Ref]string{}
+	for _, s := range []record.System{record.HubSpot, record.Destination} {
+		for _, id := range r.known[s][p.Side(s).Object] {
+			ref := record.Ref{System: s, Object: p.Side(s).Object, ID: id}
+			pair, err := look.Find(context.Background(), p, ref, "")
+			if err != nil {
+				fail("table: %v", err)
+				continue
+			}
+			out[ref] = pair
+			if pair.State == ledger.Claimed || pair.Intent != nil && pair.State == ledger.Linked || pair.Held(r.now) {
+				fail("no stuck claim: %s is %s, intent %v, lease until %s", ref, pair.State, pair.Intent != nil, pair.LeaseUntil)
+			}
+			if pair.State == ledger.Linked {
+				at := record.Ref{System: s.Other(), Object: p.Side(s.Other()).Object, ID: pair.IDs[s.Other()]}
+				if was, twice := linked[at]; twice && was != pair.IDs[s] {
+					fail("no duplicate: %s is linked to %s and to %s", at, was, pair.IDs[s])
+				}
+				linked[at] = pair.IDs[s]
+			}
+		}
+	}
+	return out
+}
+
+// converged: each mapped field of a linked pair equals its translation, unless
+// both sides stand where they last agreed (a system that stores another form).
+func (r *run) converged(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(string, ...any)) {
+	forward, back := compile(p)
+	for ref, pair := range pairs {
+		if ref.System != record.HubSpot || pair.State != ledger.Linked || pair.IDs[record.HubSpot] != ref.ID || r.dead(p, pair) {
+			continue
+		}
+		h, d := r.now1(p, record.HubSpot, ref.ID), r.now1(p, record.Destination, pair.IDs[record.Destination])
+		if h == nil || d == nil {
+			continue
+		}
+		for _, f := range p.Fields {
+			if _, parked := pair.ParkedFields[f.Name]; parked || f.Side(record.HubSpot).Pair != "" {
+				continue
+			}
+			there, okThere := r.translated(forward, p, f, record.HubSpot, h)
+			here, okHere := r.translated(back, p, f, record.Destination, d)
+			if okThere && there == d[f.Name] || okHere && here == h[f.Name] || f.Direction != "" && pair.Drifted[f.Name] != "" {
+				continue
+			}
+			fail("converge: %s field %s holds %q here and %q there", ref, f.Name, h[f.Name], d[f.Name])
+		}
+	}
+}
+
+func compile(p spec.Pair) (forward, back *translate.Translator) {
+	forward, _ = translate.Compile(p, spec.ToDestination)
+	back, _ = translate.Compile(p, spec.ToHubSpot)
+	return forward, back
+}
+
+// translated translates one field of a record, by field names.
+func (r *run) translated(t *translate.Translator, p spec.Pair, f spec.Field, s record.System, own map[string]string) (string, bool) {
+	props := record.Fields{}
+	for _, g := range p.Fields {
+		if _, set := props[g.Side(s).Property]; !set {
+			props[g.Side(s).Property] = own[g.Name]
+		}
+	}
+	out, err := t.Apply(props)
+	if err != nil {
+		return "", false
+	}
+	v, ok := out[f.Name]
+	return v.Target, ok
+}
+
+// unique: no record of ours doubles another live record of the same key.
+func (r *run) unique(p spec.Pair, fail func(string, ...any)) {
+	for _, s := range []record.System{record.HubSpot, record.Destination} {
+		byKey := map[string][]string{}
+		for _, id := range r.known[s][p.Side(s).Object] {
+			if now := r.now1(p, s, id); now != nil && now[p.Match[0].Field] != "" {
+				k := strings.ToLower(now[p.Match[0].Field])
+				byKey[k] = append(byKey[k], id)
+			}
+		}
+		for k, ids := range byKey {
+			ours := slices.ContainsFunc(ids, func(id string) bool {
+				return !r.foreign[record.Ref{System: s, Object: p.Side(s).Object, ID: id}]
+			})
+			if len(ids) > 1 && ours && !r.anyParked(p, s, ids) {
+				fail("no duplicate: %s %s %v share %s", s, p.Side(s).Object, ids, k)
+			}
+		}
+	}
+}
+
+func (r *run) anyParked(p spec.Pair, s record.System, ids []string) bool {
+	return slices.ContainsFunc(ids, func(id string) bool {
+		pair := r.pairOf(p, record.Ref{System: s, Object: p.Side(s).Object, ID: id})
+		return pair.State == ledger.Parked || pair.State == ledger.Gone
+	})
+}
+
+func (r *run) pairOf(p spec.Pair, ref record.Ref) *ledger.Pair {
+	look := &ledger.Ledger{Table: r.table, Client: r.spec.Client, Now: func() time.Time { return r.now }}
+	pair, _ := look.Find(context.Background(), p, ref, "")
+	return pair
+}
+
+// dead reports whether either record of a pair has a dead letter left.
+func (r *run) dead(p spec.Pair, pair *ledger.Pair) bool {
+	return slices.ContainsFunc(r.letters, func(l letter) bool {
+		e := l.state.Event
+		return e.Pair == p.Name && pair.IDs[e.Direction.Source()] == e.ID
+	})
+}
+
+// kept: no edit from outside is lost in silence. The last edit of each field on
+// each side is what the record holds now, or had reached the other side, or is
+// recorded as a conflict's loser; or the record waits for a person or is gone.
+func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(string, ...any)) {
+	last := map[place]edit{}
+	for _, e := range r.edits {
+		if e.pair == p.Name {
+			last[place{e.ref, e.field}] = e
+		}
+	}
+	for at, e := range last {
+		pair := pairs[e.ref]
+		now := r.now1(p, e.ref.System, e.ref.ID)
+		if pair == nil || now == nil || r.dead(p, pair) || pair.State == ledger.Parked || pair.State == ledger.Gone {
+			continue
+		}
+		if pair.State != ledger.Linked {
+			fail("no silent loss: %s was edited and is %q, not linked", e.ref, pair.State)
+			continue
+		}
+		if _, parked := pair.ParkedFields[e.field]; parked || now[e.field] == e.text || pair.IDs[e.ref.System] != e.ref.ID {
+			continue
+		}
+		if e.text == "" && e.at.Before(pair.LinkedAt) {
+			continue // at first contact a blank side is filled
+		}
+		if !r.reached(p, pair, e) && !r.recorded(p, pair, e) {
+			fail("no silent loss: %s field %s was set to %q at %s and is %q", at.ref, at.field, e.text, e.at.Sub(epoch), now[e.field])
+		}
+	}
+}
+
+// reached reports whether the other side held the edit's translation after it.
+func (r *run) reached(p spec.Pair, pair *ledger.Pair, e edit) bool {
+	other := e.ref.System.Other()
+	f := p.Fields[slices.IndexFunc(p.Fields, func(f spec.Field) bool { return f.Name == e.field })]
+	forward, back := compile(p)
+	if e.ref.System == record.Destination {
+		forward, back = back, forward
+	}
+	ids := append([]string{pair.IDs[other]}, r.merged[p.Side(other).Object+"/"+pair.IDs[other]]...)
+	return slices.ContainsFunc(ids, func(id string) bool {
+		moments := r.past[place{record.Ref{System: other, Object: p.Side(other).Object, ID: id}, e.field}]
+		for i, m := range moments {
+			if i+1 < len(moments) && moments[i+1].at.Before(e.at) {
+				continue
+			}
+			there, ok := r.translated(forward, p, f, e.ref.System, map[string]string{e.field: e.text})
+			here, ok2 := r.translated(back, p, f, other, map[string]string{e.field: m.text})
+			if ok && there == m.text || ok2 && here == e.text {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func (r *run) recorded(p spec.Pair, pair *ledger.Pair, e edit) bool {
+	look := &ledger.Ledger{Table: r.table, Client: r.spec.Client, Now: func() time.Time { return r.now }}
+	lost, _ := look.Conflicts(context.Background(), record.Ref{System: record.Destination, Object: p.Destination.Object, ID: pair.IDs[record.Destination]})
+	print := ledger.Fingerprint(r.spec.Client+"/"+p.Name, e.field, e.ref.System, e.text)
+	r.note("conflicts of %v: %+v; windows %+v; wanted %s", pair.IDs, lost, pair.Windows, print)
+	return slices.ContainsFunc(lost, func(c ledger.Conflict) bool {
+		return c.Field == e.field && (c.Loser == e.text || c.LoserPrint == print)
+	})
+}

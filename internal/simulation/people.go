@@ -1,0 +1,346 @@
+package simulation
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"time"
+
+	"tandem/internal/record"
+	"tandem/internal/simulator/erp"
+	"tandem/internal/simulator/portal"
+	"tandem/spec"
+)
+
+// edit is one value that somebody outside set on one side.
+type edit struct {
+	at    time.Time
+	ref   record.Ref
+	pair  string
+	field string
+	text  string // canonical
+}
+
+// place is one field of one record; moment is what it held from then on.
+type place struct {
+	ref   record.Ref
+	field string
+}
+
+type moment struct {
+	at   time.Time
+	text string
+	ours bool
+}
+
+// values people choose from, by the spec's field name: few, so that they collide.
+var values = map[string][]string{
+	"firstName": {"Ada", "Grace", "Edsger", ""}, "lastName": {"Lovelace", "Hopper", "Dijkstra"},
+	"phone": {"+61412345678", "+61298765432", ""}, "postcode": {"2000", "3000", "4000"},
+	"newsletter": {"true", "false"}, "birthday": {"1990-01-02", "1985-12-31", ""},
+	"name": {"Acme Pty", "Acme Ltd", "Zenith"}, "employees": {"5", "17", "250", ""},
+	"title": {"Order one", "Order two"}, "amount": {"100", "250.5", "99", ""}, "closeDate": {"2026-12-01", "2027-01-15"},
+}
+
+// pick draws a value of a field for one side, in that side's terms.
+func (r *run) pick(f spec.Field, s record.System) (string, bool) {
+	if f.Formula != nil && f.Formula.Concat != nil {
+		return "", false // derived from other fields
+	}
+	if f.Formula != nil && f.Formula.EnumMap != nil {
+		var own []string
+		for from, to := range f.Formula.EnumMap {
+			if s == record.HubSpot {
+				own = append(own, from)
+			} else {
+				own = append(own, to)
+			}
+		}
+		slices.Sort(own)
+		return own[r.rng.IntN(len(own))], true
+	}
+	list := values[f.Name]
+	if len(list) == 0 {
+		return "", false
+	}
+	return list[r.rng.IntN(len(list))], true
+}
+
+// keys are the match values of each pair; a person is recognised by them.
+func key(p spec.Pair, i int) string {
+	switch p.Match[0].Field {
+	case "email":
+		return "person" + strconv.Itoa(i) + "@example.com"
+	case "domain":
+		return "company" + strconv.Itoa(i) + ".example"
+	}
+	return "N-" + strconv.Itoa(i)
+}
+
+// live schedules what people outside do: a few minutes of it, in bursts.
+func (r *run) live(actions int) {
+	for range actions {
+		at := r.between(0, 3*time.Minute)
+		if r.rng.IntN(3) == 0 {
+			at = at.Truncate(20 * time.Second) // a burst: many things at one time
+		}
+		r.after(at, r.act)
+	}
+	for at := 5 * time.Second; at < 5*time.Minute; at += 20 * time.Second {
+		r.after(at, r.poll)
+	}
+	for range r.rng.IntN(3) {
+		r.after(r.between(0, 4*time.Minute), func() {
+			if r.faults {
+				r.counts["power cut"]++
+				r.power++
+				r.note("power cut")
+			}
+		})
+	}
+}
+
+// act is one thing somebody does.
+func (r *run) act() {
+	pair := r.spec.Pairs[r.rng.IntN(len(r.spec.Pairs))]
+	side := record.HubSpot
+	if r.rng.IntN(2) == 0 {
+		side = record.Destination
+	}
+	switch n := r.rng.IntN(100); {
+	case n < 14:
+		r.make(pair, side, key(pair, r.rng.IntN(3)))
+	case n < 22: // the same thing made on both sides at once
+		k := key(pair, r.rng.IntN(3))
+		r.make(pair, side, k)
+		r.after(r.between(0, 3*time.Second), func() { r.make(pair, side.Other(), k) })
+	case n < 82:
+		r.change(pair, side, 1+r.rng.IntN(3))
+	case n < 88: // there and back
+		r.change(pair, side, 1)
+		r.after(r.between(0, 4*time.Second), func() { r.change(pair, side, 1) })
+	case n < 92:
+		r.remove(pair, side)
+	case n < 96:
+		r.combine(pair)
+	default: // both sides at once
+		r.change(pair, side, 2)
+		r.after(r.between(0, time.Second), func() { r.change(pair, side.Other(), 2) })
+	}
+	r.deliver()
+}
+
+// make creates a record on one side, unless somebody can see that it is there.
+func (r *run) make(p spec.Pair, s record.System, k string) {
+	for _, id := range r.known[s][p.Side(s).Object] {
+		if r.now1(p, s, id)[p.Match[0].Field] == k {
+			return
+		}
+	}
+	fields := map[string]string{p.Match[0].Field: k}
+	for _, f := range p.Fields {
+		if text, ok := r.pick(f, s); ok && f.Travels(spec.From(s)) && r.rng.IntN(2) == 0 {
+			fields[f.Name] = text
+		}
+	}
+	if id := r.put(p, s, "", fields); id != "" {
+		r.foreign[record.Ref{System: s, Object: p.Side(s).Object, ID: id}] = true
+	}
+}
+
+// change sets some fields of a record.
+func (r *run) change(p spec.Pair, s record.System, n int) {
+	ids := r.known[s][p.Side(s).Object]
+	if len(ids) == 0 {
+		return
+	}
+	id := ids[r.rng.IntN(len(ids))]
+	fields := map[string]string{}
+	for range n {
+		f := p.Fields[r.rng.IntN(len(p.Fields))]
+		if text, ok := r.pick(f, s); ok && f.Travels(spec.From(s)) {
+			fields[f.Name] = text
+		}
+	}
+	if len(fields) > 0 && r.now1(p, s, id) != nil {
+		r.put(p, s, id, fields)
+	}
+	r.deliver()
+}
+
+// put writes as somebody outside: create (id "") or change.
+func (r *run) put(p spec.Pair, s record.System, id string, fields map[string]string) string {
+	props := map[string]string{}
+	for _, f := range p.Fields {
+		if text, ok := fields[f.Name]; ok {
+			props[f.Side(s).Property] = text
+		}
+	}
+	was := map[string]string{}
+	if id != "" {
+		was = r.now1(p, s, id)
+	}
+	id, ok := r.outside(p, s, id, props)
+	if !ok {
+		return ""
+	}
+	r.note("somebody sets %s/%s %s %v", s, p.Side(s).Object, id, fields)
+	ref := record.Ref{System: s, Object: p.Side(s).Object, ID: id}
+	for name, text := range fields {
+		if was[name] != text {
+			r.edits = append(r.edits, edit{r.now, ref, p.Name, name, text})
+		}
+	}
+	r.observe(s, false)
+	return id
+}
+
+// outside calls the system the way a person's browser or another program does.
+func (r *run) outside(p spec.Pair, s record.System, id string, props map[string]string) (string, bool) {
+	if s == record.HubSpot {
+		var rec portal.Record
+		var err error
+		if id == "" {
+			rec, err = r.hub.Create(portal.Person, p.HubSpot.Object, props)
+		} else {
+			rec, err = r.hub.Update(portal.Person, p.HubSpot.Object, id, "", props)
+		}
+		if err == nil {
+			r.meet(s, p.HubSpot.Object, rec.ID)
+		}
+		return rec.ID, err == nil
+	}
+	object := p.Destination.Object
+	var rec erp.Record
+	var err error
+	if id == "" {
+		rec, err = r.erp.Create(object, r.typed(p, props))
+	} else {
+		rec, err = r.erp.Update(object, id, r.typed(p, props), 0)
+	}
+	if err == nil {
+		r.meet(s, object, rec.ID)
+	}
+	return rec.ID, err == nil
+}
+
+// typed writes canonical text as the JSON the destination keeps.
+func (r *run) typed(p spec.Pair, props map[string]string) map[string]any {
+	out := map[string]any{}
+	for _, f := range p.Fields {
+		text, ok := props[f.Destination.Property]
+		switch {
+		case !ok:
+		case text == "":
+			out[f.Destination.Property] = nil
+		case f.Destination.Type == record.Bool:
+			out[f.Destination.Property] = text == "true"
+		case f.Destination.Type == record.Number:
+			out[f.Destination.Property] = json.Number(text)
+		default:
+			out[f.Destination.Property] = text
+		}
+	}
+	return out
+}
+
+// meet remembers an id.
+func (r *run) meet(s record.System, object, id string) {
+	if id != "" && !slices.Contains(r.known[s][object], id) {
+		r.known[s][object] = append(r.known[s][object], id)
+	}
+}
+
+// now1 reads one record's mapped fields as they are, nil when it is not live.
+func (r *run) now1(p spec.Pair, s record.System, id string) map[string]string {
+	props := make([]string, 0, len(p.Fields))
+	for _, f := range p.Fields {
+		props = append(props, f.Side(s).Property)
+	}
+	rec, err := r.calm[s].Read(context.Background(), p.Side(s).Object, id, props)
+	if err != nil || rec.Archived || rec.ID != id {
+		return nil
+	}
+	out := map[string]string{}
+	for _, f := range p.Fields {
+		out[f.Name] = rec.Fields[f.Side(s).Property]
+	}
+	return out
+}
+
+// observe notes what every known record of a side holds by now.
+func (r *run) observe(s record.System, ours bool) {
+	for _, p := range r.spec.Pairs {
+		object := p.Side(s).Object
+		for _, id := range r.list(s, object) {
+			r.meet(s, object, id)
+			ref := record.Ref{System: s, Object: object, ID: id}
+			for field, text := range r.now1(p, s, id) {
+				at := place{ref, field}
+				if h := r.past[at]; len(h) == 0 || h[len(h)-1].text != text {
+					r.past[at] = append(h, moment{r.now, text, ours})
+				}
+			}
+		}
+	}
+}
+
+// list names the live records of an object type.
+func (r *run) list(s record.System, object string) (ids []string) {
+	if s == record.HubSpot {
+		all, _ := r.hub.List(object, 100, "", false, nil, nil)
+		for _, rec := range all.Results {
+			ids = append(ids, rec.ID)
+		}
+		return ids
+	}
+	for _, rec := range r.erp.Records(object) {
+		if !rec.Deleted {
+			ids = append(ids, rec.ID)
+		}
+	}
+	return ids
+}
+
+// remove deletes a record on one side, now and then.
+func (r *run) remove(p spec.Pair, s record.System) {
+	ids := r.known[s][p.Side(s).Object]
+	if len(ids) == 0 {
+		return
+	}
+	id := ids[r.rng.IntN(len(ids))]
+	if r.now1(p, s, id) == nil {
+		return
+	}
+	r.note("somebody deletes %s/%s %s", s, p.Side(s).Object, id)
+	if s == record.HubSpot {
+		_ = r.hub.Archive(portal.Person, p.HubSpot.Object, id)
+		return
+	}
+	_ = r.erp.Delete(p.Destination.Object, id)
+}
+
+// combine merges two HubSpot records of one type.
+func (r *run) combine(p spec.Pair) {
+	ids := r.known[record.HubSpot][p.HubSpot.Object]
+	if len(ids) < 2 || p.HubSpot.Object == "deals" {
+		return
+	}
+	a, b := ids[r.rng.IntN(len(ids))], ids[r.rng.IntN(len(ids))]
+	if a == b || r.now1(p, record.HubSpot, a) == nil || r.now1(p, record.HubSpot, b) == nil {
+		return
+	}
+	rec, err := r.hub.Merge(portal.Person, p.HubSpot.Object, a, b)
+	if err != nil {
+		return
+	}
+	r.counts["merge"]++
+	for _, old := range []string{a, b} {
+		key := p.HubSpot.Object + "/" + rec.ID
+		r.merged[key] = append(append(r.merged[key], old), r.merged[p.HubSpot.Object+"/"+old]...)
+	}
+	r.note("somebody merges %s and %s into %s", a, b, rec.ID)
+	r.meet(record.HubSpot, p.HubSpot.Object, rec.ID)
+	r.observe(record.HubSpot, false)
+}

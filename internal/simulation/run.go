@@ -1,0 +1,396 @@
+package simulation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"tandem/internal/asl"
+	"tandem/internal/destination"
+	"tandem/internal/flow"
+	"tandem/internal/hubspot"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/internal/simulator/erp"
+	"tandem/internal/simulator/portal"
+	"tandem/internal/table"
+	"tandem/internal/table/embedded"
+	"tandem/spec"
+	"tandem/statemachines"
+)
+
+// Secrets and addresses of every simulated world.
+const (
+	hubSecret, destSecret = "hubspot client secret", "destination client secret"
+	hubURL, destURL       = "https://tandem.example/webhooks/hubspot", "https://tandem.example/webhooks/destination"
+	ourToken, otherToken  = "token-of-tandem", "token-of-a-person"
+)
+
+// Variant breaks the protocol on purpose; the zero Variant is the real one.
+type Variant struct {
+	Name string
+	// Table and Remote wrap what the flow gets; either may be nil.
+	Table  func(table.Table) table.Table
+	Remote func(record.System, flow.Remote) flow.Remote
+	// Step replaces one step of the flow.
+	Step func(f *flow.Flow, ctx context.Context, step string, s flow.State) (any, error)
+}
+
+// run is one seed's world with the integration in it.
+type run struct {
+	*world
+	spec     *spec.Spec
+	variant  Variant
+	hub      *portal.Portal
+	erp      *erp.Company
+	handlers map[record.System]http.Handler
+	remotes  map[record.System]flow.Remote // as the flow uses them: faulty
+	calm     map[record.System]flow.Remote // for looking, without faults
+	table    table.Table                   // without faults
+	flow     *flow.Flow
+	ingress  *flow.Ingress
+	machines map[spec.Direction]*asl.Machine
+	poller   flow.Changes
+
+	inFlight   int
+	executions int
+	ended      map[string]int // how executions ended
+	letters    []letter
+	writes     int // requests of ours that a system carried out
+	edits      []edit
+	past       map[place][]moment
+	known      map[record.System]map[string][]string // object -> ids
+	foreign    map[record.Ref]bool                   // made by somebody else
+	told       []delivered
+	merged     map[string][]string // HubSpot id -> the ids that were merged into it
+}
+
+// letter is one dead letter.
+type letter struct {
+	input json.RawMessage
+	state flow.State
+	code  string
+}
+
+// delivered is one delivery, kept for the replay.
+type delivered struct {
+	system record.System
+	hub    []portal.Event
+	erp    []byte
+}
+
+var machines = func() map[spec.Direction]*asl.Machine {
+	out := map[spec.Direction]*asl.Machine{}
+	for _, name := range statemachines.Names() {
+		m, err := asl.Parse(statemachines.Definition(name))
+		if err != nil {
+			panic(err)
+		}
+		out[spec.Direction(name)] = m
+	}
+	return out
+}()
+
+func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
+	w := newWorld(seed, keep)
+	r := &run{
+		world: w, spec: s, variant: v, machines: machines, ended: map[string]int{}, past: map[place][]moment{}, merged: map[string][]string{},
+		foreign: map[record.Ref]bool{}, known: map[record.System]map[string][]string{record.HubSpot: {}, record.Destination: {}},
+		remotes: map[record.System]flow.Remote{}, calm: map[record.System]flow.Remote{}, handlers: map[record.System]http.Handler{},
+	}
+	now := func() time.Time { return w.now }
+	r.hub = portal.New(portal.Options{Now: now, Rand: w.rng, SearchLag: s.HubSpot.SearchLag.Duration, Duplicates: 0.05, Clashes: 0.02})
+	r.hub.DefineFor(s)
+	habits := erp.Usual()
+	habits.Duplicates, habits.Shuffles = 0.05, 0.2
+	r.erp = erp.New(habits, now, w.rng)
+	r.handlers[record.HubSpot], r.handlers[record.Destination] = r.hub.Handler(), erp.Handler(r.erp, ourToken)
+	if err := r.wire(now); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// wire builds the integration the way the lambdas do, over this world's network.
+func (r *run) wire(now func() time.Time) error {
+	for _, faulty := range []bool{true, false} {
+		if err := r.clients(now, faulty); err != nil {
+			return err
+		}
+	}
+	store, err := embedded.Open("", now)
+	if err != nil {
+		return err
+	}
+	r.table = store
+	var used table.Table = &shaky{w: r.world, in: store}
+	if r.variant.Table != nil {
+		used = r.variant.Table(used)
+	}
+	secrets := func(s record.System) ([]string, error) {
+		if s == record.HubSpot {
+			return []string{hubSecret}, nil
+		}
+		return []string{destSecret}, nil
+	}
+	r.flow, err = flow.New(flow.Options{
+		Spec: r.spec, Remotes: r.remotes, Now: now, Seals: &flow.Sealer{Secrets: secrets},
+		Ledger: &ledger.Ledger{Table: used, Client: r.spec.Client, Now: now},
+	})
+	if err != nil {
+		return err
+	}
+	hubReceiver, err := hubspot.NewReceiver(func() []string { return []string{hubSecret} }, r.spec.HubSpot.PortalID, hubspot.PropertyTypes(r.spec), now)
+	if err != nil {
+		return err
+	}
+	destReceiver, err := destination.NewReceiver(r.spec, destSecret)
+	if err != nil {
+		return err
+	}
+	r.ingress = &flow.Ingress{Flow: r.flow, Lanes: 1, Starter: r, Receivers: map[record.System]flow.Receiver{record.HubSpot: hubReceiver, record.Destination: destReceiver}}
+	return nil
+}
+
+// clients builds the two adapters, over a faulty or over a calm network.
+func (r *run) clients(now func() time.Time, faulty bool) error {
+	over := func(s record.System) *http.Client {
+		if faulty {
+			return &http.Client{Transport: &network{w: r.world, system: s, to: r.handlers[s], wrote: r.wrote(s)}}
+		}
+		return &http.Client{Transport: direct{r.handlers[s]}}
+	}
+	o := hubspot.OptionsFor(r.spec)
+	o.BaseURL, o.HTTP, o.Now = "https://hubspot.example", over(record.HubSpot), now
+	o.Token = func(context.Context) (string, error) { return ourToken, nil }
+	hub, err := hubspot.New(o)
+	if err != nil {
+		return err
+	}
+	dest, err := destination.New(r.spec, destination.Options{
+		HTTP: over(record.Destination), Now: now, Secrets: func(string) (string, error) { return ourToken, nil },
+	})
+	if err != nil {
+		return err
+	}
+	to := r.calm
+	if faulty {
+		to, r.poller = r.remotes, dest
+	}
+	to[record.HubSpot], to[record.Destination] = hub, dest
+	if faulty && r.variant.Remote != nil {
+		for s, remote := range to {
+			to[s] = r.variant.Remote(s, remote)
+		}
+	}
+	return nil
+}
+
+// direct carries requests without any fault or delay.
+type direct struct{ to http.Handler }
+
+// RoundTrip implements http.RoundTripper.
+func (d direct) RoundTrip(req *http.Request) (*http.Response, error) {
+	in := req.Clone(context.Background())
+	in.RequestURI = req.URL.RequestURI()
+	if in.Body == nil {
+		in.Body = http.NoBody
+	}
+	rec := httptest.NewRecorder()
+	d.to.ServeHTTP(rec, in)
+	return rec.Result(), nil
+}
+
+// wrote looks at what changed whenever a request of ours was carried out.
+func (r *run) wrote(s record.System) func(*http.Request, []byte, int) {
+	return func(req *http.Request, _ []byte, status int) {
+		if status < 300 && !strings.HasSuffix(req.URL.Path, "/search") && !strings.HasSuffix(req.URL.Path, "/batch/read") {
+			r.writes++
+			r.observe(s, true)
+		}
+	}
+}
+
+// Start implements flow.Starter: an accepted execution is never forgotten, but
+// it may begin late, twice, or again from its beginning.
+func (r *run) Start(ctx context.Context, d spec.Direction, name string, input json.RawMessage) error {
+	if err := sleep(ctx, r.between(0, 10*time.Millisecond)); err != nil {
+		return err
+	}
+	if r.chance(0.004, "start failed") {
+		return errors.New("StartExecution: throttled")
+	}
+	r.execute(d, name, input)
+	if r.chance(0.004, "execution started twice") {
+		r.execute(d, name, input)
+	}
+	if r.chance(0.004, "start done, answer lost") {
+		return errors.New("StartExecution: connection reset")
+	}
+	return nil
+}
+
+// execute runs one execution as a task; a crash begins it again.
+func (r *run) execute(d spec.Direction, name string, input json.RawMessage) {
+	r.inFlight++
+	r.executions++
+	r.note("starts %s", input)
+	var begin func()
+	begin = func() {
+		r.start(r.between(0, 30*time.Millisecond), true, func(ctx context.Context) {
+			result := r.machines[d].Run(ctx, asl.Execution{Name: name, ID: name, Input: input}, asl.Env{
+				Clock: clock{r.world}, Tasks: r, Rand: r.rng.Float64,
+			})
+			r.end(name, input, result)
+		}, func() { r.note("%s dies and begins again", name); begin() })
+	}
+	begin()
+}
+
+func (r *run) end(name string, input json.RawMessage, result asl.Result) {
+	r.inFlight--
+	last := result.Path[len(result.Path)-1]
+	r.ended[last]++
+	var s flow.State
+	_ = json.Unmarshal(result.Output, &s)
+	reason := result.Error + " " + result.Cause
+	if s.Lookup != nil && last == "Dropped" {
+		reason = s.Lookup.Reason
+	}
+	r.note("%s ends in %s: %s", name, last, reason)
+	if result.Status != asl.Succeeded && last != "Failed" {
+		// What no Catch saw is found by the alarm, and started again by a person.
+		r.counts["execution ended past the dead letter"]++
+		r.letter(input, result.Error)
+	}
+}
+
+func (r *run) letter(input json.RawMessage, code string) {
+	var s flow.State
+	_ = json.Unmarshal(input, &s)
+	r.letters = append(r.letters, letter{input, s, code})
+}
+
+// Invoke implements asl.Invoker: a lambda, or the dead-letter queue.
+func (r *run) Invoke(ctx context.Context, resource string, input json.RawMessage) (out json.RawMessage, err error) {
+	ctx = context.WithValue(ctx, lambdaKey{}, true)
+	defer func() {
+		if p := recover(); p != nil {
+			if _, crash := p.(diedLambda); !crash {
+				panic(p)
+			}
+			out, err = nil, &asl.Failure{Name: "Lambda.Unknown", Cause: "the runtime exited"}
+		}
+	}()
+	if err := sleep(ctx, r.between(0, 5*time.Millisecond)); err != nil {
+		return nil, err
+	}
+	if strings.HasSuffix(resource, ":sqs:sendMessage") {
+		return r.deadLetter(input)
+	}
+	if r.chance(0.003, "lambda throttled") {
+		return nil, &asl.Failure{Name: "Lambda.TooManyRequestsException", Cause: "Rate Exceeded."}
+	}
+	var s flow.State
+	if err := json.Unmarshal(input, &s); err != nil {
+		return nil, err
+	}
+	section, err := r.step(ctx, strings.TrimSuffix(strings.TrimPrefix(resource, "${"), "Arn}"), s)
+	if err != nil {
+		return nil, &asl.Failure{Name: string(flow.CodeOf(err)), Cause: err.Error()}
+	}
+	return json.Marshal(section)
+}
+
+func (r *run) step(ctx context.Context, step string, s flow.State) (any, error) {
+	if r.variant.Step != nil {
+		return r.variant.Step(r.flow, ctx, step, s)
+	}
+	return r.flow.Handle(ctx, step, s)
+}
+
+func (r *run) deadLetter(input json.RawMessage) (json.RawMessage, error) {
+	var m struct {
+		MessageBody struct {
+			Event json.RawMessage `json:"event"`
+			Error struct{ Error string }
+		}
+	}
+	if err := json.Unmarshal(input, &m); err != nil {
+		return nil, err
+	}
+	r.letter(json.RawMessage(fmt.Sprintf(`{"event":%s}`, m.MessageBody.Event)), m.MessageBody.Error.Error)
+	return json.RawMessage(`{}`), nil
+}
+
+// deliver takes new events from both systems and brings them in, now and again
+// until each delivery was answered with 2xx.
+func (r *run) deliver() {
+	for events := r.hub.Events(); len(events) > 0; {
+		n := min(len(events), 1+r.rng.IntN(6))
+		batch := delivered{system: record.HubSpot, hub: events[:n]}
+		events = events[n:]
+		r.told = append(r.told, batch)
+		r.bring(batch, 0)
+	}
+	for _, d := range r.erp.Due() {
+		r.erp.Done(d.Number, http.StatusOK) // this world's own network redelivers
+		batch := delivered{system: record.Destination, erp: d.Body()}
+		r.told = append(r.told, batch)
+		r.bring(batch, 0)
+	}
+}
+
+func (r *run) bring(b delivered, attempt int) {
+	delay := r.between(20*time.Millisecond, 900*time.Millisecond)
+	if r.chance(0.05, "delivery late") {
+		delay = r.between(2*time.Second, 60*time.Second)
+	}
+	if attempt > 0 {
+		delay = r.between(5*time.Second, 40*time.Second)
+	}
+	r.inFlight++
+	again := func() { r.inFlight--; r.bring(b, attempt+1) }
+	r.start(delay, true, func(ctx context.Context) {
+		answer := r.ingress.Deliver(ctx, b.system, r.delivery(b, attempt))
+		if answer.Status != http.StatusOK {
+			again()
+			return
+		}
+		r.inFlight--
+		if r.chance(0.03, "delivery repeated") {
+			r.bring(b, attempt+1)
+		}
+	}, again)
+}
+
+func (r *run) delivery(b delivered, attempt int) flow.Delivery {
+	if b.system == record.HubSpot {
+		return r.hub.Delivery(hubSecret, hubURL, b.hub, attempt)
+	}
+	header := map[string]string{"content-type": "application/json"}
+	for name, value := range erp.Sign(destSecret, b.erp, r.now) {
+		header[strings.ToLower(name)] = value
+	}
+	return flow.Delivery{Method: http.MethodPost, URL: destURL, Header: header, Body: b.erp, At: r.now}
+}
+
+// poll looks at polled objects once.
+func (r *run) poll() {
+	for _, p := range r.spec.Pairs {
+		if p.Destination.Trigger != "poll" {
+			continue
+		}
+		r.inFlight++
+		done := func() { r.inFlight-- }
+		r.start(r.between(0, time.Second), true, func(ctx context.Context) {
+			_, _ = r.ingress.Poll(ctx, record.Destination, p.Destination.Object, r.poller)
+			done()
+		}, done)
+	}
+}
