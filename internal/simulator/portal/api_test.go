@@ -182,3 +182,28 @@ func mustJSON(t *testing.T, v any) string {
 	}
 	return string(b)
 }
+
+func TestLimitHeaders(t *testing.T) {
+	r := newRig(t, Options{RateLimit: 190})
+	call := func(method, path string) http.Header {
+		req := httptest.NewRequest(method, path, strings.NewReader("{}"))
+		req.Header.Set("Authorization", "Bearer t")
+		w := httptest.NewRecorder()
+		r.p.Handler().ServeHTTP(w, req)
+		return w.Header()
+	}
+	h := call("GET", contacts)
+	for name, want := range map[string]string{"Max": "190", "Remaining": "189", "Interval-Milliseconds": "10000", "Daily": "650000", "Daily-Remaining": "649999"} {
+		if got := h.Get("X-HubSpot-RateLimit-" + name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	for i := range 6 {
+		if h := call("POST", contacts+"/search"); h.Get("X-HubSpot-RateLimit-Max") != "" {
+			t.Errorf("search %d has rate-limit headers", i)
+		}
+	}
+	if status, got := post(t, r.p, "POST", contacts+"/search", "{}"); status != 429 || got["policyName"] != nil {
+		t.Errorf("the sixth search within a second: %d %v", status, got)
+	}
+}

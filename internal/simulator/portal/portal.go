@@ -73,6 +73,7 @@ type Portal struct {
 	hook    func(Op) Fault
 	calls   map[int64][]int64 // by app: instants of the calls of the last 10 s
 	finds   []int64           // instants of the searches of the last second
+	today   int               // calls counted against the daily limit
 	changes uint64
 	wake    chan struct{}
 }

@@ -141,13 +141,13 @@ func limited(policy string) *Error {
 }
 
 const (
-	window    = 10_000 // milliseconds of the ten-secondly limit
-	searches  = 5      // per second and account
-	dailyCall = 650_000
+	window   = 10_000  // milliseconds of the ten-secondly limit
+	searches = 5       // per second and account
+	perDay   = 650_000 // told, not enforced; a DAILY fault refuses
 )
 
-// admit counts a call against the limits and says how many calls are left; nil
-// headers where HubSpot sends none (search).
+// admit counts a call against the limits and tells in headers how many are
+// left, except for searches, where HubSpot sends none.
 func (p *Portal) admit(app int64, op Op, header http.Header) *Error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -172,7 +172,9 @@ func (p *Portal) admit(app int64, op Op, header http.Header) *Error {
 	header.Set("X-HubSpot-RateLimit-Max", strconv.Itoa(p.o.RateLimit))
 	header.Set("X-HubSpot-RateLimit-Remaining", strconv.Itoa(p.o.RateLimit-len(used)))
 	header.Set("X-HubSpot-RateLimit-Interval-Milliseconds", strconv.Itoa(window))
-	header.Set("X-HubSpot-RateLimit-Daily", strconv.Itoa(dailyCall))
+	p.today++
+	header.Set("X-HubSpot-RateLimit-Daily", strconv.Itoa(perDay))
+	header.Set("X-HubSpot-RateLimit-Daily-Remaining", strconv.Itoa(max(perDay-p.today, 0)))
 	if refused {
 		return limited("TEN_SECONDLY_ROLLING")
 	}
