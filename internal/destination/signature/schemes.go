@@ -98,7 +98,7 @@ func versioned(version string, check func(signature []byte, signed [][]byte) boo
 		if !ok {
 			return false
 		}
-		raw, err := base64.StdEncoding.DecodeString(text)
+		raw, err := base64.StdEncoding.Strict().DecodeString(text)
 		return err == nil && check(raw, signed)
 	}
 }
@@ -111,7 +111,7 @@ func edKey(secret string) (key, error) {
 	return func(signature string, signed [][]byte) bool {
 		raw, err := hex.DecodeString(signature)
 		if err != nil {
-			raw, err = base64.StdEncoding.DecodeString(signature)
+			raw, err = base64.StdEncoding.Strict().DecodeString(signature)
 		}
 		return err == nil && len(raw) == ed25519.SignatureSize && ed25519.Verify(public, slices.Concat(signed...), raw)
 	}, err
