@@ -21,7 +21,7 @@ type Rule struct {
 	// Target is what is written.
 	Target Prop
 	run    formula.Func
-	copies bool // null between equal types: the source is the result
+	exact  bool // run's results are canonical already
 }
 
 // TooLongError says that a text has more characters than its target keeps.
@@ -84,7 +84,8 @@ func (p Pair) Rule(f Field, d Direction) (*Rule, error) {
 		args.From = ""
 	}
 	r.run, err = known.New(args)
-	r.copies = known.Effect == formula.Copies && typeOf(source) == typeOf(r.Target)
+	r.exact = known.Effect == formula.Copies && typeOf(source) == typeOf(r.Target) ||
+		known.Effect == formula.Tabulates && typeOf(source) != record.Set // its table is canonical
 	return r, err
 }
 
@@ -126,10 +127,11 @@ func (p Pair) props(sys record.System, names []string) []Prop {
 
 // Source rewrites the texts of the rule's inputs in canonical form, in place.
 func (r *Rule) Source(in []string) error {
-	for i, text := range in {
-		c, err := formula.Canonical(r.Inputs[i].Type, text)
+	for i := range in {
+		p := &r.Inputs[i]
+		c, err := formula.Canonical(p.Type, in[i])
 		if err != nil {
-			return fmt.Errorf("the value of %s is %w", r.Inputs[i].Property, err)
+			return fmt.Errorf("the value of %s is %w", p.Property, err)
 		}
 		in[i] = c
 	}
@@ -141,12 +143,11 @@ func (r *Rule) Source(in []string) error {
 // *formula.UnknownValueError, *logic.Error, *TypeError or *TooLongError; it is
 // never cut or guessed.
 func (r *Rule) Apply(in []string) (string, error) {
-	out := in[0]
-	if !r.copies {
-		var err error
-		if out, err = r.run.Run(in); err != nil {
-			return "", err
-		}
+	out, err := r.run.Run(in)
+	if err != nil {
+		return "", err
+	}
+	if !r.exact {
 		if out, err = formula.Canonical(r.Target.Type, out); err != nil {
 			return "", &TypeError{Type: r.Target.Type, Err: err}
 		}

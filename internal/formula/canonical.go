@@ -30,7 +30,7 @@ func plain(t record.Type, text string) bool {
 	case "", record.String:
 		return plainText(text)
 	case record.Enum, record.Reference:
-		return plainText(text) && text[0] != ' ' && text[len(text)-1] != ' '
+		return plainText(text) && text[len(text)-1] != ' '
 	case record.Number:
 		return plainNumber(text)
 	case record.Bool:
@@ -45,16 +45,18 @@ func plain(t record.Type, text string) bool {
 	return false
 }
 
-// plainText: printable ASCII that is not blank is its own NFC and has no line end.
+// plainText: printable ASCII that begins with no space, so is not blank, is its
+// own NFC and has no line end.
 func plainText(s string) bool {
-	visible := false
+	if s[0] == ' ' {
+		return false
+	}
 	for i := range len(s) {
-		if s[i] < ' ' || s[i] >= utf8.RuneSelf {
+		if s[i]-' ' >= utf8.RuneSelf-' ' { // below a space wraps round
 			return false
 		}
-		visible = visible || s[i] != ' '
 	}
-	return visible
+	return true
 }
 
 // plainNumber: at most 15 digits without a needless zero, perhaps a fraction.
@@ -72,17 +74,21 @@ func plainNumber(s string) bool {
 // plainDate: YYYY-MM-DD with a day that every month has.
 func plainDate(s string) bool {
 	return digits(s[:4]) && s[4] == '-' && digits(s[5:7]) && s[7] == '-' && digits(s[8:10]) &&
-		s[:4] != "0000" && within(s[5:7], "01", "12") && within(s[8:10], "01", "28")
+		s[:4] != "0000" && within(s[5:7], 1, 12) && within(s[8:10], 1, 28)
 }
 
 // plainClock: Thh:mm:ss.mmmZ.
 func plainClock(s string) bool {
 	return s[0] == 'T' && s[3] == ':' && s[6] == ':' && s[9] == '.' && s[13] == 'Z' &&
 		digits(s[1:3]) && digits(s[4:6]) && digits(s[7:9]) && digits(s[10:13]) &&
-		within(s[1:3], "00", "23") && within(s[4:6], "00", "59") && within(s[7:9], "00", "59")
+		within(s[1:3], 0, 23) && within(s[4:6], 0, 59) && within(s[7:9], 0, 59)
 }
 
-func within(s, low, high string) bool { return low <= s && s <= high }
+// within compares two digits.
+func within(s string, low, high byte) bool {
+	n := (s[0]-'0')*10 + s[1] - '0'
+	return low <= n && n <= high
+}
 
 func digits(s string) bool {
 	for i := range len(s) {

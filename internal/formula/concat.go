@@ -58,12 +58,20 @@ func newConcat(a Args) (Func, error) {
 		from[i] = slices.Index(inputs, p)
 	}
 	return func(in []string) (string, error) {
-		var b strings.Builder
-		for i, part := range a.Parts {
+		part := func(i int) string {
 			if from[i] >= 0 {
-				part = in[from[i]]
+				return in[from[i]]
 			}
-			b.WriteString(part)
+			return a.Parts[i]
+		}
+		size := 0
+		for i := range from {
+			size += len(part(i))
+		}
+		var b strings.Builder
+		b.Grow(size)
+		for i := range from {
+			b.WriteString(part(i))
 		}
 		return strings.TrimSpace(b.String()), nil
 	}, nil
