@@ -32,7 +32,7 @@ synth: engines ## the CloudFormation templates, into cdk.out
 	@.ci/synth
 
 sim: ## the deterministic simulation: make sim SEEDS=100000
-	TANDEM_SEEDS=$(SEEDS) go test ./internal/simulation -count=1 -v -timeout 0
+	go test ./internal/simulation -run TestSeeds -count=1 -v -timeout 0 -seeds=$(SEEDS)
 
 fuzz: ## every fuzz test for FUZZTIME: make fuzz FUZZTIME=10m
 	@.ci/step fuzz
