@@ -197,16 +197,27 @@ func (in *Ingress) one(ctx context.Context, sys record.System, g *group) (starte
 	return true, in.Starter.Start(ctx, e.Direction, e.Name, input)
 }
 
-// toldAll: every event is a change whose value was told, of a field that is
-// mapped by itself.
+// toldAll: every event is a change whose value was told, of a property that is
+// mapped by itself and feeds no other field: a concat of it may be out of step
+// although the property is not.
 func toldAll(g *group, e Envelope) bool {
-	mapped := func(n Notification) bool {
-		return n.Kind == Changed && len(n.Values) == 1 && slices.ContainsFunc(g.pair.Fields, func(fd spec.Field) bool {
-			_, told := n.Values[fd.HubSpot.Property]
-			return told && (fd.Formula == nil || len(fd.Formula.Concat) == 0)
+	plain := func(n Notification) bool {
+		return n.Kind == Changed && len(n.Values) == 1 && !slices.ContainsFunc(n.Values.Names(), func(property string) bool {
+			return !mapped(g.pair, property) || feeds(g.pair, property)
 		})
 	}
-	return len(e.Told) >= len(g.events) && !slices.ContainsFunc(g.events, func(n Notification) bool { return !mapped(n) })
+	return len(e.Told) >= len(g.events) && !slices.ContainsFunc(g.events, func(n Notification) bool { return !plain(n) })
+}
+
+func mapped(p spec.Pair, property string) bool {
+	return slices.ContainsFunc(p.Fields, func(fd spec.Field) bool { return fd.HubSpot.Property == property })
+}
+
+// feeds reports whether a property is part of a concat.
+func feeds(p spec.Pair, property string) bool {
+	return slices.ContainsFunc(p.Fields, func(fd spec.Field) bool {
+		return fd.Formula != nil && slices.Contains(fd.Formula.Concat, "{"+property+"}")
+	})
 }
 
 // toldVersions: every event is a change that tells the record's version.
