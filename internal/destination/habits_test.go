@@ -1,0 +1,188 @@
+package destination_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// TestBareAnswers writes to systems that answer with less than the record.
+func TestBareAnswers(t *testing.T) {
+	whole := `{"id":"c_7","email":"a@example.com","version":4}`
+	for name, answer := range map[string]func(w http.ResponseWriter){
+		"nothing":     func(w http.ResponseWriter) { w.Header().Set("Location", "/api/customers/c_7"); w.WriteHeader(204) },
+		"the id":      func(w http.ResponseWriter) { fmt.Fprint(w, `{"id":"c_7"}`) },
+		"all of it":   func(w http.ResponseWriter) { fmt.Fprint(w, whole) },
+		"a full link": func(w http.ResponseWriter) { w.Header().Set("Location", "https://erp.test/c_7/"); w.WriteHeader(201) },
+	} {
+		var keys []string
+		c := server(t, func(s *spec.Spec) {
+			alter(&s.Destination, func(o *spec.Object) { o.IdempotencyHeader = "Idempotency-Key" })
+		},
+			func(w http.ResponseWriter, r *http.Request) {
+				keys = append(keys, r.Header.Get("Idempotency-Key"))
+				if r.Method == http.MethodGet {
+					fmt.Fprint(w, whole)
+					return
+				}
+				answer(w)
+			})
+		fields := record.Fields{"email": "a@example.com"}
+		made, err := c.Create(t.Context(), "customers", fields, "", "key-1")
+		if err != nil || made.ID != "c_7" || made.Version != "4" || made.Fields["email"] != "a@example.com" || keys[0] != "key-1" {
+			t.Errorf("create answered with %s: %+v, %v, keys %q", name, made, err, keys)
+		}
+		if after, err := c.Update(t.Context(), "customers", "c_7", fields, ""); err != nil || after.Version != "4" {
+			t.Errorf("update answered with %s: %+v, %v", name, after, err)
+		}
+	}
+	c := server(t, nil, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"ok":true}`) })
+	if _, err := c.Create(t.Context(), "customers", record.Fields{"email": "a@example.com"}, "", "k"); flow.CodeOf(err) != flow.InDoubt {
+		t.Errorf("a create without any id: %v, want InDoubt", err)
+	}
+	c = server(t, nil, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `<html>`) })
+	if e := codeOf(t, second(c.Create(t.Context(), "customers", record.Fields{"email": "a@example.com"}, "", "k"))); !e.Maybe {
+		t.Errorf("an answer that is no JSON leaves doubt: %v", e)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// TestLooseSearch keeps of what a search answers only what has the value.
+func TestLooseSearch(t *testing.T) {
+	c := server(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "c_3") {
+			fmt.Fprint(w, `{"id":"c_3","email":"ANN@example.com","name":"whole"}`)
+			return
+		}
+		fmt.Fprint(w, `{"items":[{"id":"c_1","email":"joann@example.com"},{"id":"c_2","email":null},{"id":"c_3"},{"id":"c_4","email":"ann@example.com","deleted":true}]}`)
+	})
+	found, consistent, err := c.Find(t.Context(), "customers", "email", "ann@example.com", []string{"name"})
+	if err != nil || !consistent || len(found) != 1 || found[0].ID != "c_3" || found[0].Fields["name"] != "whole" {
+		t.Errorf("found %+v (%v), want c_3 only, read whole", found, err)
+	}
+}
+
+// TestQueryTemplates keeps values inside the quotes of a filter expression.
+func TestQueryTemplates(t *testing.T) {
+	for template, values := range map[string]map[string]string{ // value: what arrives, "" for refused
+		`(email='{value}')`:            {`a&b=c@x`: `(email='a&b=c@x')`, `o'neil@x`: "", `a\`: ""},
+		`{"email":{"_eq":"{value}"}}`:  {`o'neil@x`: `{"email":{"_eq":"o'neil@x"}}`, `a"b`: ""},
+		`email:{value}`:                {`a@x`: `email:a@x`, `a b`: "", `a)or(1`: ""},
+		`{value}`:                      {`a"b'c\d e`: `a"b'c\d e`},
+		`{field} eq '{value}' and a=1`: {`x`: `email eq 'x' and a=1`},
+	} {
+		for value, want := range values {
+			got := ""
+			c := server(t, func(s *spec.Spec) {
+				alter(&s.Destination, func(o *spec.Object) {
+					o.Find = &spec.Call{Path: "/api/customers", Query: map[string]string{"filter": template}, Result: "items"}
+				})
+			}, func(w http.ResponseWriter, r *http.Request) {
+				got = r.FormValue("filter")
+				fmt.Fprint(w, `{"items":[]}`)
+			})
+			_, _, err := c.Find(t.Context(), "customers", "email", value, nil)
+			if got != want || want == "" && flow.CodeOf(err) != flow.BadValue {
+				t.Errorf("%s with %s sent %q (%v), want %q", template, value, got, err, want)
+			}
+		}
+	}
+}
+
+// TestNested reads and writes records whose parts stand elsewhere, and ids that
+// are unlike others.
+func TestNested(t *testing.T) {
+	var path, body string
+	c := server(t, func(s *spec.Spec) {
+		alter(&s.Destination, func(o *spec.Object) {
+			o.ID, o.Version, o.UpdatedAt, o.Fields = "meta.id", "meta.rev", "meta.at", "attributes"
+			o.Read.Result, o.Update.Result, o.Update.Wrap = "data", "data", "data"
+		})
+		s.Pairs[0].Fields = append(s.Pairs[0].Fields, spec.Field{Name: "city", Destination: spec.Prop{Property: "address.city"}})
+	}, func(w http.ResponseWriter, r *http.Request) {
+		raw, _ := io.ReadAll(r.Body)
+		path, body = r.URL.EscapedPath(), string(raw)
+		fmt.Fprint(w, `{"data":{"meta":{"id":"a/b","rev":2,"at":1795428000},"attributes":{"address":{"city":"Perth"},"newsletter":1,"birthday":"2001-02-03T00:00:00Z"}}}`)
+	})
+	r, err := c.Update(t.Context(), "customers", "a/b", record.Fields{"address.city": "Perth", "newsletter": "true"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if path != "/api/customers/a%2Fb" || body != `{"data":{"attributes":{"address":{"city":"Perth"},"newsletter":true}}}` {
+		t.Errorf("sent %s to %s", body, path)
+	}
+	if r.ID != "a/b" || r.Version != "2" || !r.UpdatedAt.Equal(time.Unix(1795428000, 0)) || r.Fields["address.city"] != "Perth" ||
+		r.Fields["newsletter"] != "true" || r.Fields["birthday"] != "2001-02-03" {
+		t.Errorf("read %+v", r)
+	}
+	if _, told := r.Fields["email"]; told {
+		t.Error("a field that the answer does not hold must stay unknown")
+	}
+}
+
+// TestErrorRules puts the spec's rules before the defaults.
+func TestErrorRules(t *testing.T) {
+	for body, want := range map[string]flow.Code{
+		`{"code":"E_DUP","existing_id":"c_9"}`: flow.AlreadyExists, `{"code":"E_LOCK"}`: flow.RemoteBusy,
+		`{"code":"E_GONE"}`: flow.RecordMissing, `{"code":"E_SLOW"}`: flow.RateLimited, `{"code":"other"}`: flow.RemoteRefused,
+	} {
+		c := server(t, func(s *spec.Spec) {
+			for contains, class := range map[string]string{"E_DUP": "conflict", "E_LOCK": "retry", "E_GONE": "missing", "E_SLOW": "throttled"} {
+				s.Destination.Errors = append(s.Destination.Errors, spec.ErrorRule{Status: 400, Contains: contains, Class: class})
+			}
+		}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(400); fmt.Fprint(w, body) })
+		_, err := c.Create(t.Context(), "customers", record.Fields{"email": "a@example.com"}, "", "k")
+		if e := codeOf(t, err); e.Code != want || want == flow.AlreadyExists && e.ExistingID != "c_9" {
+			t.Errorf("%s: %v (existing %q), want %s", body, err, e.ExistingID, want)
+		}
+	}
+}
+
+// TestRetryAfter reads every way in which a pause is asked for.
+func TestRetryAfter(t *testing.T) {
+	for _, c := range []struct {
+		name, value string
+		min, max    time.Duration
+	}{
+		{"Retry-After", "12", 12 * time.Second, 12 * time.Second},
+		{"Retry-After", "0.5", 500 * time.Millisecond, 500 * time.Millisecond},
+		{"Retry-After", time.Now().Add(time.Minute).UTC().Format(http.TimeFormat), 50 * time.Second, time.Minute},
+		{"Retry-After", "Mon, 23 Nov 2020 10:00:00 GMT", 0, 0},
+		{"Retry-After", "-5", 0, 0},
+		{"Retry-After", "soon", 0, 0},
+		{"RateLimit-Reset", "30", 30 * time.Second, 30 * time.Second},
+		{"X-RateLimit-Reset", fmt.Sprint(time.Now().Add(time.Minute).Unix()), 50 * time.Second, time.Minute},
+	} {
+		remote := server(t, nil, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set(c.name, c.value)
+			w.WriteHeader(http.StatusTooManyRequests)
+		})
+		_, err := remote.Read(t.Context(), "customers", "c_1", nil)
+		if e := codeOf(t, err); e.RetryAfter < c.min || e.RetryAfter > c.max {
+			t.Errorf("%s: %s is %v, want %v", c.name, c.value, e.RetryAfter, c.max)
+		}
+	}
+}
+
+// TestTooLarge does not read without end.
+func TestTooLarge(t *testing.T) {
+	c := server(t, nil, func(w http.ResponseWriter, _ *http.Request) {
+		chunk := []byte(strings.Repeat(" ", 1<<20))
+		for range 9 {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	})
+	if _, err := c.Read(t.Context(), "customers", "c_1", nil); flow.CodeOf(err) != flow.TooLarge {
+		t.Errorf("error is %v, want TooLarge", err)
+	}
+}
