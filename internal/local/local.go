@@ -74,29 +74,32 @@ type Server struct {
 
 // Open listens and wires everything; nothing is served before Run. The error
 // says what to correct.
-func Open(o Options) (s *Server, err error) {
+func Open(o Options) (*Server, error) {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	s = &Server{o: o, log: o.Log, table: o.Table}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
+	s := &Server{o: o, log: o.Log, table: o.Table}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *Server) open() (err error) {
+	o := s.o
 	if s.listener, err = net.Listen("tcp", cmp.Or(o.Listen, "127.0.0.1:0")); err != nil {
-		return nil, fmt.Errorf("listening on %s: %w; choose another --listen", o.Listen, err)
+		return fmt.Errorf("listening on %s: %w; choose another --listen", o.Listen, err)
 	}
 	s.closers = append(s.closers, func() error { s.listener.Close(); return nil })
 	if s.public, err = publicURL(o.PublicURL, s.listener.Addr().String()); err != nil {
-		return nil, err
+		return err
 	}
 	if s.table == nil {
 		t, err := embedded.Open(filepath.Join(o.Data, "table"), nil)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.table, s.closers = t, append(s.closers, t.Close)
 	}
-	return s, s.wire()
+	return s.wire()
 }
 
 func publicURL(given, address string) (string, error) {

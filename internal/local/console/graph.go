@@ -32,13 +32,14 @@ type line struct {
 const (
 	boxWidth, boxHeight  = 170, 44
 	columnGap, rowHeight = 90, 72
+	margin               = 44 // for lines outside the outer columns
 )
 
 // draw lays out the machine and colours it by what the execution did.
 func draw(m *asl.Machine, t *engine.Trace) graph {
 	states := m.Graph()
 	at := place(states)
-	g := graph{Width: 3*boxWidth + 2*columnGap}
+	g := graph{Width: 3*boxWidth + 2*columnGap + 2*margin}
 	for _, s := range states {
 		p := at[s.Name]
 		b := box{Name: s.Name, Type: s.Type, X: p[0] * (boxWidth + columnGap), Y: p[1] * rowHeight}
@@ -46,6 +47,7 @@ func draw(m *asl.Machine, t *engine.Trace) graph {
 		g.Boxes = append(g.Boxes, b)
 		g.Height = max(g.Height, b.Y+boxHeight)
 	}
+	g.Height += 16
 	taken := map[[2]string]bool{}
 	for i := 1; i < len(t.Steps); i++ {
 		taken[[2]string{t.Steps[i-1].State, t.Steps[i].State}] = true
@@ -125,7 +127,7 @@ func curve(from, to [2]int) string {
 		x1, x2, bend = x(from), x(to)+boxWidth+6, -40
 	}
 	if to[0] == from[0] {
-		x2 = x1 - 6*sign(bend)*-1
+		x2 = x1 + 6*sign(bend)
 	}
 	y1, y2 := y(from)+boxHeight/2, y(to)+boxHeight/2
 	return fmt.Sprintf("M%d %d C%d %d %d %d %d %d", x1, y1, x1+bend, y1, x2-bend*same(from, to), y2, x2, y2)

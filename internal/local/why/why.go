@@ -272,6 +272,8 @@ func (a *Asker) value(pair spec.Pair, f spec.Field, sys record.System, now map[s
 	if f.Sensitive && v.Text != "" {
 		v.Text = "fingerprint " + v.Now
 	}
+	// The inputs of concat are one text, joined by a unit separator.
+	v.Text = strings.ReplaceAll(v.Text, "\x1f", " | ")
 	return v
 }
 
