@@ -11,9 +11,7 @@
 package erp
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -22,52 +20,6 @@ import (
 	"sync"
 	"time"
 )
-
-// Type says how a field is edited and kept.
-type Type string
-
-// The types of declared fields.
-const (
-	Text   Type = "text"
-	Number Type = "number"
-	Flag   Type = "flag"
-	Day    Type = "date"
-)
-
-// Field is one declared field; a record may hold others.
-type Field struct {
-	Name string
-	Type Type
-}
-
-// Kind is one kind of record.
-type Kind struct {
-	Name, Word string // in paths; in events
-	prefix     string // of ids
-	Fields     []Field
-}
-
-// Kinds lists what a company keeps.
-var Kinds = []Kind{
-	{"customers", "customer", "c_", []Field{
-		{"email", Text}, {"name", Text}, {"first_name", Text}, {"last_name", Text}, {"phone", Text}, {"postcode", Text},
-		{"status", Text}, {"newsletter", Flag}, {"birthday", Day}, {"account_id", Text}, {"hubspot_id", Text},
-	}},
-	{"accounts", "account", "a_", []Field{{"name", Text}, {"domain", Text}, {"industry", Text}, {"employees", Number}, {"hubspot_id", Text}}},
-	{"orders", "order", "o_", []Field{
-		{"number", Text}, {"title", Text}, {"amount", Number}, {"stage", Text}, {"close_date", Day},
-		{"account_id", Text}, {"customer_id", Text}, {"hubspot_id", Text},
-	}},
-}
-
-// KindOf finds a kind by its name in paths.
-func KindOf(name string) (Kind, bool) {
-	i := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == name })
-	if i < 0 {
-		return Kind{}, false
-	}
-	return Kinds[i], true
-}
 
 // Record is one record. Fields hold decoded JSON with numbers as json.Number.
 type Record struct {
@@ -79,37 +31,6 @@ type Record struct {
 	Fields  map[string]any `json:"fields"`
 	// Listed is from when on a list shows this version: a late commit.
 	Listed time.Time `json:"listed"`
-}
-
-// Habits are the ways of the company's system; they may change at any time.
-type Habits struct {
-	// Unique lists the fields of each kind that no two live records share.
-	Unique map[string][]string
-	// Trim takes spaces off both ends, Phones groups the digits of a phone.
-	Trim, Phones bool
-	// Longest is how many characters a field keeps; the rest is cut off silently.
-	Longest map[string]int
-	// Skew is how far the system's clock is ahead.
-	Skew time.Duration
-	// CommitLag is by how much at most a change shows in lists after its time.
-	CommitLag time.Duration
-	// FindLag is how long a new record is not found by its fields.
-	FindLag time.Duration
-	// Duplicates and Shuffles are the probabilities of a webhook delivered twice
-	// and of one overtaken by others.
-	Duplicates, Shuffles float64
-	// Silent lists the kinds that send no webhooks.
-	Silent []string
-	// Rate is how many requests a second are answered, 0 for all.
-	Rate int
-}
-
-// Usual are the habits the examples are written for.
-func Usual() Habits {
-	return Habits{
-		Unique: map[string][]string{"customers": {"email", "hubspot_id"}, "accounts": {"domain", "hubspot_id"}, "orders": {"number", "hubspot_id"}},
-		Trim:   true, Silent: []string{"orders"},
-	}
 }
 
 // Company holds all records. It is safe for concurrent use; under equal calls,
@@ -316,35 +237,6 @@ func (c *Company) Records(kind string) []Record {
 	return out
 }
 
-// Changed lists records, deleted ones too, changed at or after since, in the
-// order of change time and id, after the cursor; next is "" at the end.
-func (c *Company) Changed(kind string, since time.Time, cursor string, limit int) (page []Record, next string, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.kinds[kind]
-	if s == nil {
-		return nil, "", ErrNotFound
-	}
-	now := c.now()
-	for _, r := range s.records {
-		if !r.Updated.Before(since) && !r.Listed.After(now) && (cursor == "" || r.position() > cursor) {
-			page = append(page, *r)
-		}
-	}
-	slices.SortFunc(page, func(a, b Record) int { return strings.Compare(a.position(), b.position()) })
-	if len(page) > limit {
-		page = page[:limit]
-		next = page[limit-1].position()
-	}
-	for i := range page {
-		page[i] = page[i].copy()
-	}
-	return page, next, nil
-}
-
-// position orders records by change time and id.
-func (r *Record) position() string { return fmt.Sprintf("%015d-%s", r.Updated.UnixMilli(), r.ID) }
-
 func byID(a, b Record) int {
 	if n := len(a.ID) - len(b.ID); n != 0 {
 		return n
@@ -402,77 +294,4 @@ func (c *Company) apply(s *store, r *Record, fields map[string]any, action strin
 	if !slices.Contains(c.habits.Silent, s.Name) {
 		c.tell(Event{Object: s.Word, Record: r.ID, Action: action, At: r.Updated})
 	}
-}
-
-// normalise is what the system makes of values before it keeps them.
-func (c *Company) normalise(fields map[string]any) map[string]any {
-	out := make(map[string]any, len(fields))
-	for name, v := range fields {
-		if s, ok := v.(string); ok {
-			v = c.text(name, s)
-		}
-		if v == "" {
-			v = nil
-		}
-		out[name] = v
-	}
-	return out
-}
-
-func (c *Company) text(name, s string) string {
-	if c.habits.Trim {
-		s = strings.TrimSpace(s)
-	}
-	if c.habits.Phones && name == "phone" {
-		s = grouped(s)
-	}
-	if n := c.habits.Longest[name]; n > 0 && len([]rune(s)) > n {
-		s = string([]rune(s)[:n])
-	}
-	return s
-}
-
-// grouped spells a phone number as the system's own form does: "+61 400 123 456".
-func grouped(s string) string {
-	digits := strings.Map(func(r rune) rune {
-		if r < '0' || r > '9' {
-			return -1
-		}
-		return r
-	}, s)
-	if len(digits) < 7 {
-		return s
-	}
-	var b strings.Builder
-	if strings.HasPrefix(strings.TrimSpace(s), "+") {
-		b.WriteByte('+')
-	}
-	head := len(digits) % 3
-	b.WriteString(digits[:head])
-	for i := head; i < len(digits); i += 3 {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(digits[i : i+3])
-	}
-	return b.String()
-}
-
-// Show is a field's value as a person reads it.
-func Show(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case bool:
-		return strconv.FormatBool(v)
-	case json.Number:
-		return v.String()
-	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		return ""
-	}
-	return string(b)
 }
