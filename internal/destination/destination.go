@@ -33,6 +33,8 @@ const (
 	// maxAnswer bounds what is read of one answer; a page of 100 records of
 	// 80 KB each fits.
 	maxAnswer = 8 << 20
+	// idleConnections is how many connections are kept for the next calls.
+	idleConnections = 64
 	// maxRedirects bounds how far a read follows.
 	maxRedirects = 5
 )
@@ -101,6 +103,10 @@ func client(given *http.Client, policy func(*http.Request, []*http.Request) erro
 	out := http.Client{}
 	if given != nil {
 		out = *given
+	} else if t, ok := http.DefaultTransport.(*http.Transport); ok {
+		t = t.Clone()
+		t.MaxIdleConnsPerHost = idleConnections // net/http keeps two, and one host is all we call
+		out.Transport = t
 	}
 	out.CheckRedirect = policy
 	return &out

@@ -54,6 +54,7 @@ type Company struct {
 type store struct {
 	Kind
 	records map[string]*Record
+	index   index
 }
 
 // Counters count what came in through the API.
@@ -69,7 +70,7 @@ func New(h Habits, now func() time.Time, r *rand.Rand) *Company {
 	}
 	c := &Company{now: now, rand: r, habits: h, kinds: map[string]*store{}, wake: make(chan struct{}, 1)}
 	for _, k := range Kinds {
-		c.kinds[k.Name] = &store{Kind: k, records: map[string]*Record{}}
+		c.kinds[k.Name] = &store{Kind: k, records: map[string]*Record{}, index: index{}}
 	}
 	return c
 }
@@ -147,6 +148,11 @@ func (c *Company) Upsert(kind, field, value string, fields map[string]any) (Reco
 		return r, false, err
 	}
 	r, err := c.Create(kind, fields)
+	var dup *Duplicate
+	if errors.As(err, &dup) && dup.Field == field { // made by another in the meantime
+		r, err = c.Update(kind, dup.ExistingID, fields, 0)
+		return r, false, err
+	}
 	return r, err == nil, err
 }
 
@@ -214,12 +220,9 @@ func (c *Company) lookup(kind, field, value string) ([]Record, error) {
 		return nil, ErrNotFound
 	}
 	var out []Record
-	for _, r := range s.records {
-		if !r.Deleted && value != "" && strings.EqualFold(Show(r.Fields[field]), strings.TrimSpace(value)) {
-			out = append(out, r.copy())
-		}
+	for _, r := range s.with(field, strings.TrimSpace(value)) {
+		out = append(out, r.copy())
 	}
-	slices.SortFunc(out, byID)
 	return out, nil
 }
 
@@ -262,12 +265,8 @@ func (c *Company) live(kind, id string) (*store, *Record, error) {
 // taken refuses a unique value that another live record holds.
 func (c *Company) taken(s *store, id string, fields map[string]any) error {
 	for _, field := range c.habits.Unique[s.Name] {
-		value := Show(fields[field])
-		if value == "" {
-			continue
-		}
-		for _, r := range s.records {
-			if r.ID != id && !r.Deleted && strings.EqualFold(Show(r.Fields[field]), value) {
+		for _, r := range s.with(field, Show(fields[field])) {
+			if r.ID != id {
 				return &Duplicate{Field: field, ExistingID: r.ID}
 			}
 		}
@@ -278,11 +277,13 @@ func (c *Company) taken(s *store, id string, fields map[string]any) error {
 // apply stores normalised fields as a new version and tells of it.
 func (c *Company) apply(s *store, r *Record, fields map[string]any, action string) {
 	for name, v := range fields {
+		s.index.drop(r, name)
 		if v == nil {
 			delete(r.Fields, name)
 		} else {
 			r.Fields[name] = v
 		}
+		s.index.put(r, name)
 	}
 	r.Version++
 	r.Updated = c.now().Add(c.habits.Skew).UTC().Truncate(time.Millisecond)

@@ -85,12 +85,15 @@ func (c *Company) Load(file string) error {
 		if store == nil {
 			return fmt.Errorf("simulated ERP: %s holds records of an unknown kind %q", file, name)
 		}
-		store.records = map[string]*Record{}
+		store.records, store.index = map[string]*Record{}, index{}
 		for _, r := range records {
 			if r.Fields == nil {
 				r.Fields = map[string]any{}
 			}
 			store.records[r.ID] = &r
+			for field := range r.Fields {
+				store.index.put(&r, field)
+			}
 		}
 	}
 	return nil
