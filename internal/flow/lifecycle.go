@@ -68,7 +68,7 @@ func (f *Flow) restored(ctx context.Context, j *journey, s State, p *ledger.Pair
 			return nil, Errorf(LeaseHeld, "the record was restored and its partner is gone: it is looked at afresh")
 		}
 	}
-	if err := f.Ledger.Revive(ctx, p); err != nil {
+	if err := f.Ledger.Revive(ctx, j.pair, p); err != nil {
 		return nil, err
 	}
 	return nil, Errorf(LeaseHeld, "the record was restored: its pair is looked at afresh")
@@ -108,7 +108,8 @@ func (f *Flow) merged(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 }
 
 // mergedPairs finds who goes on: the survivor's own pair when it has one, else
-// the first merged record that is linked.
+// the first merged record that is linked. A merged record whose partner was still
+// being looked for gives its claim up.
 func (f *Flow) mergedPairs(ctx context.Context, j *journey, survivor string, ids []string) (winner *ledger.Pair, losers []*ledger.Pair, err error) {
 	done := map[string]bool{}
 	for _, id := range append([]string{survivor}, ids...) {
@@ -123,6 +124,10 @@ func (f *Flow) mergedPairs(ctx context.Context, j *journey, survivor string, ids
 			return nil, nil, err
 		case p.Held(f.Now()):
 			return nil, nil, Errorf(LeaseHeld, "a merged record is being worked on")
+		case p.State == ledger.Claimed && id != survivor:
+			if err := f.Ledger.Settle(ctx, p, ref, ledger.Gone, "merged into "+survivor); err != nil {
+				return nil, nil, err
+			}
 		case p.State != ledger.Linked:
 			continue
 		case winner == nil:

@@ -163,6 +163,12 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 	if err != nil {
 		return f.partnerMissing(ctx, j, err)
 	}
+	if t, err = f.stillSo(ctx, j, t, m); err != nil {
+		return nil, err
+	}
+	if t.Missing || t.Archived {
+		return f.deleted(ctx, j, p)
+	}
 	return f.settle(ctx, j, p, m, t, target, lost)
 }
 
@@ -184,14 +190,32 @@ func (f *Flow) fresh(ctx context.Context, j *journey, p *ledger.Pair, t *Transfo
 	if p.StampedAt.Add(skewOfWorkers).Before(time.UnixMilli(t.ReadAt)) {
 		return t, nil
 	}
+	return f.again(ctx, j, t, m)
+}
+
+// again reads the source once more and puts it into the decision.
+func (f *Flow) again(ctx context.Context, j *journey, t *Transformed, m *merge) (*Transformed, error) {
 	rec, err := f.read(ctx, j.from, j.source, j.object(j.source), t.ID, j.forward, j.pair)
 	if err != nil {
 		return nil, err
 	}
-	if t, err = f.translated(ctx, j, rec); err == nil {
+	if t, err = f.translated(ctx, j, rec); err == nil && !t.Archived {
 		m.see(j, t)
 	}
 	return t, err
+}
+
+// stillSo reads the source again where it seems that both sides were changed to
+// the same value: only if it still holds it now, after the target was read, have
+// the two really met.
+func (f *Flow) stillSo(ctx context.Context, j *journey, t *Transformed, m *merge) (*Transformed, error) {
+	for _, field := range m.pair.Fields {
+		s, o := m.cell(m.source, field.Name), m.cell(m.target, field.Name)
+		if !m.blind && s.changed && o.changed {
+			return f.again(ctx, j, t, m)
+		}
+	}
+	return t, nil
 }
 
 // merge prepares the decision with the source's side only.

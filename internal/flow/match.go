@@ -218,9 +218,15 @@ func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, d
 	if err := f.look(ctx, j, m, partner); err != nil {
 		return nil, err
 	}
+	// The source was read some time ago; it counts as it is now that the partner
+	// has been read.
+	t, err := f.again(ctx, j, s.Transform, m)
+	if err != nil || t.Archived {
+		return nil, orElse(err, error(Errorf(RecordMissing, "the record was deleted while its partner was looked for")))
+	}
 	v := m.decide()
 	ids := map[record.System]string{j.source: j.ref.ID, j.target: partner.ID}
-	plan := f.write(j, ids, m, v, s.Transform, partner)
+	plan := f.write(j, ids, m, v, t, partner)
 	plan.Link, plan.MatchKey, plan.Until = true, draft.MatchKey, draft.Until
 	if len(plan.Patch) == 0 {
 		plan.Act = ActStamp

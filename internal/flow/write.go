@@ -79,8 +79,9 @@ func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written,
 	switch {
 	case code == AlreadyExists:
 		adopt = existing(cause)
-	case plan.Create != "" && isMaybe(cause):
-		cause = &Error{Code: InDoubt, Message: "the create may have happened", Maybe: true, Err: cause}
+	case isMaybe(cause):
+		// Repeating it blindly could overwrite what somebody has edited since.
+		cause = &Error{Code: InDoubt, Message: "the write may have happened: " + cause.Error(), Maybe: true, Err: cause}
 	case code == RateLimited || code == RemoteBusy || code == StoreBusy:
 		// A renewed lease is given back: the repeated step only knows the old fence.
 		if w.Fence.Rev == plan.Fence.Rev {

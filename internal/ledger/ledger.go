@@ -165,10 +165,11 @@ func (l *Ledger) Note(ctx context.Context, p *Pair, change Change) error {
 func (p *Pair) InDoubt(now time.Time) bool { return p.Intent != nil || now.Before(p.GhostsUntil) }
 
 // Hides reports whether an edit of a field at instant at, with that
-// fingerprint, was overwritten inside the window without having been seen.
+// fingerprint, was overwritten inside the window without having been seen. The
+// value from before the write counts when it was set again inside the window.
 func (w Window) Hides(field, print, at string) bool {
 	prints, ok := w.Prints[field]
-	return ok && print != prints[0] && print != prints[1] && at >= w.From && at <= w.To
+	return ok && print != prints[1] && at <= w.To && (at > w.From || at == w.From && print != prints[0])
 }
 
 // update changes one row at the revision it was read and maps a failed condition to ErrMoved.

@@ -44,29 +44,48 @@ func (l *Ledger) Bury(ctx context.Context, f Fence, reason string, s Stamp) erro
 
 // Revive takes a pair out of a resting state: to Linked where the partner is
 // known, else it forgets the row so that the record is looked at afresh.
-func (l *Ledger) Revive(ctx context.Context, p *Pair) error {
-	u := table.Update{Key: p.Key, If: table.AtRev(p.Rev), Remove: []string{attrReason}, Set: map[string]string{attrState: string(Linked)}}
+func (l *Ledger) Revive(ctx context.Context, sp spec.Pair, p *Pair) error {
 	if p.IDs[record.HubSpot] == "" || p.IDs[record.Destination] == "" {
-		u.Delete, u.Set, u.Remove = true, nil, nil
+		return l.Forget(ctx, sp, p)
 	}
-	_, err := l.Table.Update(ctx, u)
-	if _, moved := table.Moved(err); moved {
-		return ErrMoved
-	}
-	return err
+	return l.update(ctx, p, map[string]string{attrState: string(Linked)}, []string{attrReason}, func() {})
 }
 
-// Forget removes a pair's rows on both sides, so that its records are looked at
-// as if they had never met.
+// Forget empties a pair's rows on both sides, so that its records are looked at
+// as if they had never met. The rows stay: a row made again would count its
+// revisions, which are fencing numbers, from one.
 func (l *Ledger) Forget(ctx context.Context, sp spec.Pair, p *Pair) error {
-	updates := []table.Update{{Key: p.Key, If: table.AtRev(p.Rev), Delete: true}}
-	for _, sys := range []record.System{record.HubSpot, record.Destination} {
-		key := MapKey(record.Ref{System: sys, Object: sp.Side(sys).Object, ID: p.IDs[sys]})
-		if p.IDs[sys] != "" && key != p.Key {
-			updates = append(updates, table.Update{Key: key, If: table.Always, Delete: true})
+	for _, ref := range p.refs(sp) {
+		if err := l.empty(ctx, ref, map[string]string{attrPair: sp.Name}); err != nil {
+			return err
 		}
 	}
-	_, err := l.Table.Update(ctx, updates...)
+	return nil
+}
+
+// refs lists the pair's known records.
+func (p *Pair) refs(sp spec.Pair) (out []record.Ref) {
+	for _, sys := range []record.System{record.HubSpot, record.Destination} {
+		if id := p.IDs[sys]; id != "" {
+			out = append(out, record.Ref{System: sys, Object: sp.Side(sys).Object, ID: id})
+		}
+	}
+	return out
+}
+
+// empty takes every attribute off a record's mapping row but those of set.
+func (l *Ledger) empty(ctx context.Context, ref record.Ref, set map[string]string) error {
+	items, err := l.Table.Get(ctx, MapKey(ref))
+	if err != nil {
+		return err
+	}
+	var remove []string
+	for name := range items[0].Attrs {
+		if _, kept := set[name]; !kept {
+			remove = append(remove, name)
+		}
+	}
+	_, err = l.Table.Update(ctx, table.Update{Key: MapKey(ref), If: table.AtRev(items[0].Rev), Set: set, Remove: remove})
 	if _, moved := table.Moved(err); moved {
 		return ErrMoved
 	}
@@ -103,7 +122,7 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, newID string, winner 
 	partner := winner.IDs[record.Destination]
 	if winner.IDs[record.HubSpot] != newID {
 		alias(winner)
-		set := map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: partner, attrStamped: ms(now)}
+		set := map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: partner, attrStamped: ms(now), attrLinked: ms(winner.LinkedAt)}
 		Change{Base: winner.Base, Seen: map[record.System]Seen{record.Destination: winner.Seen[record.Destination]}}.encode(set)
 		updates = append(updates,
 			table.Update{Key: hub(newID), If: table.Absent, Set: set},
@@ -129,42 +148,37 @@ func (l *Ledger) pointer(sp spec.Pair, id string, set map[string]string) table.U
 	return table.Update{Key: MapKey(record.Ref{System: record.Destination, Object: sp.Destination.Object, ID: id}), If: table.Always, Set: set}
 }
 
-// Purge erases everything known of one record and its partner: mapping rows,
-// fingerprints, conflicts, outcomes, claims. It returns how many rows went.
-// What stays is a tombstone without any id of the other side, so that late
-// events of the erased record are not taken for a new one.
-func (l *Ledger) Purge(ctx context.Context, sp spec.Pair, p *Pair) (int, error) {
-	refs := []record.Ref{}
-	for _, sys := range []record.System{record.HubSpot, record.Destination} {
-		if id := p.IDs[sys]; id != "" {
-			refs = append(refs, record.Ref{System: sys, Object: sp.Side(sys).Object, ID: id})
+// Purge erases everything known of one record and its partner: fingerprints,
+// versions, conflicts, outcomes, claims. It returns how many rows were erased or
+// emptied. What stays are tombstones without any id of the other side, so that
+// late events of the erased record are not taken for a new one.
+func (l *Ledger) Purge(ctx context.Context, sp spec.Pair, p *Pair) (n int, err error) {
+	for _, ref := range p.refs(sp) {
+		tomb := map[string]string{attrPair: sp.Name, attrState: string(Gone), attrReason: "erased on a privacy request", attrStamped: ms(l.Now())}
+		if err := l.empty(ctx, ref, tomb); err != nil {
+			return n, err
 		}
-	}
-	n := 0
-	for _, ref := range refs {
-		for _, pk := range []string{MapKey(ref).PK, outcomePK(ref), conflictPK(ref)} {
-			m, err := l.erase(ctx, pk)
+		n++
+		for _, pk := range []string{outcomePK(ref), conflictPK(ref), l.flightKey(ref.System.Other(), ref.Object, "").PK} {
+			m, err := l.erase(ctx, pk, ref)
 			if n += m; err != nil {
 				return n, err
 			}
 		}
 	}
 	if p.MatchKey != "" {
-		if _, err := l.Table.Update(ctx, table.Update{Key: l.keyRow(p.Name, p.MatchKey), If: table.Always, Delete: true}); err != nil {
-			return n, err
-		}
+		_, err = l.Table.Update(ctx, table.Update{Key: l.keyRow(p.Name, p.MatchKey), If: table.Always, Delete: true})
 	}
-	for _, ref := range refs {
-		err := l.Settle(ctx, &Pair{Name: sp.Name, Key: MapKey(ref)}, ref, Gone, "erased on a privacy request")
-		if err != nil && err != ErrMoved {
-			return n, err
-		}
-	}
-	return n, nil
+	return n, err
 }
 
-// erase deletes a whole partition.
-func (l *Ledger) erase(ctx context.Context, pk string) (n int, err error) {
+// erase deletes a record's rows of one partition: all of a partition that is the
+// record's own, only its own row of a shared one.
+func (l *Ledger) erase(ctx context.Context, pk string, ref record.Ref) (n int, err error) {
+	if pk == l.flightKey(ref.System.Other(), ref.Object, "").PK {
+		_, err := l.Table.Update(ctx, table.Update{Key: table.Key{PK: pk, SK: ref.ID}, If: table.Always, Delete: true})
+		return 0, err
+	}
 	for {
 		items, err := l.Table.Query(ctx, pk, "", 25)
 		if err != nil || len(items) == 0 {

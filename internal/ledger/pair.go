@@ -179,7 +179,7 @@ func decode(it table.Item, self record.Ref) *Pair {
 		IDs: map[record.System]string{self.System: self.ID}, Base: map[string]Base{},
 		Seen: map[record.System]Seen{}, Swings: map[string]Swing{},
 		ParkedFields: map[string]string{}, Drifted: map[string]string{},
-		StampedAt:  millis(a[attrStamped]),
+		StampedAt: millis(a[attrStamped]), LinkedAt: millis(a[attrLinked]),
 		LeaseUntil: millis(a[attrLease]), LeaseBy: a[attrLeaseBy],
 		GhostsUntil: millis(a[attrGhostsUntil]), Since: millis(a[attrSince]),
 		Adopt: a[attrAdopt], AliasOf: a[attrAlias], Key: it.Key, Rev: it.Rev,

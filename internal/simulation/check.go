@@ -252,10 +252,28 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 		if e.text == "" && e.at.Before(pair.LinkedAt) {
 			continue // at first contact a blank side is filled
 		}
-		if !r.reached(p, pair, e) && !r.recorded(p, pair, e) {
-			fail("no silent loss: %s field %s was set to %q at %s and is %q", at.ref, at.field, e.text, e.at.Sub(epoch), now[e.field])
+		if !r.reached(p, pair, e) && !r.recorded(p, pair, e) && !r.undone(p, pair, e) {
+			fail("no silent loss: %s field %s was set to %q at %s and is %q (linked at %s)", at.ref, at.field, e.text, e.at.Sub(epoch), now[e.field], pair.LinkedAt.Sub(epoch))
 		}
 	}
+}
+
+// undone reports whether the edit set back what the field had held when both
+// sides last agreed, before anybody had seen what stood there in between: then
+// nothing has changed.
+func (r *run) undone(p spec.Pair, pair *ledger.Pair, e edit) bool {
+	moments := r.past[place{e.ref, e.field}]
+	for i := len(moments) - 1; i >= 0; i-- {
+		m := moments[i]
+		switch {
+		case !m.at.Before(e.at):
+		case m.text == e.text:
+			return true
+		case r.reached(p, pair, edit{at: m.at, ref: e.ref, pair: e.pair, field: e.field, text: m.text}):
+			return false
+		}
+	}
+	return false
 }
 
 // reached reports whether the other side held the edit's translation after it.
