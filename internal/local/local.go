@@ -26,6 +26,7 @@ import (
 	"tandem/internal/flow"
 	"tandem/internal/hubspot"
 	"tandem/internal/ledger"
+	"tandem/internal/limit"
 	"tandem/internal/local/console"
 	"tandem/internal/local/engine"
 	"tandem/internal/local/why"
@@ -163,26 +164,43 @@ func NewAsker(o Options) (*why.Asker, error) {
 // remoteTimeout is longer than a state's timeout, which ends a call first.
 const remoteTimeout = 40 * time.Second
 
-// client is an HTTP client that keeps a connection for every execution.
-func (s *Server) client() *http.Client {
+// client is an HTTP client that keeps a connection for every execution and
+// stays within the system's budget, which all processes on the table share.
+func (s *Server) client(sys record.System, budget spec.RateLimit) (*http.Client, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = cmp.Or(s.o.Concurrency, engine.DefaultConcurrency) * 2
 	t.MaxIdleConns = 0
 	s.closers = append(s.closers, func() error { t.CloseIdleConnections(); return nil })
-	return &http.Client{Transport: t, Timeout: remoteTimeout}
+	c := &http.Client{Transport: t, Timeout: remoteTimeout}
+	if limit.Unlimited(budget) {
+		return c, nil
+	}
+	l, err := limit.New(limit.Options{Table: s.table, System: sys, Budget: budget})
+	if err != nil {
+		return nil, fmt.Errorf("%s.rateLimit: %w", sys, err)
+	}
+	c.Transport = limit.Transport(t, l)
+	return c, nil
 }
 
 // remotes builds both systems' clients.
 func (s *Server) remotes(c *spec.Spec) (map[record.System]flow.Remote, error) {
+	web := map[record.System]*http.Client{}
+	for sys, budget := range map[record.System]spec.RateLimit{record.HubSpot: c.HubSpot.RateLimit, record.Destination: c.Destination.RateLimit} {
+		var err error
+		if web[sys], err = s.client(sys, budget); err != nil {
+			return nil, err
+		}
+	}
 	ho := hubspot.OptionsFor(c)
-	ho.HTTP = s.client()
+	ho.HTTP = web[record.HubSpot]
 	token := s.o.Secrets.token(c, record.HubSpot)
 	ho.Token = func(context.Context) (string, error) { return token, nil }
 	hub, err := hubspot.New(ho)
 	if err != nil {
 		return nil, err
 	}
-	dest, err := destination.New(c, destination.Options{Secrets: s.o.Secrets.value, HTTP: s.client()})
+	dest, err := destination.New(c, destination.Options{Secrets: s.o.Secrets.value, HTTP: web[record.Destination]})
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	s = sandbox.Adapt(s)
+	s.HubSpot.RateLimit, s.Destination.RateLimit = spec.RateLimit{}, spec.RateLimit{} // a person's pace, not a test's
 	r := &rig{t: t, spec: s, data: t.TempDir(), portal: portal.New(portal.Options{Duplicates: 0.1, Clashes: 0.1}), company: erp.New(erp.Usual(), nil, nil)}
 	r.portal.DefineFor(s)
 	api := r.portal.Handler()
