@@ -2,6 +2,7 @@ package hubspot
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -62,6 +63,11 @@ func (t *texts) UnmarshalJSON(b []byte) error {
 // unreachable is a call that got no answer. The cause is told without its URL,
 // which may hold an e-mail address.
 func unreachable(r call, err error) error {
+	// A transport that keeps to a budget says so itself, before anything was sent.
+	var own *flow.Error
+	if errors.As(err, &own) {
+		return own
+	}
 	cause := "the connection failed"
 	if t, ok := err.(interface{ Timeout() bool }); ok && t.Timeout() {
 		cause = "no answer in time"
