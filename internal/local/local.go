@@ -52,6 +52,8 @@ type Options struct {
 	PublicURL string
 	// Concurrency is how many executions work at once, engine.DefaultConcurrency when zero.
 	Concurrency int
+	// Ended, when set, hears of every outcome.
+	Ended func(engine.Outcome)
 	// Links are shown on the console's first page.
 	Links []console.Link
 	Log   *slog.Logger
@@ -125,7 +127,7 @@ func (s *Server) wire() error {
 	if err != nil {
 		return err
 	}
-	if s.engine, err = engine.Open(engine.Options{Flow: f, Dir: s.o.Data, Concurrency: s.o.Concurrency, Log: s.log}); err != nil {
+	if s.engine, err = engine.Open(engine.Options{Flow: f, Dir: s.o.Data, Concurrency: s.o.Concurrency, Log: s.log, Ended: s.o.Ended}); err != nil {
 		return err
 	}
 	s.ingress = &flow.Ingress{Flow: f, Receivers: receivers, Starter: s.engine, Dropped: s.engine.Dropped}
