@@ -10,9 +10,12 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
@@ -55,7 +58,7 @@ func run() error {
 
 // newApp adds every stack that the settings ask for.
 func newApp(app awscdk.App, s Settings, b *builder) error {
-	files, err := spec.Clients(filepath.Join(s.Root, "spec"))
+	files, err := spec.Clients(s.Specs)
 	if err != nil {
 		return err
 	}
@@ -68,7 +71,7 @@ func newApp(app awscdk.App, s Settings, b *builder) error {
 		if s.Client != "" && s.Client != client {
 			continue
 		}
-		loaded, err := spec.Load(file)
+		loaded, err := accepted(file)
 		if err != nil {
 			return err
 		}
@@ -77,7 +80,7 @@ func newApp(app awscdk.App, s Settings, b *builder) error {
 		}))
 	}
 	if len(stacks) == 0 {
-		return fmt.Errorf("no client %q: there is no spec/%s/%s below %s", s.Client, s.Client, names.SpecName, s.Root)
+		return fmt.Errorf("no client %q: there is no %s", s.Client, filepath.Join(s.Specs, cmp.Or(s.Client, "*"), names.SpecName))
 	}
 	if s.Centre != "" {
 		return nil
@@ -87,6 +90,26 @@ func newApp(app awscdk.App, s Settings, b *builder) error {
 		stack.AddStackDependency(c, jsii.String("the Centre's address is read when a client is deployed"))
 	}
 	return nil
+}
+
+// accepted loads a spec and refuses what the checker refuses: nothing that
+// could lose data or loop is deployed.
+func accepted(file string) (*spec.Spec, error) {
+	loaded, err := spec.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	findings := spec.Check(loaded)
+	if !spec.Refuses(findings) {
+		return loaded, nil
+	}
+	lines := []string{file + " is refused; mend it, then deploy again (tandem check explains):"}
+	for _, f := range findings {
+		if f.Severity == spec.Error {
+			lines = append(lines, "  "+f.String())
+		}
+	}
+	return nil, errors.New(strings.Join(lines, "\n"))
 }
 
 // definitions are the embedded machines.

@@ -15,6 +15,9 @@ import (
 type Settings struct {
 	// Root is the repository, where spec/ and lambdas/ are.
 	Root string
+	// Specs holds the clients' folders; Root/spec unless the agency keeps them
+	// elsewhere (-c specs=DIR).
+	Specs string
 	// Client limits the synthesis to one client and the Centre (-c client=acme).
 	Client string
 	// Region defaults to ap-southeast-2; Account to the credentials' own.
@@ -46,6 +49,7 @@ func readSettings(n constructs.Node, root string) (Settings, error) {
 	}
 	s := Settings{
 		Root:        root,
+		Specs:       text("specs", filepath.Join(root, "spec")),
 		Client:      text("client", ""),
 		Region:      text("region", "ap-southeast-2"),
 		Account:     os.Getenv("CDK_DEFAULT_ACCOUNT"),
