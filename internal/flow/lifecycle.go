@@ -94,23 +94,23 @@ func (f *Flow) merged(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 	if j.ID != survivor {
 		ids = append([]string{j.ID}, ids...)
 	}
-	winner, losers, err := f.mergedPairs(ctx, j, survivor, ids)
+	rows, err := f.mergedRows(ctx, j, survivor, ids)
 	if err != nil {
 		return nil, err
 	}
-	if winner == nil {
-		return f.afterMerge(ctx, j, s, survivor)
-	}
-	if err := f.Ledger.Relink(ctx, j.pair, survivor, winner, losers); err != nil {
-		return nil, err
+	winner, losers := heir(rows)
+	if winner != nil && (winner != rows[0] || len(losers) > 0) {
+		if err := f.Ledger.Relink(ctx, j.pair, rows[0], winner, losers); err != nil {
+			return nil, err
+		}
 	}
 	return f.afterMerge(ctx, j, s, survivor)
 }
 
-// mergedPairs finds who goes on: the survivor's own pair when it has one, else
-// the first merged record that is linked. A merged record whose partner was still
-// being looked for gives its claim up.
-func (f *Flow) mergedPairs(ctx context.Context, j *journey, survivor string, ids []string) (winner *ledger.Pair, losers []*ledger.Pair, err error) {
+// mergedRows reads the rows of the survivor, first, and of what was merged into
+// it. A merged record whose partner was still being looked for gives its claim up.
+func (f *Flow) mergedRows(ctx context.Context, j *journey, survivor string, ids []string) ([]*ledger.Pair, error) {
+	var rows []*ledger.Pair
 	done := map[string]bool{}
 	for _, id := range append([]string{survivor}, ids...) {
 		ref := j.ref
@@ -119,24 +119,33 @@ func (f *Flow) mergedPairs(ctx context.Context, j *journey, survivor string, ids
 		}
 		done[id] = true
 		p, err := f.Ledger.Row(ctx, j.pair, ref)
+		if err == nil && p.Held(f.Now()) {
+			err = Errorf(LeaseHeld, "a merged record is being worked on")
+		}
+		if err == nil && p.State == ledger.Claimed && id != survivor {
+			err = f.Ledger.Settle(ctx, p, ref, ledger.Gone, "merged into "+survivor)
+		}
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, p)
+	}
+	return rows, nil
+}
+
+// heir is the pair that goes on: the survivor's own when it is linked, else the
+// first linked one that was merged into it. The other linked ones lose.
+func heir(rows []*ledger.Pair) (winner *ledger.Pair, losers []*ledger.Pair) {
+	for _, p := range rows {
 		switch {
-		case err != nil:
-			return nil, nil, err
-		case p.Held(f.Now()):
-			return nil, nil, Errorf(LeaseHeld, "a merged record is being worked on")
-		case p.State == ledger.Claimed && id != survivor:
-			if err := f.Ledger.Settle(ctx, p, ref, ledger.Gone, "merged into "+survivor); err != nil {
-				return nil, nil, err
-			}
 		case p.State != ledger.Linked:
-			continue
 		case winner == nil:
 			winner = p
 		default:
 			losers = append(losers, p)
 		}
 	}
-	return winner, losers, nil
+	return winner, losers
 }
 
 // afterMerge goes on with the survivor like with any changed record.

@@ -340,7 +340,7 @@ func (j *journey) destination(ids map[record.System]string) record.Ref {
 func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge, t *Transformed, target record.Record, lost bool) (*Plan, error) {
 	v := m.decide()
 	swings, parked := f.brake(j, p, &v)
-	change := ledger.Change{Swings: swings, Parked: parked, Drifted: v.drift}
+	change := ledger.Change{Swings: swings, Parked: parked, Drifted: v.drift, Window: p.Intent.Left(hubVersion(j, t, target))}
 	if len(v.toTarget)+len(v.toSource) == 0 {
 		return f.settled(ctx, j, p, v, change, lost)
 	}
@@ -372,6 +372,14 @@ func (f *Flow) settled(ctx context.Context, j *journey, p *ledger.Pair, v verdic
 		return drop(ReasonAgreed), nil
 	}
 	return unless(lost, ReasonUnchanged), nil
+}
+
+// hubVersion is HubSpot's version among the two records that were read.
+func hubVersion(j *journey, t *Transformed, target record.Record) string {
+	if j.source == record.HubSpot {
+		return t.Version
+	}
+	return target.Version
 }
 
 // prior lists what HubSpot's fields held that are about to be overwritten.
@@ -416,7 +424,10 @@ func (p *Plan) condition(s record.System, a Abilities, etag, version string) {
 
 // intent records what the plan may leave behind if it is never stamped.
 func (f *Flow) intent(j *journey, plan *Plan) ledger.Intent {
-	in := ledger.Intent{Execution: j.execution, At: f.Now(), Create: plan.Create, Sent: map[record.System]map[string][]string{}}
+	in := ledger.Intent{
+		Execution: j.execution, At: f.Now(), Create: plan.Create, Sent: map[record.System]map[string][]string{},
+		Before: plan.Before[record.HubSpot], Prior: plan.Prior,
+	}
 	for sys, fields := range plan.Patch {
 		in.Sent[sys] = map[string][]string{}
 		for name, text := range fields {

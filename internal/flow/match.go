@@ -19,17 +19,13 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 	}
 	doubt := p.Intent
 	plan := f.draft(j, t)
-	in := f.intent(j, plan)
-	if doubt != nil {
-		in.At = doubt.At // the doubt is as old as the first create that may have happened
-	}
-	if err := f.Ledger.Claim(ctx, p, j.ref, key, in); err != nil {
+	if err := f.Ledger.Claim(ctx, p, j.ref, key, f.intent(j, plan).After(doubt)); err != nil {
 		return nil, err
 	}
 	plan.MatchKey, plan.Until = key, p.LeaseUntil.UnixMilli()
 	found, err := f.candidates(ctx, j, p, t, match, doubt)
 	if err == nil {
-		plan, err = f.choose(ctx, j, s, p, plan, found)
+		plan, err = f.choose(ctx, j, s, p, plan, found, doubt)
 	}
 	if err != nil {
 		if back := f.Ledger.Release(ctx, ledger.Fence{Key: p.Key, Rev: p.Rev}, doubt != nil, ""); back != nil {
@@ -92,7 +88,7 @@ func (j *journey) property(field string, s record.System) string {
 func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed, by match, doubt *ledger.Intent) ([]record.Record, error) {
 	object := j.object(j.target)
 	props := f.properties(j)
-	if id := orElse(p.Adopt, t.Partner); id != "" {
+	if id := orElse(p.Adopt, orElse(p.Rival, t.Partner)); id != "" {
 		rec, err := j.to.Read(ctx, object, id, props)
 		if err == nil && !rec.Archived {
 			return []record.Record{rec}, nil
@@ -181,7 +177,7 @@ func lastCreate(doubt *ledger.Intent) time.Time {
 
 // choose adopts the one candidate, creates when there is none, and parks what
 // is ambiguous: it never guesses.
-func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, plan *Plan, found []record.Record) (*Plan, error) {
+func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, plan *Plan, found []record.Record, doubt *ledger.Intent) (*Plan, error) {
 	found = slices.DeleteFunc(found, func(r record.Record) bool { return r.Archived })
 	if len(found) == 0 {
 		return plan, nil
@@ -200,7 +196,7 @@ func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, 
 	case other.State == ledger.Gone || other.State == ledger.Parked:
 		return f.ambiguous(ctx, j, p, "the matching record of "+string(j.target)+" is at rest: "+other.Reason)
 	}
-	plan, err = f.adopt(ctx, j, s, p, plan, found[0])
+	plan, err = f.adopt(ctx, j, s, p, plan, found[0], doubt)
 	if err == nil && other.Exists() {
 		plan.Other = &ledger.Fence{Key: other.Key, Rev: other.Rev}
 	}
@@ -213,7 +209,7 @@ func (f *Flow) ambiguous(ctx context.Context, j *journey, p *ledger.Pair, reason
 
 // adopt links an existing record: what is equal is agreed, what is blank is
 // filled, what differs follows its policy; no write where nothing differs.
-func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, draft *Plan, partner record.Record) (*Plan, error) {
+func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, draft *Plan, partner record.Record, doubt *ledger.Intent) (*Plan, error) {
 	m := f.merge(j, p, s.Transform)
 	if err := f.look(ctx, j, m, partner); err != nil {
 		return nil, err
@@ -230,6 +226,10 @@ func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, d
 	plan.Link, plan.MatchKey, plan.Until = true, draft.MatchKey, draft.Until
 	if len(plan.Patch) == 0 {
 		plan.Act = ActStamp
+		return plan, f.lose(ctx, j, ids, v.conflicts)
+	}
+	if err := f.Ledger.Intend(ctx, p, f.intent(j, plan).After(doubt), ledger.Change{Window: doubt.Left(hubVersion(j, t, partner))}); err != nil {
+		return nil, err
 	}
 	return plan, f.lose(ctx, j, ids, v.conflicts)
 }

@@ -75,7 +75,9 @@ func (f *Flow) hold(ctx context.Context, plan *Plan, fence *ledger.Fence) (time.
 // names the way on. A step that is repeated as it is keeps its lease.
 func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written, cause error) error {
 	code, adopt := CodeOf(cause), ""
-	maybe := len(w.Sides) > 0 || isMaybe(cause)
+	// A patch may have been carried out by an earlier attempt of this step, so its
+	// intent stays open; a create is withdrawn when it was plainly refused.
+	maybe := plan.Create == "" || isMaybe(cause)
 	switch {
 	case code == AlreadyExists:
 		adopt = existing(cause)

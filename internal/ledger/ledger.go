@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -114,7 +116,11 @@ func merge(to, from map[record.System]map[string][]string) {
 			to[sys] = map[string][]string{}
 		}
 		for f, prints := range fields {
-			to[sys][f] = append(to[sys][f], prints...)
+			for _, print := range prints {
+				if !slices.Contains(to[sys][f], print) {
+					to[sys][f] = append(to[sys][f], print)
+				}
+			}
 		}
 	}
 }
@@ -127,9 +133,28 @@ type Change struct {
 	// Base, Seen: agreements found without a write.
 	Base map[string]Base
 	Seen map[record.System]Seen
+	// Window is what an intent that was never stamped leaves behind.
+	Window *Window
+}
+
+// Left is the window that an open intent's write to HubSpot may have made, seen
+// from a later read of HubSpot; nil when there is none.
+func (in *Intent) Left(version string) *Window {
+	if in == nil || in.Before == "" || len(in.Sent[record.HubSpot]) == 0 {
+		return nil
+	}
+	w := &Window{From: in.Before, To: version, Prints: map[string][2]string{}}
+	for field, prints := range in.Sent[record.HubSpot] {
+		w.Prints[field] = [2]string{in.Prior[field], prints[len(prints)-1]}
+	}
+	return w
 }
 
 func (c Change) encode(set map[string]string) {
+	if c.Window != nil {
+		// Kept beside the ring: by the time it began, so that a few survive.
+		set[prefixWindow+"left"+c.Window.From[max(0, len(c.Window.From)-2):]] = toJSON(c.Window)
+	}
 	for f, s := range c.Swings {
 		set[prefixSwing+f] = s.encode()
 	}
@@ -184,6 +209,14 @@ func (l *Ledger) update(ctx context.Context, p *Pair, set map[string]string, rem
 	p.Rev = revs[0]
 	done()
 	return nil
+}
+
+// Intend replaces the intent of a claim whose way has become clear, before
+// anything is written. The fence moves on.
+func (l *Ledger) Intend(ctx context.Context, p *Pair, in Intent, change Change) error {
+	set := map[string]string{attrIntent: toJSON(in)}
+	change.encode(set)
+	return l.update(ctx, p, set, nil, func() {})
 }
 
 // Fence names a row at the revision its lease was taken.
@@ -269,10 +302,11 @@ func (l *Ledger) Claim(ctx context.Context, p *Pair, ref record.Ref, matchKey st
 		updates = append(updates, table.Update{Key: l.keyRow(p.Name, p.MatchKey), If: table.Always, Delete: true})
 	}
 	if matchKey != "" {
-		u, err := l.claimKey(ctx, p.Name, matchKey, ref, now)
+		u, rival, err := l.claimKey(ctx, p.Name, matchKey, ref, now)
 		if err != nil {
 			return err
 		}
+		p.Rival = rival
 		updates = append(updates, u)
 	}
 	revs, err := l.Table.Update(ctx, updates...)
@@ -298,20 +332,29 @@ func (l *Ledger) keyRow(pair, matchKey string) table.Key {
 	return table.Key{PK: "KEY#" + pair + "#" + hex.EncodeToString(h[:10]), SK: "KEY"}
 }
 
-// claimKey prepares the claim of a match key; ErrHeld while another record holds it.
-func (l *Ledger) claimKey(ctx context.Context, pair, matchKey string, ref record.Ref, now time.Time) (table.Update, error) {
+// claimKey prepares the claim of a match key; ErrHeld while another record holds
+// it. A record of the other side that finds the key held signs itself in as the
+// rival: the holder then need not look for it, and will not create its double.
+func (l *Ledger) claimKey(ctx context.Context, pair, matchKey string, ref record.Ref, now time.Time) (u table.Update, rival string, err error) {
 	key := l.keyRow(pair, matchKey)
 	items, err := l.Table.Get(ctx, key)
 	if err != nil {
-		return table.Update{}, err
+		return u, "", err
 	}
-	if owner := items[0].Attrs["owner"]; items[0].Rev > 0 && owner != ref.String() {
-		return table.Update{}, fmt.Errorf("%w: match key held by %s", ErrHeld, owner)
+	held := items[0].Attrs
+	if owner := held["owner"]; items[0].Rev > 0 && owner != ref.String() {
+		if !strings.HasPrefix(owner, string(ref.System)+"/") && held["rival"] == "" {
+			_, err = l.Table.Update(ctx, table.Update{Key: key, If: table.AtRev(items[0].Rev), Set: map[string]string{"rival": ref.ID}})
+		}
+		if _, moved := table.Moved(err); err != nil && !moved {
+			return u, "", err
+		}
+		return u, "", fmt.Errorf("%w: match key held by %s", ErrHeld, owner)
 	}
 	return table.Update{
 		Key: key, If: table.AtRev(items[0].Rev), Expires: now.Add(claimLife),
 		Set: map[string]string{"owner": ref.String(), "since": ms(now)},
-	}, nil
+	}, held["rival"], nil
 }
 
 func (l *Ledger) flightKey(target record.System, object, source string) table.Key {
@@ -370,6 +413,9 @@ func (l *Ledger) Link(ctx context.Context, f Fence, sp spec.Pair, source record.
 	return err
 }
 
+// claimAttrs are what a row no longer needs once it is linked.
+var claimAttrs = []string{attrLease, attrLeaseBy, attrIntent, attrAdopt, attrSince, attrTries, attrKey, attrReason}
+
 // linkRow conditions the source's row on the fence, and the other on its own
 // claim as it was read or on its absence.
 func linkRow(key table.Key, f Fence, other *Fence, set map[string]string) table.Update {
@@ -381,7 +427,7 @@ func linkRow(key table.Key, f Fence, other *Fence, set map[string]string) table.
 		u.If = table.AtRev(f.Rev)
 	}
 	if u.If != table.Absent {
-		u.Remove = []string{attrLease, attrLeaseBy, attrIntent, attrAdopt, attrSince, attrTries, attrKey, attrReason}
+		u.Remove = claimAttrs
 	}
 	return u
 }

@@ -103,15 +103,13 @@ func (l *Ledger) Row(ctx context.Context, sp spec.Pair, ref record.Ref) (*Pair, 
 	return p, nil
 }
 
-// Relink follows a HubSpot merge: the pair of winner goes on under the new id,
-// and every merged id becomes an alias of it, in one transaction. Losing pairs'
+// Relink follows a HubSpot merge: the pair of winner goes on under the survivor's
+// row, whatever that held, and every merged id becomes an alias of it, in one
+// transaction. Losing pairs'
 // destination records keep a parked row that names the survivor, so that a
 // person decides about them; none is deleted.
-func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, newID string, winner *Pair, losers []*Pair) error {
-	now := l.Now()
-	hub := func(id string) table.Key {
-		return MapKey(record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: id})
-	}
+func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pair, losers []*Pair) error {
+	now, newID := l.Now(), survivor.IDs[record.HubSpot]
 	var updates []table.Update
 	alias := func(p *Pair) {
 		updates = append(updates, table.Update{
@@ -125,7 +123,7 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, newID string, winner 
 		set := map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: partner, attrStamped: ms(now), attrLinked: ms(winner.LinkedAt)}
 		Change{Base: winner.Base, Seen: map[record.System]Seen{record.Destination: winner.Seen[record.Destination]}}.encode(set)
 		updates = append(updates,
-			table.Update{Key: hub(newID), If: table.Absent, Set: set},
+			table.Update{Key: survivor.Key, If: table.AtRev(survivor.Rev), Set: set, Remove: claimAttrs},
 			l.pointer(sp, partner, map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: newID, attrStamped: ms(now)}))
 	}
 	for _, p := range losers {

@@ -70,8 +70,29 @@ type Intent struct {
 	At        time.Time `json:"at"`
 	// Sent are the fingerprints, by system and field, that may have been written.
 	Sent map[record.System]map[string][]string `json:"sent,omitempty"`
+	// Before is HubSpot's version, and Prior its fingerprints, that a write towards
+	// it was decided on: should no stamp follow, they bound the window it leaves.
+	Before string            `json:"before,omitempty"`
+	Prior  map[string]string `json:"prior,omitempty"`
 	// Create names the system a record is being created in.
 	Create record.System `json:"create,omitempty"`
+}
+
+// After carries over what an earlier intent on the same row, never stamped, may
+// still bring about.
+func (in Intent) After(doubt *Intent) Intent {
+	if doubt == nil {
+		return in
+	}
+	in.At = doubt.At
+	if in.Create == "" {
+		in.Create = doubt.Create
+	}
+	sent := map[record.System]map[string][]string{}
+	merge(sent, doubt.Sent)
+	merge(sent, in.Sent)
+	in.Sent = sent
+	return in
 }
 
 // Seen is what was last fully compared of one side: its version, and the ETag a
@@ -129,7 +150,10 @@ type Pair struct {
 	Since time.Time
 	Tries int
 	// Adopt is a record id that a refused create named.
-	Adopt    string
+	Adopt string
+	// Rival is a record of the other side that wanted the same match key, known
+	// after Claim.
+	Rival    string
 	Outcomes []Outcome
 	AliasOf  string
 	// MatchKey is the key row this record's claim holds, "" for none.

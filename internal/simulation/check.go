@@ -121,6 +121,9 @@ func (r *run) pairs(p spec.Pair, fail func(string, ...any)) map[record.Ref]*ledg
 				continue
 			}
 			out[ref] = pair
+			if r.dead(p, pair) {
+				continue // what it left open is taken up when a person redrives it
+			}
 			if pair.State == ledger.Claimed || pair.Intent != nil && pair.State == ledger.Linked || pair.Held(r.now) {
 				fail("no stuck claim: %s is %s, intent %v, lease until %s", ref, pair.State, pair.Intent != nil, pair.LeaseUntil)
 			}
@@ -208,7 +211,7 @@ func (r *run) unique(p spec.Pair, fail func(string, ...any)) {
 func (r *run) anyParked(p spec.Pair, s record.System, ids []string) bool {
 	return slices.ContainsFunc(ids, func(id string) bool {
 		pair := r.pairOf(p, record.Ref{System: s, Object: p.Side(s).Object, ID: id})
-		return pair.State == ledger.Parked || pair.State == ledger.Gone
+		return pair.State == ledger.Parked || pair.State == ledger.Gone || r.dead(p, pair)
 	})
 }
 
