@@ -57,6 +57,7 @@ var tableGrants = map[string][]struct{ action, why string }{
 	},
 	"selfcheck": {
 		{"GetItem", "it proves that the table answers"},
+		{"UpdateItem", "its two questions take from the shared rate limit"},
 	},
 }
 

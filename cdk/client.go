@@ -3,7 +3,6 @@ package main
 import (
 	"maps"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
@@ -12,6 +11,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"tandem/internal/cloud"
 	"tandem/internal/cloud/names"
 	"tandem/spec"
 )
@@ -79,7 +79,7 @@ func NewClient(scope constructs.Construct, id string, p ClientProps) awscdk.Stac
 		}
 	}
 	check := site.function(stack, "selfcheck", "", nil, nil)
-	ticks = append(ticks, Tick{Name: "selfcheck", Every: 5 * time.Minute, Function: check})
+	ticks = append(ticks, Tick{Name: "selfcheck", Every: cloud.CheckEvery, Function: check})
 	NewSchedules(stack, "Schedules", client, site.Missed, p.Settings, ticks)
 	alarms := NewAlarms(stack, "Alarms", site, dirs, check)
 	NewDashboard(stack, "Dashboard", site, dirs, alarms)

@@ -71,7 +71,7 @@ func newApp(app awscdk.App, s Settings, b *builder) error {
 		if s.Client != "" && s.Client != client {
 			continue
 		}
-		loaded, err := accepted(file)
+		loaded, err := loadAccepted(file)
 		if err != nil {
 			return err
 		}
@@ -92,9 +92,9 @@ func newApp(app awscdk.App, s Settings, b *builder) error {
 	return nil
 }
 
-// accepted loads a spec and refuses what the checker refuses: nothing that
+// loadAccepted loads a spec and refuses what the checker refuses: nothing that
 // could lose data or loop is deployed.
-func accepted(file string) (*spec.Spec, error) {
+func loadAccepted(file string) (*spec.Spec, error) {
 	loaded, err := spec.Load(file)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"tandem/internal/cloud"
 )
 
 // Tick calls a function at an interval.
@@ -17,7 +19,7 @@ type Tick struct {
 	// Name ends the schedule's name; Every is at least a minute, in whole minutes.
 	Name  string
 	Every time.Duration
-	// Flexible lets the call come up to two minutes late, so that the clients of an
+	// Flexible lets the call come up to cloud.Flexible late, so that the clients of an
 	// agency do not all poll in the same second. Beats are punctual.
 	Flexible bool
 	Function awslambda.Function
@@ -50,8 +52,8 @@ func newSchedule(c constructs.Construct, name string, missed awssqs.Queue, role 
 			"schedule %s asks for every %s; EventBridge Scheduler counts whole minutes, so it runs every %s", name, t.Every, every)))
 	}
 	window := &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("OFF")}
-	if t.Flexible && every > 2*time.Minute {
-		window = &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("FLEXIBLE"), MaximumWindowInMinutes: jsii.Number(2)}
+	if t.Flexible && every > cloud.Flexible {
+		window = &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("FLEXIBLE"), MaximumWindowInMinutes: jsii.Number(cloud.Flexible.Minutes())}
 	}
 	input := "{}"
 	if t.Input != nil {

@@ -19,26 +19,6 @@ import (
 	"tandem/spec"
 )
 
-// config is made by hand: the SDK's config module would look for profiles and
-// instance metadata that a function does not have, at a cost of 1.5 ms and 1.8 MB.
-func config(getenv func(string) string) (aws.Config, error) {
-	credentials := aws.Credentials{
-		AccessKeyID: getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: getenv("AWS_SECRET_ACCESS_KEY"),
-		SessionToken: getenv("AWS_SESSION_TOKEN"), Source: "environment",
-	}
-	if getenv("AWS_REGION") == "" || !credentials.HasKeys() {
-		return aws.Config{}, fmt.Errorf("AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not all set; Lambda sets them")
-	}
-	c := aws.Config{
-		Region:      getenv("AWS_REGION"),
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return credentials, nil }),
-	}
-	if endpoint := getenv("AWS_ENDPOINT_URL"); endpoint != "" {
-		c.BaseEndpoint = aws.String(endpoint)
-	}
-	return c, nil
-}
-
 // starter starts executions of the machines whose ARNs it knows.
 type starter struct {
 	api      *sfn.Client

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda/messages"
 
+	"tandem/internal/cloud/awsjson"
 	"tandem/internal/flow"
 	"tandem/spec"
 )
@@ -107,23 +108,23 @@ func TestStore(t *testing.T) {
 	}))
 	defer server.Close()
 	env := map[string]string{"AWS_REGION": "ap-southeast-2", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_ENDPOINT_URL": server.URL}
-	c, err := config(func(name string) string { return env[name] })
+	c, err := awsjson.FromEnv(func(name string) string { return env[name] })
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := newStore(c)
-	s.pause = time.Millisecond
+	s.api.Pause = time.Millisecond
 	if got, err := s.GetParameters(t.Context(), []string{"/acme/a"}); got["/acme/a"] != "1" || err != nil {
 		t.Errorf("got %v, %v after two throttled attempts", got, err)
 	}
-	fails = attempts
+	fails = awsjson.Attempts
 	if _, err := s.GetParameters(t.Context(), []string{"/acme/a"}); err == nil || !strings.HasSuffix(err.Error(), "400 ThrottlingException") {
 		t.Errorf("throttled throughout: %v", err)
 	}
 }
 
 func TestConfigNeedsWhatLambdaSets(t *testing.T) {
-	if _, err := config(func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "AWS_REGION") {
+	if _, err := awsjson.FromEnv(func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "AWS_REGION") {
 		t.Errorf("an empty environment: %v", err)
 	}
 }

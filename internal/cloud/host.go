@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -12,11 +13,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"tandem/internal/beat"
+	"tandem/internal/cloud/awsjson"
 	"tandem/internal/cloud/names"
 	"tandem/internal/destination"
 	"tandem/internal/flow"
 	"tandem/internal/hubspot"
 	"tandem/internal/ledger"
+	"tandem/internal/limit"
 	"tandem/internal/record"
 	"tandem/internal/table"
 	"tandem/internal/table/dynamo"
@@ -49,7 +52,7 @@ func New(ctx context.Context, name string, getenv func(string) string) (*Host, e
 	if h.Spec, err = loadSpec(getenv); err != nil {
 		return nil, err
 	}
-	aws, err := config(getenv)
+	aws, err := awsjson.FromEnv(getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +96,15 @@ func machines(getenv func(string) string, own spec.Direction) map[spec.Direction
 
 // open makes the systems' clients and the flow over them.
 func (h *Host) open() error {
+	paced := map[record.System]*http.Client{}
+	for sys, budget := range map[record.System]spec.RateLimit{record.HubSpot: h.Spec.HubSpot.RateLimit, record.Destination: h.Spec.Destination.RateLimit} {
+		var err error
+		if paced[sys], err = h.client(sys, budget); err != nil {
+			return err
+		}
+	}
 	o := hubspot.OptionsFor(h.Spec)
+	o.HTTP = paced[record.HubSpot]
 	token := names.TokenSecret(h.Spec, record.HubSpot)
 	o.Token = func(ctx context.Context) (string, error) { return h.Secrets.Get(ctx, token) }
 	o.Invalidate = func(string) { h.Secrets.Refresh(context.Background()) }
@@ -101,7 +112,7 @@ func (h *Host) open() error {
 	if h.hubspot, err = hubspot.New(o); err != nil {
 		return err
 	}
-	if h.destination, err = destination.New(h.Spec, destination.Options{Secrets: h.secret}); err != nil {
+	if h.destination, err = destination.New(h.Spec, destination.Options{Secrets: h.secret, HTTP: paced[record.Destination]}); err != nil {
 		return err
 	}
 	h.Flow, err = flow.New(flow.Options{
@@ -112,6 +123,24 @@ func (h *Host) open() error {
 		Log:     h.Log,
 	})
 	return err
+}
+
+// remoteTimeout is longer than any function's, whose deadline ends a call first.
+const remoteTimeout = time.Minute
+
+// client is an HTTP client that stays within the budget of system sys, which
+// all functions of the client share through the table.
+func (h *Host) client(sys record.System, budget spec.RateLimit) (*http.Client, error) {
+	c := &http.Client{Timeout: remoteTimeout}
+	if limit.Unlimited(budget) {
+		return c, nil
+	}
+	l, err := limit.New(limit.Options{Table: h.Table, System: sys, Budget: budget})
+	if err != nil {
+		return nil, fmt.Errorf("%s.rateLimit: %w", sys, err)
+	}
+	c.Transport = limit.Transport(http.DefaultTransport, l)
+	return c, nil
 }
 
 func (h *Host) secret(name string) (string, error) { return h.Secrets.Get(context.Background(), name) }
@@ -129,10 +158,8 @@ func (h *Host) reporter(ctx context.Context, url string) (*beat.Reporter, error)
 	if err != nil {
 		return nil, err
 	}
-	o := beat.Options{Client: h.Spec.Client, Handler: h.Name, Direction: h.Direction, URL: url, Secret: secret, Log: h.Log}
-	if h.Name == "selfcheck" {
-		o.Interval = CheckEvery
-	}
+	o := beat.Options{Client: h.Spec.Client, Handler: h.Name, Direction: h.Direction, URL: url, Secret: secret, Log: h.Log,
+		Interval: Promise(h.Spec, h.Name, h.Direction)}
 	r, err := beat.New(o)
 	if err != nil {
 		return nil, fmt.Errorf("beats: %w", err)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"tandem/internal/cloud/awsjson"
 	"tandem/internal/cloud/names"
 )
 
@@ -40,7 +41,7 @@ func NewSecrets(api Parameters, prefix string, now func() time.Time, wanted ...s
 
 // OpenSecrets are the parameters wanted below prefix, over Systems Manager.
 func OpenSecrets(getenv func(string) string, prefix string, wanted ...string) (*Secrets, error) {
-	c, err := config(getenv)
+	c, err := awsjson.FromEnv(getenv)
 	if err != nil {
 		return nil, err
 	}
