@@ -162,8 +162,14 @@ type process struct {
 // start runs the command against the simulators and waits until it is ready.
 func (w *world) start(data, listen string, env ...string) *process {
 	w.t.Helper()
-	p := &process{Cmd: tandem(w.t, env, "run", "--spec", w.specFile, "--secrets", w.secrets, "--hubspot-url", w.hub.URL,
-		"--destination-url", w.dest.URL, "--data", data, "--listen", listen, "--json"), err: &bytes.Buffer{}}
+	return w.ready(tandem(w.t, env, "run", "--spec", w.specFile, "--secrets", w.secrets, "--hubspot-url", w.hub.URL,
+		"--destination-url", w.dest.URL, "--data", data, "--listen", listen, "--json"))
+}
+
+// ready starts a process and waits for its line of addresses.
+func (w *world) ready(cmd *exec.Cmd) *process {
+	w.t.Helper()
+	p := &process{Cmd: cmd, err: &bytes.Buffer{}}
 	p.Stderr = p.err
 	out, err := p.StdoutPipe()
 	if err != nil {
@@ -292,9 +298,17 @@ func (w *world) contacts() map[string]map[string]string {
 // redriveAll starts dead letters again, as a person would after an outage.
 func (w *world) redriveAll(p *process) {
 	w.t.Helper()
+	letters, err := server{p.api[:len(p.api)-len("/api")]}.deadLetters(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	causes := map[string]int{}
+	for _, l := range letters {
+		causes[l.Code+": "+l.Cause]++
+	}
 	var out, errs bytes.Buffer
 	if code := run(context.Background(), []string{"redrive", "--all", "--addr", p.api[:len(p.api)-len("/api")]}, nil, &out, &errs); code != exitOK {
 		w.t.Fatalf("redrive: %s", errs.String())
 	}
-	w.t.Logf("redriven: %d", bytes.Count(out.Bytes(), []byte("\n")))
+	w.t.Logf("redriven: %d; causes %v", bytes.Count(out.Bytes(), []byte("\n")), causes)
 }

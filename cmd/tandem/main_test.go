@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"tandem/internal/local/why"
+	"tandem/internal/simulator/portal"
+)
+
+// invoke runs a command in this process.
+func invoke(t *testing.T, args ...string) (code int, out, err string) {
+	t.Helper()
+	t.Chdir("../..")
+	var o, e bytes.Buffer
+	code = run(t.Context(), args, strings.NewReader(""), &o, &e)
+	return code, o.String(), e.String()
+}
+
+func TestHelpNamesEveryCommand(t *testing.T) {
+	code, out, _ := invoke(t, "help")
+	for _, c := range commands {
+		if !strings.Contains(out, "\n  "+c.name+" ") {
+			t.Errorf("help does not name %s", c.name)
+		}
+	}
+	if code != exitOK {
+		t.Errorf("help ends with %d", code)
+	}
+}
+
+func TestMisuseIsSaidAndEndsWithTwo(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good := file("good.json", `{"hubspot-token":"a","hubspot-client-secret":"b","destination-token":"c","destination-client-secret":"d"}`)
+	systems := []string{"--hubspot-url", "http://127.0.0.1:1", "--destination-url", "http://127.0.0.1:1", "--data", filepath.Join(dir, "data")}
+	for name, c := range map[string]struct {
+		args []string
+		says string
+	}{
+		"unknown command":  {[]string{"fly"}, "no command"},
+		"unknown flag":     {[]string{"run", "--fast"}, "flag provided but not defined"},
+		"one system only":  {[]string{"run", "--hubspot-url", "http://127.0.0.1:1"}, "--destination-url"},
+		"no secrets":       {append([]string{"run"}, systems...), "--secrets"},
+		"no secrets file":  {append([]string{"run", "--secrets", dir + "/none"}, systems...), "no such file"},
+		"secrets not JSON": {append([]string{"run", "--secrets", file("text.json", "s3cret")}, systems...), "one JSON object"},
+		"empty secret":     {append([]string{"run", "--secrets", file("empty.json", `{"hubspot-token":""}`)}, systems...), "hubspot-token"},
+		"missing secret":   {append([]string{"run", "--secrets", file("few.json", `{"hubspot-token":"a"}`)}, systems...), "destination-client-secret"},
+		"no spec":          {append([]string{"run", "--secrets", good, "--spec", dir + "/none"}, systems...), "--spec"},
+		"wrong spec":       {append([]string{"run", "--secrets", good, "--spec", file("spec.json", `{"client":5}`)}, systems...), "client"},
+		"not a URL":        {[]string{"run", "--secrets", good, "--hubspot-url", "here", "--destination-url", "there"}, "absolute URL"},
+		"check nothing":    {[]string{"check"}, "spec file"},
+		"why too little":   {[]string{"why", "acme"}, "an id"},
+		"redrive no id":    {[]string{"redrive", "x"}, "not the id"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, _, says := invoke(t, c.args...)
+			if code != exitMisused || !strings.Contains(says, c.says) {
+				t.Errorf("ends with %d and says %q, want %d and %q", code, says, exitMisused, c.says)
+			}
+			if strings.Contains(says, "s3cret") {
+				t.Error("it quotes the secret")
+			}
+		})
+	}
+}
+
+func TestNoServerIsSaid(t *testing.T) {
+	code, _, says := invoke(t, "why", "--addr", "127.0.0.1:1", "acme", "contacts", "1")
+	if code != exitFailed || !strings.Contains(says, "start it with tandem run") {
+		t.Errorf("ends with %d and says %q", code, says)
+	}
+}
+
+func TestCheckAndExplain(t *testing.T) {
+	if code, out, _ := invoke(t, "check", exampleSpec); code != exitOK || !strings.Contains(out, exampleSpec+": accepted") {
+		t.Errorf("check ends with %d: %s", code, out)
+	}
+	bad := filepath.Join(t.TempDir(), "bad.json")
+	body, err := os.ReadFile(exampleSpec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Two values that become one cannot come back.
+	body = bytes.Replace(body, []byte(`"OPEN": "lead"`), []byte(`"OPEN": "prospect"`), 1)
+	if err := os.WriteFile(bad, body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var o, e bytes.Buffer
+	code := run(t.Context(), []string{"check", "--json", bad}, nil, &o, &e)
+	var all []checked
+	if err := json.Unmarshal(o.Bytes(), &all); err != nil || code != exitFailed || len(all) != 1 || all[0].Accepted {
+		t.Errorf("a lossy spec: %d, %v, %s", code, err, o.String())
+	}
+	o.Reset()
+	if code := run(t.Context(), []string{"explain", exampleSpec}, nil, &o, &e); code != exitOK || !strings.Contains(o.String(), "hs_lead_status") {
+		t.Errorf("explain ends with %d", code)
+	}
+	o.Reset()
+	if code := run(t.Context(), []string{"diff", exampleSpec, bad}, nil, &o, &e); code != exitOK || !strings.Contains(o.String(), "status") {
+		t.Errorf("diff ends with %d: %s", code, o.String())
+	}
+}
+
+// TestRunServesUntilASignal runs the real process, asks it by the command, and
+// ends it as a person does.
+func TestRunServesUntilASignal(t *testing.T) {
+	w := newWorld(t)
+	listen := freeAddress(t)
+	w.target = []string{"http://" + listen}
+	p := w.start(t.TempDir(), listen)
+	rec, err := w.portal.Create(portal.Person, "contacts", map[string]string{"email": "ada@example.com", "firstname": "Ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sending, hangUp := context.WithCancel(t.Context())
+	var sends sync.WaitGroup
+	sends.Go(func() { w.deliver(sending) })
+	w.quiet(p)
+	hangUp()
+	sends.Wait()
+	var o, e bytes.Buffer
+	if code := run(t.Context(), []string{"why", "--json", "--addr", listen, "acme", "contacts", rec.ID}, nil, &o, &e); code != exitOK {
+		t.Fatalf("why: %s", e.String())
+	}
+	var report why.Report
+	if err := json.Unmarshal(o.Bytes(), &report); err != nil || report.State != "linked" {
+		t.Errorf("the record is %s, %v", report.State, err)
+	}
+	o.Reset()
+	if code := run(t.Context(), []string{"why", "--addr", listen, "acme", "contacts", rec.ID}, nil, &o, &e); code != exitOK || !strings.Contains(o.String(), "ada@example.com") {
+		t.Errorf("why as text: %s", o.String())
+	}
+	if code := run(t.Context(), []string{"why", "--addr", listen, "other", "contacts", rec.ID}, nil, &o, &e); code != exitMisused {
+		t.Errorf("another client's name ends with %d", code)
+	}
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v; its log:\n%s", err, p.err)
+	}
+}
+
+// TestRunWithSimulators is what a fresh clone does first.
+func TestRunWithSimulators(t *testing.T) {
+	data := t.TempDir()
+	w := &world{t: t}
+	cmd := tandem(t, nil, "run", "--json", "--data", data, "--listen", "127.0.0.1:0")
+	p := w.ready(cmd)
+	var s struct{ Quiet bool }
+	for !s.Quiet || sampled(t, p) < 12 {
+		var err error
+		if s, err = p.status(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err != nil {
+		t.Fatalf("after Ctrl-C: %v; its log:\n%s", err, p.err)
+	}
+	before, err := os.ReadFile(filepath.Join(data, "simulators", "erp.json"))
+	if err != nil || !bytes.Contains(before, []byte("person1@example.com")) {
+		t.Errorf("the destination was not saved: %v", err)
+	}
+}
+
+// sampled counts the records that were stamped.
+func sampled(t *testing.T, p *process) (n int) {
+	t.Helper()
+	var page struct{ Outcomes []struct{ Kind string } }
+	if err := (server{p.api[:len(p.api)-len("/api")]}).call(t.Context(), "GET", "/api/outcomes", &page); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range page.Outcomes {
+		if o.Kind == "stamped" {
+			n++
+		}
+	}
+	return n
+}
