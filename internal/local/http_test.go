@@ -20,23 +20,6 @@ import (
 	"tandem/internal/record"
 )
 
-// busy holds writes back until its channel is closed.
-type busy struct {
-	next http.Handler
-	open chan struct{}
-}
-
-func (b busy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
-		select {
-		case <-b.open:
-		case <-r.Context().Done():
-			return
-		}
-	}
-	b.next.ServeHTTP(w, r)
-}
-
 func sleep() { time.Sleep(5 * time.Millisecond) }
 
 // stopDeliveries lets HubSpot's events gather while do runs.

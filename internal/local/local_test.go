@@ -199,9 +199,9 @@ func TestRestartRepeatsNothing(t *testing.T) {
 
 func TestUnfinishedExecutionsRunAfterRestart(t *testing.T) {
 	r := newRig(t)
-	// The destination refuses for longer than the server is given to end.
-	r.dest.Config.Handler = busy{r.dest.Config.Handler, make(chan struct{})}
-	gate := r.dest.Config.Handler.(busy)
+	// The destination hangs for longer than the server is given to end.
+	gate := make(chan struct{})
+	r.gate.Store(&gate)
 	var ids []string
 	for i := range 40 {
 		ids = append(ids, r.contact(map[string]string{"email": fmt.Sprintf("p%d@example.com", i)}).ID)
@@ -210,7 +210,7 @@ func TestUnfinishedExecutionsRunAfterRestart(t *testing.T) {
 		sleep()
 	}
 	r.stop()
-	close(gate.open)
+	close(gate)
 	r.start()
 	r.quiet()
 	r.converged(ids...)

@@ -40,6 +40,7 @@ type rig struct {
 	company   *erp.Company
 	hub, dest *httptest.Server
 	hubWrites atomic.Int64
+	gate      atomic.Pointer[chan struct{}] // while set, the destination's writes wait for it to be closed
 	server    *local.Server
 	address   string
 	stop      func()
@@ -65,7 +66,17 @@ func newRig(t *testing.T) *rig {
 		}
 		api.ServeHTTP(w, q)
 	}))
-	r.dest = httptest.NewServer(erp.Handler(r.company, "dest-token"))
+	dest := erp.Handler(r.company, "dest-token")
+	r.dest = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if gate := r.gate.Load(); gate != nil && q.Method != http.MethodGet {
+			select {
+			case <-*gate:
+			case <-q.Context().Done():
+				return
+			}
+		}
+		dest.ServeHTTP(w, q)
+	}))
 	t.Cleanup(func() {
 		if r.stop != nil {
 			r.stop()
