@@ -296,6 +296,7 @@ func (d delivered) String() string {
 	for _, e := range body.Events {
 		out = append(out, e.Object+"."+e.Action+" "+e.Record)
 	}
+	slices.Sort(out) // the simulated portal shuffles them
 	if len(out) > 6 {
 		out = append(out[:5], fmt.Sprintf("and %d more", len(out)-5))
 	}

@@ -1,0 +1,306 @@
+package doors_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"tandem/internal/asl"
+	"tandem/internal/destination"
+	"tandem/internal/flow"
+	"tandem/internal/hubspot"
+	"tandem/internal/ledger"
+	"tandem/internal/local"
+	"tandem/internal/local/engine"
+	"tandem/internal/record"
+	"tandem/internal/table/embedded"
+	"tandem/spec"
+	"tandem/statemachines"
+)
+
+// session is an open door: deliver hands in one webhook and waits until all it
+// started has ended; journeys are what ended since it was last asked.
+type session interface {
+	deliver(sys record.System, body []byte) (status int)
+	journeys() []journey
+}
+
+// door opens a session over a rig.
+type door struct {
+	name string
+	open func(*rig) session
+}
+
+var doors = []door{
+	{"functions", func(r *rig) session { return inProcess(r, chained) }},
+	{"interpreter", func(r *rig) session { return inProcess(r, interpreted) }},
+	{"http", overHTTP},
+}
+
+// process is the flow in this process; run decides who puts its steps in order.
+type process struct {
+	r       *rig
+	flow    *flow.Flow
+	ingress *flow.Ingress
+	run     func(context.Context, *flow.Flow, spec.Direction, string, json.RawMessage) (path []string, state json.RawMessage, code string)
+	ended   []journey
+}
+
+func inProcess(r *rig, run func(context.Context, *flow.Flow, spec.Direction, string, json.RawMessage) ([]string, json.RawMessage, string)) session {
+	must := func(err error) {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	s := *r.spec
+	s.HubSpot.BaseURL, s.Destination.BaseURL = r.hub.URL, r.dest.URL
+	o := hubspot.OptionsFor(&s)
+	o.Token = func(context.Context) (string, error) { return "hub-token", nil }
+	hub, err := hubspot.New(o)
+	must(err)
+	dest, err := destination.New(&s, destination.Options{Secrets: func(string) (string, error) { return "dest-token", nil }})
+	must(err)
+	table, err := embedded.Open("", nil)
+	must(err)
+	p := &process{r: r, run: run}
+	p.flow, err = flow.New(flow.Options{
+		Spec: &s, Remotes: map[record.System]flow.Remote{record.HubSpot: hub, record.Destination: dest},
+		Ledger: &ledger.Ledger{Table: table, Client: s.Client, Now: time.Now},
+		Seals:  &flow.Sealer{Secrets: func(sys record.System) ([]string, error) { return secrets[string(sys)+"-client-secret"], nil }},
+	})
+	must(err)
+	hubReceiver, err := hubspot.NewReceiver(func() []string { return secrets["hubspot-client-secret"] }, s.HubSpot.PortalID, hubspot.PropertyTypes(&s), nil)
+	must(err)
+	destReceiver, err := destination.NewReceiver(&s, secrets["destination-client-secret"]...)
+	must(err)
+	p.ingress = &flow.Ingress{
+		Flow: p.flow, Lanes: 1, Starter: p, Dropped: p.dropped,
+		Receivers: map[record.System]flow.Receiver{record.HubSpot: hubReceiver, record.Destination: destReceiver},
+	}
+	return p
+}
+
+func (p *process) deliver(sys record.System, body []byte) int {
+	d := signed(sys, "https://tandem.example/webhooks/"+string(sys), body)
+	return p.ingress.Deliver(p.r.t.Context(), sys, d).Status
+}
+
+func (p *process) journeys() []journey {
+	out := p.ended
+	p.ended = nil
+	return out
+}
+
+// Start implements flow.Starter: the execution runs at once, to its end.
+func (p *process) Start(ctx context.Context, d spec.Direction, name string, input json.RawMessage) error {
+	path, state, code := p.run(ctx, p.flow, d, name, input)
+	var s flow.State
+	if err := json.Unmarshal(state, &s); err != nil {
+		return err
+	}
+	j := journey{record: object(p.r.spec, s.Event), path: path, sections: split(state)}
+	if j.outcome = told("dead", "", code); code == "" && s.Lookup != nil {
+		kind, reason := s.Lookup.Outcome()
+		j.outcome = told(string(kind), reason, "")
+	}
+	p.ended = append(p.ended, j)
+	return nil
+}
+
+func (p *process) dropped(e flow.Envelope, o ledger.Outcome) {
+	p.ended = append(p.ended, journey{record: object(p.r.spec, e), outcome: told(string(o.Kind), o.Reason, "")})
+}
+
+// chained calls one handler after the other. The order is written here once
+// more, to hold the machines against: a write that was refused because the
+// world has moved is decided again, once; nothing else is tried again.
+func chained(ctx context.Context, f *flow.Flow, _ spec.Direction, _ string, input json.RawMessage) (path []string, state json.RawMessage, code string) {
+	state = input
+	for i, rounds := 0, 0; i < len(flow.Steps); i++ {
+		step := flow.Steps[i]
+		var s flow.State
+		if err := json.Unmarshal(state, &s); err != nil {
+			return path, state, err.Error()
+		}
+		if step == "Write" {
+			path = append(path, "Decide")
+			if s.Lookup.Act == flow.ActDrop {
+				return append(path, "Dropped"), state, ""
+			}
+			if s.Lookup.Act == flow.ActStamp {
+				continue
+			}
+		}
+		path = append(path, step)
+		section, err := f.Handle(ctx, step, s)
+		switch {
+		case err == nil:
+			state = joined(state, strings.ToLower(step), section)
+		case flow.CodeOf(err) == flow.PreconditionFailed && rounds == 0:
+			path, i, rounds = append(path, "Again", "FirstRound", "Pause"), slices.Index(flow.Steps, "Transform")-1, 1
+		default:
+			return append(path, "DeadLetter", "Failed"), state, string(flow.CodeOf(err))
+		}
+	}
+	return append(path, "Stamped"), state, ""
+}
+
+// joined adds a section to a state.
+func joined(state json.RawMessage, name string, section any) json.RawMessage {
+	all := split(state)
+	all[name], _ = json.Marshal(section)
+	out, _ := json.Marshal(all)
+	return out
+}
+
+// interpreted runs the shipped machine on a clock that waits for nothing.
+func interpreted(ctx context.Context, f *flow.Flow, d spec.Direction, name string, input json.RawMessage) (path []string, state json.RawMessage, code string) {
+	m, err := asl.Parse(statemachines.Definition(string(d)))
+	if err != nil {
+		return nil, nil, err.Error()
+	}
+	res := m.Run(ctx, asl.Execution{Name: name, ID: name, Input: input}, asl.Env{Clock: hurried{}, Tasks: tasks{f}})
+	state = res.Output
+	for _, step := range res.Steps {
+		if len(state) == 0 && step.State == "DeadLetter" {
+			state = step.Input
+		}
+	}
+	return res.Path, state, res.Error
+}
+
+// hurried is a clock on which waiting takes no time.
+type hurried struct{}
+
+func (hurried) Now() time.Time { return time.Now() }
+
+func (hurried) Sleep(context.Context, time.Duration) error { return nil }
+
+func (hurried) WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, d)
+}
+
+// tasks are the machine's lambdas and its dead-letter queue.
+type tasks struct{ f *flow.Flow }
+
+func (t tasks) Invoke(ctx context.Context, resource string, input json.RawMessage) (json.RawMessage, error) {
+	if strings.HasSuffix(resource, ":sqs:sendMessage") {
+		return json.RawMessage(`{"MessageId":"1"}`), nil
+	}
+	var s flow.State
+	if err := json.Unmarshal(input, &s); err != nil {
+		return nil, err
+	}
+	section, err := t.f.Handle(ctx, strings.TrimSuffix(strings.TrimPrefix(resource, "${"), "Arn}"), s)
+	if err != nil {
+		return nil, &asl.Failure{Name: string(flow.CodeOf(err)), Cause: err.Error()}
+	}
+	return json.Marshal(section)
+}
+
+// served is a server of `tandem run`, spoken to over HTTP only.
+type served struct {
+	r     *rig
+	base  string
+	since string
+}
+
+func overHTTP(r *rig) session {
+	server, err := local.Open(local.Options{Spec: r.spec, Secrets: secrets, HubSpotURL: r.hub.URL, DestinationURL: r.dest.URL, Data: r.t.TempDir()})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() {
+		if err := server.Run(ctx); err != nil && err != http.ErrServerClosed {
+			r.t.Errorf("the server ended with: %v", err)
+		}
+	})
+	r.t.Cleanup(func() { cancel(); work.Wait() })
+	return &served{r: r, base: server.URL(), since: "0"}
+}
+
+func (s *served) deliver(sys record.System, body []byte) int {
+	d := signed(sys, s.base+"/webhooks/"+string(sys), body)
+	req, err := http.NewRequest(d.Method, d.URL, bytes.NewReader(body))
+	if err != nil {
+		s.r.t.Fatal(err)
+	}
+	for name, value := range d.Header {
+		req.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.r.t.Fatal(err)
+	}
+	resp.Body.Close()
+	for !s.quiet() {
+		time.Sleep(time.Millisecond)
+	}
+	return resp.StatusCode
+}
+
+func (s *served) quiet() bool {
+	var status struct{ Quiet bool }
+	s.get("/api/status", &status)
+	return status.Quiet
+}
+
+func (s *served) get(path string, to any) {
+	resp, err := http.Get(s.base + path)
+	if err != nil {
+		s.r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode == http.StatusOK {
+		err = json.Unmarshal(body, to)
+	}
+	if err != nil || resp.StatusCode != http.StatusOK {
+		s.r.t.Fatalf("GET %s: %d %s %v", path, resp.StatusCode, body, err)
+	}
+}
+
+func (s *served) journeys() (out []journey) {
+	var page struct {
+		Outcomes []engine.Outcome
+		Next     json.Number
+	}
+	s.get("/api/outcomes?since="+s.since, &page)
+	s.since = page.Next.String()
+	for _, o := range page.Outcomes {
+		j := journey{record: o.Object + "/" + o.ID, outcome: told(string(o.Kind), o.Reason, o.Code)}
+		s.trace(o.Execution, &j)
+		out = append(out, j)
+	}
+	return out
+}
+
+// trace reads an execution's states; an event that ended at the door has none.
+func (s *served) trace(execution string, j *journey) {
+	resp, err := http.Get(s.base + "/api/executions/" + execution)
+	if err != nil {
+		s.r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound {
+		return
+	}
+	var trace engine.Trace
+	if err := json.NewDecoder(resp.Body).Decode(&trace); err != nil {
+		s.r.t.Fatal(err)
+	}
+	for _, step := range trace.Steps {
+		j.path = append(j.path, step.State)
+		if len(step.Output) > 0 {
+			j.sections = split(step.Output)
+		}
+	}
+}
