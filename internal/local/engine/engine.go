@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -139,11 +140,11 @@ func (e *Engine) open() (err error) {
 		return err
 	}
 	e.store = &store{table: t}
-	done := map[uint64]bool{}
+	traced := map[uint64]bool{}
 	err = e.traces.Scan(0, func(n uint64, line []byte) bool {
 		if s, err := decodeSummary(line); err == nil {
 			e.remember(n, s)
-			done[s.Job] = true
+			traced[s.Job] = true
 			e.store.last = max(e.store.last, s.Job)
 		}
 		return true
@@ -151,8 +152,49 @@ func (e *Engine) open() (err error) {
 	if err != nil {
 		return err
 	}
-	e.queue, err = e.store.recover(e.ctx, done)
-	return err
+	queue, half, err := e.store.recover(e.ctx, traced)
+	e.queue = queue
+	return errors.Join(err, e.complete(half))
+}
+
+// complete ends executions that a crash caught between their trace and their end.
+func (e *Engine) complete(half []job) error {
+	told := map[string]bool{}
+	if len(half) > 0 {
+		// Executions end side by side, so the outcome may not be the very last.
+		recent := e.outcomes.Last() - min(e.outcomes.Last(), maxStarted)
+		err := e.outcomes.Scan(recent, func(_ uint64, line []byte) bool {
+			var o Outcome
+			if json.Unmarshal(line, &o) == nil {
+				told[o.Execution] = true
+			}
+			return true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, j := range half {
+		if s := e.latest(j.seq); s.Outcome != nil && !told[j.name] {
+			if err := e.tell(*s.Outcome); err != nil {
+				return err
+			}
+		}
+		if err := e.store.done(e.ctx, j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// latest is the summary of a job that has been traced.
+func (e *Engine) latest(seq uint64) Summary {
+	for _, f := range slices.Backward(e.finished) {
+		if f.Job == seq {
+			return f.Summary
+		}
+	}
+	return Summary{}
 }
 
 // Start accepts one execution. The name need not be unique.
@@ -255,8 +297,8 @@ func (e *Engine) run(r *run) {
 	}
 }
 
-// finish stores, in this order, what a crash in between leaves harmless: the
-// dead letter, the outcome, the trace, and at last that the job is done.
+// finish stores, in this order, what a crash in between leaves to be completed:
+// the dead letter, the trace, the outcome, and at last that the job is done.
 func (e *Engine) finish(r *run, res *asl.Result) error {
 	ctx := context.WithoutCancel(e.ctx)
 	o := r.outcome(res)
@@ -264,9 +306,6 @@ func (e *Engine) finish(r *run, res *asl.Result) error {
 		if err := e.letter(ctx, r, res); err != nil {
 			return err
 		}
-	}
-	if err := e.tell(&o); err != nil {
-		return err
 	}
 	s := r.summary(res, &o)
 	line, err := encode(s, r, res)
@@ -280,17 +319,20 @@ func (e *Engine) finish(r *run, res *asl.Result) error {
 	e.mu.Lock()
 	e.remember(n, s)
 	e.mu.Unlock()
+	if err := e.tell(o); err != nil {
+		return err
+	}
 	return e.store.done(ctx, r.job)
 }
 
-// tell stores an outcome and gives it its cursor.
-func (e *Engine) tell(o *Outcome) error {
+// tell stores an outcome, which gives it its cursor.
+func (e *Engine) tell(o Outcome) error {
 	line, err := json.Marshal(o)
 	if err != nil {
 		return err
 	}
 	if o.Cursor, err = e.outcomes.Append(line); err == nil && e.o.Ended != nil {
-		e.o.Ended(*o)
+		e.o.Ended(o)
 	}
 	return err
 }
@@ -302,7 +344,7 @@ func (e *Engine) Dropped(env flow.Envelope, o ledger.Outcome) {
 		Execution: o.Execution, Direction: env.Direction, Pair: env.Pair, Ref: e.ref(env),
 		Kind: o.Kind, Reason: o.Reason, At: o.At, Events: o.Events,
 	}
-	if err := e.tell(&out); err != nil {
+	if err := e.tell(out); err != nil {
 		e.o.Log.Error("an outcome could not be stored", "execution", o.Execution, "error", err)
 	}
 }

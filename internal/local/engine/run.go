@@ -161,8 +161,8 @@ func (e *Engine) letter(ctx context.Context, r *run, res *asl.Result) error {
 
 // Outcome is how one event ended. Every event ends in exactly one.
 type Outcome struct {
-	// Cursor numbers the outcomes of one directory.
-	Cursor    uint64         `json:"cursor"`
+	// Cursor numbers the outcomes of one directory; a list of executions leaves it out.
+	Cursor    uint64         `json:"cursor,omitempty"`
 	Execution string         `json:"execution"`
 	Direction spec.Direction `json:"direction"`
 	Pair      string         `json:"pair"`

@@ -71,31 +71,32 @@ func (s *store) done(ctx context.Context, j job) error {
 	return err
 }
 
-// recover lists the accepted executions without an end, in order. What an
-// unfinished one had put into the dead letters is taken out again, since it is
-// run again.
-func (s *store) recover(ctx context.Context, done map[uint64]bool) (jobs []job, err error) {
+// recover lists the accepted executions without an end, in order, and those whose
+// trace was stored but perhaps not their outcome. What an unfinished one had put
+// into the dead letters is taken out again, since it is run again.
+func (s *store) recover(ctx context.Context, traced map[uint64]bool) (jobs, half []job, err error) {
 	unfinished := map[string]bool{}
 	err = s.each(ctx, accepted, "", func(it table.Item) error {
 		seq, _ := strconv.ParseUint(it.SK, 10, 64)
 		s.last = max(s.last, seq)
 		j := job{seq: seq, direction: spec.Direction(it.Attrs["direction"]), name: it.Attrs["name"]}
-		if done[seq] {
-			return s.done(ctx, j)
+		if traced[seq] {
+			half = append(half, j)
+			return nil
 		}
 		jobs = append(jobs, j)
 		unfinished[it.SK] = true
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	items, err := s.table.Get(ctx, table.Key{PK: counter, SK: counter})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.letter, _ = strconv.ParseUint(items[0].Attrs["letters"], 10, 64)
-	return jobs, s.each(ctx, dead, "", func(it table.Item) error {
+	return jobs, half, s.each(ctx, dead, "", func(it table.Item) error {
 		if s.letters++; unfinished[it.Attrs["job"]] {
 			return s.remove(ctx, it.SK)
 		}
