@@ -157,12 +157,20 @@ func (r *run) converged(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail fun
 			}
 			there, okThere := r.translated(forward, p, f, record.HubSpot, h)
 			here, okHere := r.translated(back, p, f, record.Destination, d)
-			if okThere && there == d[f.Name] || okHere && here == h[f.Name] || f.Direction != "" && pair.Drifted[f.Name] != "" {
+			if r.atBase(p, pair, f.Name, h, d) || okThere && there == d[f.Name] || okHere && here == h[f.Name] || f.Direction != "" && pair.Drifted[f.Name] != "" {
 				continue
 			}
 			fail("converge: %s field %s holds %q here and %q there", ref, f.Name, h[f.Name], d[f.Name])
 		}
 	}
+}
+
+// atBase reports whether both sides hold exactly what they last agreed on.
+func (r *run) atBase(p spec.Pair, pair *ledger.Pair, field string, h, d map[string]string) bool {
+	base, agreed := pair.Base[field]
+	salt := r.spec.Client + "/" + p.Name
+	return agreed && base.HubSpot == ledger.Fingerprint(salt, field, record.HubSpot, h[field]) &&
+		base.Destination == ledger.Fingerprint(salt, field, record.Destination, d[field])
 }
 
 func compile(p spec.Pair) (forward, back *translate.Translator) {
@@ -255,10 +263,22 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 		if e.text == "" && e.at.Before(pair.LinkedAt) {
 			continue // at first contact a blank side is filled
 		}
+		if now[e.field] == strings.TrimSpace(e.text) && !r.chosen(p, pair, e) {
+			fail("no silent loss: %s field %s was set to %q and was rewritten in the other side's form", at.ref, at.field, e.text)
+			continue
+		}
 		if !r.reached(p, pair, e) && !r.recorded(p, pair, e) && !r.undone(p, pair, e) {
 			fail("no silent loss: %s field %s was set to %q at %s and is %q (linked at %s)", at.ref, at.field, e.text, e.at.Sub(epoch), now[e.field], pair.LinkedAt.Sub(epoch))
 		}
 	}
+}
+
+// chosen reports whether somebody outside set the trimmed form on the other side.
+func (r *run) chosen(p spec.Pair, pair *ledger.Pair, e edit) bool {
+	other := e.ref.System.Other()
+	return slices.ContainsFunc(r.edits, func(o edit) bool {
+		return o.pair == p.Name && o.ref.System == other && o.ref.ID == pair.IDs[other] && o.field == e.field && o.text == strings.TrimSpace(e.text)
+	})
 }
 
 // undone reports whether the edit set back what the field had held when both
@@ -272,7 +292,7 @@ func (r *run) undone(p spec.Pair, pair *ledger.Pair, e edit) bool {
 		case !m.at.Before(e.at):
 		case m.text == e.text:
 			return true
-		case r.reached(p, pair, edit{at: m.at, ref: e.ref, pair: e.pair, field: e.field, text: m.text}):
+		case r.carried(p, pair, edit{at: m.at, ref: e.ref, pair: e.pair, field: e.field, text: m.text}, true):
 			return false
 		}
 	}
@@ -281,6 +301,12 @@ func (r *run) undone(p spec.Pair, pair *ledger.Pair, e edit) bool {
 
 // reached reports whether the other side held the edit's translation after it.
 func (r *run) reached(p spec.Pair, pair *ledger.Pair, e edit) bool {
+	return r.carried(p, pair, e, false)
+}
+
+// carried is reached, only by a write of ours if so asked: that both sides
+// happened to hold the same for a while is no agreement anybody has seen.
+func (r *run) carried(p spec.Pair, pair *ledger.Pair, e edit, byUs bool) bool {
 	other := e.ref.System.Other()
 	f := p.Fields[slices.IndexFunc(p.Fields, func(f spec.Field) bool { return f.Name == e.field })]
 	forward, back := compile(p)
@@ -291,12 +317,12 @@ func (r *run) reached(p spec.Pair, pair *ledger.Pair, e edit) bool {
 	return slices.ContainsFunc(ids, func(id string) bool {
 		moments := r.past[place{record.Ref{System: other, Object: p.Side(other).Object, ID: id}, e.field}]
 		for i, m := range moments {
-			if i+1 < len(moments) && moments[i+1].at.Before(e.at) {
+			if i+1 < len(moments) && moments[i+1].at.Before(e.at) || byUs && !m.ours {
 				continue
 			}
 			there, ok := r.translated(forward, p, f, e.ref.System, map[string]string{e.field: e.text})
 			here, ok2 := r.translated(back, p, f, other, map[string]string{e.field: m.text})
-			if ok && there == m.text || ok2 && here == e.text {
+			if ok && strings.TrimSpace(there) == strings.TrimSpace(m.text) || ok2 && strings.TrimSpace(here) == strings.TrimSpace(e.text) {
 				return true
 			}
 		}
@@ -308,7 +334,6 @@ func (r *run) recorded(p spec.Pair, pair *ledger.Pair, e edit) bool {
 	look := &ledger.Ledger{Table: r.table, Client: r.spec.Client, Now: func() time.Time { return r.now }}
 	lost, _ := look.Conflicts(context.Background(), record.Ref{System: record.Destination, Object: p.Destination.Object, ID: pair.IDs[record.Destination]})
 	print := ledger.Fingerprint(r.spec.Client+"/"+p.Name, e.field, e.ref.System, e.text)
-	r.note("conflicts of %v: %+v; windows %+v; wanted %s", pair.IDs, lost, pair.Windows, print)
 	return slices.ContainsFunc(lost, func(c ledger.Conflict) bool {
 		return c.Field == e.field && (c.Loser == e.text || c.LoserPrint == print)
 	})

@@ -36,7 +36,7 @@ type moment struct {
 
 // values people choose from, by the spec's field name: few, so that they collide.
 var values = map[string][]string{
-	"firstName": {"Ada", "Grace", "Edsger", ""}, "lastName": {"Lovelace", "Hopper", "Dijkstra"},
+	"firstName": {"Ada", "Grace", "Edsger", ""}, "lastName": {"Lovelace", "Hopper", "Dijkstra", "Hopper "},
 	"phone": {"+61412345678", "+61298765432", ""}, "postcode": {"2000", "3000", "4000"},
 	"newsletter": {"true", "false"}, "birthday": {"1990-01-02", "1985-12-31", ""},
 	"name": {"Acme Pty", "Acme Ltd", "Zenith"}, "employees": {"5", "17", "250", ""},
@@ -186,9 +186,9 @@ func (r *run) put(p spec.Pair, s record.System, id string, fields map[string]str
 		return ""
 	}
 	r.note("somebody sets %s/%s %s %v", s, p.Side(s).Object, id, fields)
-	ref := record.Ref{System: s, Object: p.Side(s).Object, ID: id}
-	for name, text := range fields {
-		if was[name] != text {
+	ref, stored := record.Ref{System: s, Object: p.Side(s).Object, ID: id}, r.now1(p, s, id)
+	for name := range fields {
+		if text := stored[name]; was[name] != text { // as the system keeps it
 			r.edits = append(r.edits, edit{r.now, ref, p.Name, name, text})
 		}
 	}

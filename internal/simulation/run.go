@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,8 +98,32 @@ var machines = func() map[spec.Direction]*asl.Machine {
 	return out
 }()
 
+// plain is a client whose systems help with nothing: no unique external ids, no
+// unique fields, and a destination that finds new records late.
+func plain(s *spec.Spec) *spec.Spec {
+	c := *s
+	c.Pairs = slices.Clone(s.Pairs)
+	for i := range c.Pairs {
+		c.Pairs[i].HubSpot.ExternalID, c.Pairs[i].Destination.ExternalID = "", ""
+	}
+	c.Destination.Objects = maps.Clone(s.Destination.Objects)
+	for name, o := range c.Destination.Objects {
+		o.Upsert, o.Unique = nil, nil
+		c.Destination.Objects[name] = o
+	}
+	c.Destination.SearchLag.Duration = findLag
+	return &c
+}
+
+// findLag is how long a plain destination takes to find a new record.
+const findLag = 3 * time.Second
+
 func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 	w := newWorld(seed, keep)
+	helpless := seed%3 == 0
+	if helpless {
+		s = plain(s)
+	}
 	r := &run{
 		world: w, spec: s, variant: v, machines: machines, ended: map[string]int{}, past: map[place][]moment{}, merged: map[string][]string{},
 		foreign: map[record.Ref]bool{}, known: map[record.System]map[string][]string{record.HubSpot: {}, record.Destination: {}},
@@ -107,7 +133,10 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 	r.hub = portal.New(portal.Options{Now: now, Rand: w.rng, SearchLag: s.HubSpot.SearchLag.Duration, Duplicates: 0.05, Clashes: 0.02})
 	r.hub.DefineFor(s)
 	habits := erp.Usual()
-	habits.Duplicates, habits.Shuffles = 0.05, 0.2
+	habits.Duplicates, habits.Shuffles, habits.Trim = 0.05, 0.2, seed%2 == 0
+	if helpless {
+		habits.Unique, habits.FindLag = nil, findLag
+	}
 	r.erp = erp.New(habits, now, w.rng)
 	r.handlers[record.HubSpot], r.handlers[record.Destination] = r.hub.Handler(), erp.Handler(r.erp, ourToken)
 	if err := r.wire(now); err != nil {
@@ -244,12 +273,19 @@ func (r *run) execute(d spec.Direction, name string, input json.RawMessage) {
 	begin = func() {
 		r.start(r.between(0, 30*time.Millisecond), true, func(ctx context.Context) {
 			result := r.machines[d].Run(ctx, asl.Execution{Name: name, ID: name, Input: input}, asl.Env{
-				Clock: clock{r.world}, Tasks: r, Rand: r.rng.Float64,
+				Clock: clock{r.world}, Tasks: r, Rand: r.rng.Float64, Observe: func(e asl.Event) { r.stall(ctx, e) },
 			})
 			r.end(name, input, result)
 		}, func() { r.note("%s dies and begins again", name); begin() })
 	}
 	begin()
+}
+
+// stall lets time pass between two states, longer than a lease now and then.
+func (r *run) stall(ctx context.Context, e asl.Event) {
+	if e.Kind == asl.StateEntered && r.chance(0.004, "execution stalled") {
+		_ = sleep(ctx, r.between(5*time.Second, 60*time.Second))
+	}
 }
 
 func (r *run) end(name string, input json.RawMessage, result asl.Result) {

@@ -163,6 +163,15 @@ func (w *world) start(d time.Duration, fragile bool, fn func(ctx context.Context
 	})
 }
 
+// Faults lists every fault by the name it is counted under. A sweep in which one
+// of them never happened is no proof against it.
+var Faults = []string{
+	"429", "503", "423", "request lost", "request carried out late, client gone", "slow answer",
+	"answer lost after it was carried out", "504 after it was carried out", "table read failed", "table write failed",
+	"table write done, answer lost", "start failed", "start done, answer lost", "execution started twice",
+	"execution restarted", "execution stalled", "lambda died", "lambda throttled", "power cut", "delivery late", "delivery repeated", "merge",
+}
+
 // Crash probabilities per step.
 const (
 	crashLambda    = 0.002

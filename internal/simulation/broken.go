@@ -1,0 +1,125 @@
+package simulation
+
+import (
+	"context"
+	"maps"
+	"strings"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/internal/table"
+)
+
+// Broken are protocols that look right and are not: each leaves out one thing.
+// They are kept to show that the simulation finds what is wrong.
+var Broken = []Variant{
+	{Name: "no lease", Table: func(t table.Table) table.Table { return &forgetful{Table: t, drop: "lease"} }},
+	{Name: "no intent", Table: func(t table.Table) table.Table { return &forgetful{Table: t, drop: "intent"} }},
+	{Name: "no fencing", Table: func(t table.Table) table.Table { return &careless{t} }},
+	{Name: "claim on the source only", Table: func(t table.Table) table.Table { return &lonely{t} }},
+	{Name: "stamp what was sent", Remote: func(s record.System, r flow.Remote) flow.Remote { return &trusting{r} }},
+	{Name: "echo by a time window", Step: windowEcho},
+	{Name: "create without looking", Step: neverDoubt},
+	{Name: "no condition on the write", Remote: func(s record.System, r flow.Remote) flow.Remote { return &blind{r} }},
+}
+
+// forgetful loses one attribute of every row.
+type forgetful struct {
+	table.Table
+	drop string
+}
+
+// Update implements table.Table.
+func (f *forgetful) Update(ctx context.Context, updates ...table.Update) ([]int64, error) {
+	for i := range updates {
+		updates[i].Set = maps.Clone(updates[i].Set)
+		delete(updates[i].Set, f.drop)
+	}
+	return f.Table.Update(ctx, updates...)
+}
+
+// careless stores every stamp, whoever has the lease by now.
+type careless struct{ table.Table }
+
+// Update implements table.Table.
+func (c *careless) Update(ctx context.Context, updates ...table.Update) ([]int64, error) {
+	for i := range updates {
+		if _, stamp := updates[i].Set["stampedAt"]; stamp {
+			updates[i].If = table.Always
+		}
+	}
+	return c.Table.Update(ctx, updates...)
+}
+
+// lonely claims nothing but the source's own row.
+type lonely struct{ table.Table }
+
+func shared(k table.Key) bool {
+	return strings.HasPrefix(k.PK, "KEY#") || strings.HasPrefix(k.PK, "FLIGHT#")
+}
+
+// Update implements table.Table.
+func (l *lonely) Update(ctx context.Context, updates ...table.Update) ([]int64, error) {
+	var own []table.Update
+	for _, u := range updates {
+		if !shared(u.Key) {
+			own = append(own, u)
+		}
+	}
+	if len(own) == 0 {
+		return make([]int64, len(updates)), nil
+	}
+	return l.Table.Update(ctx, own...)
+}
+
+// trusting believes that a system stored what it was sent.
+type trusting struct{ flow.Remote }
+
+// Update implements flow.Remote.
+func (t *trusting) Update(ctx context.Context, object, id string, fields record.Fields, etag string) (record.Record, error) {
+	rec, err := t.Remote.Update(ctx, object, id, fields, etag)
+	rec.Fields = fields
+	return rec, err
+}
+
+// Create implements flow.Remote.
+func (t *trusting) Create(ctx context.Context, object string, fields record.Fields, externalID, key string) (record.Record, error) {
+	rec, err := t.Remote.Create(ctx, object, fields, externalID, key)
+	rec.Fields = fields
+	return rec, err
+}
+
+// blind writes whether or not the record has moved.
+type blind struct{ flow.Remote }
+
+// Update implements flow.Remote.
+func (b *blind) Update(ctx context.Context, object, id string, fields record.Fields, _ string) (record.Record, error) {
+	return b.Remote.Update(ctx, object, id, fields, "")
+}
+
+// echoWindow is how long a hash of the last write is remembered elsewhere.
+const echoWindow = 20 * time.Second
+
+// windowEcho takes every event soon after a stamp for an echo.
+func windowEcho(f *flow.Flow, ctx context.Context, step string, s flow.State) (any, error) {
+	if step == "Lookup" {
+		pair, _ := f.Spec.PairByName(s.Event.Pair)
+		sys := s.Event.Direction.Source()
+		p, err := f.Ledger.Find(ctx, pair, record.Ref{System: sys, Object: pair.Side(sys).Object, ID: s.Event.ID}, "")
+		if err == nil && p.State == ledger.Linked && f.Now().Sub(p.StampedAt) < echoWindow {
+			return &flow.Plan{Act: flow.ActDrop, Reason: "echo"}, nil
+		}
+	}
+	return f.Handle(ctx, step, s)
+}
+
+// neverDoubt repeats a create whose answer was lost as if nothing had happened.
+func neverDoubt(f *flow.Flow, ctx context.Context, step string, s flow.State) (any, error) {
+	section, err := f.Handle(ctx, step, s)
+	if step == "Write" && flow.CodeOf(err) == flow.InDoubt {
+		err = flow.Errorf(flow.RemoteBusy, "try the same again")
+	}
+	return section, err
+}
