@@ -32,8 +32,9 @@ func DynamoDBLocal(t testing.TB) (endpoint string) {
 const Account = "000000000001"
 
 // MiniStack starts MiniStack and returns its endpoint. Use Account as both the
-// CDK app's account and the access key.
-func MiniStack(t testing.TB) (endpoint string) {
+// CDK app's account and the access key. The functions that it runs inherit env,
+// lines of the form NAME=value, beside the environment of the test.
+func MiniStack(t testing.TB, env ...string) (endpoint string) {
 	t.Helper()
 	program := Path(t, "venv/bin/ministack")
 	port := FreePort(t)
@@ -42,7 +43,7 @@ func MiniStack(t testing.TB) (endpoint string) {
 	cmd.Dir = t.TempDir()
 	// Without AWS_ENDPOINT_URL in its own environment the functions it runs get
 	// none, and their SDK would call AWS itself.
-	cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+endpoint, "MINISTACK_ACCOUNT_ID="+Account, "BIND_HOST=127.0.0.1",
+	cmd.Env = append(append(os.Environ(), env...), "AWS_ENDPOINT_URL="+endpoint, "MINISTACK_ACCOUNT_ID="+Account, "BIND_HOST=127.0.0.1",
 		"GATEWAY_PORT="+strconv.Itoa(port), "IOT_MTLS_ENABLED=0", "SFTP_ENABLED=0")
 	Start(t, endpoint+"/_ministack/health", cmd)
 	return endpoint

@@ -9,7 +9,7 @@ import (
 // The emulators come up and go away again.
 func TestServers(t *testing.T) {
 	for name, start := range map[string]func(testing.TB) string{
-		"DynamoDBLocal": DynamoDBLocal, "MiniStack": MiniStack, "Moto": Moto,
+		"DynamoDBLocal": DynamoDBLocal, "MiniStack": func(t testing.TB) string { return MiniStack(t) }, "Moto": Moto,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if endpoint := start(t); !strings.HasPrefix(endpoint, "http://127.0.0.1:") {

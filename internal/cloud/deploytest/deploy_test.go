@@ -1,0 +1,236 @@
+package deploytest
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"tandem/internal/cloud/awsjson"
+	"tandem/internal/cloud/names"
+	"tandem/internal/simulator/erp"
+	"tandem/internal/simulator/portal"
+)
+
+// The whole deployment, once: every part below works on the stacks as the parts
+// before it have left them.
+func TestDeploy(t *testing.T) {
+	r := newRig(t)
+	r.cdk(t, "bootstrap", "aws://"+"000000000001"+"/"+region)
+	for name, value := range r.secrets {
+		r.call(t, awsjson.SSM, "PutParameter", map[string]any{"Name": name, "Value": value, "Type": "SecureString"}, nil)
+	}
+	out := r.deploy(t)
+	for _, stack := range []string{"tandem-acme", names.CentreName} {
+		if !strings.Contains(out, "✅  "+stack) {
+			t.Fatalf("%s was not deployed:\n%s", stack, out)
+		}
+	}
+	r.deliver(t)
+	parts := []struct {
+		name string
+		run  func(*testing.T, *rig)
+	}{
+		{"forged deliveries are refused", refused},
+		{"a contact reaches the destination", toDestination},
+		{"a customer reaches HubSpot", toHubSpot},
+		{"a poisoned record becomes a dead letter", poisoned},
+		{"the schedule polls orders", polled},
+		{"beats reach the Centre", beats},
+		{"an alarm reaches Slack", alarmed},
+		{"a second deployment changes nothing", unchanged},
+		{"a changed spec is deployed", changed},
+	}
+	for _, p := range parts {
+		if !t.Run(p.name, func(t *testing.T) { p.run(t, r) }) {
+			return
+		}
+	}
+}
+
+// get asks a Function URL.
+func (r *rig) get(t *testing.T, method, address, body string) (status int, answer string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := r.front.Client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(raw)
+}
+
+func refused(t *testing.T, r *rig) {
+	for _, sys := range []string{"hubspot", "destination"} {
+		address := r.parameter(t, "/acme/"+sys+"-webhook-url")
+		if status, answer := r.get(t, http.MethodPost, address, "[]"); status != http.StatusUnauthorized {
+			t.Errorf("%s: an unsigned delivery is answered %d %s", sys, status, answer)
+		}
+		if status, answer := r.get(t, http.MethodPost, address+"/elsewhere", "[]"); status != http.StatusNotFound {
+			t.Errorf("%s: another path is answered %d %s", sys, status, answer)
+		}
+	}
+}
+
+// customer is the one live customer with this e-mail.
+func (r *rig) customer(t *testing.T, email string) (erp.Record, bool) {
+	t.Helper()
+	found, err := r.company.Find("customers", "email", email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) > 1 {
+		t.Fatalf("%d customers are one person", len(found))
+	}
+	if len(found) == 0 {
+		return erp.Record{}, false
+	}
+	return found[0], true
+}
+
+func toDestination(t *testing.T, r *rig) {
+	contact, err := r.portal.Create(portal.Person, "contacts", map[string]string{
+		"email": "ada@example.com", "firstname": "Ada", "lastname": "Lovelace", "zip": "20 00", "hs_lead_status": "NEW",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the contact is not a customer", func() bool {
+		c, ok := r.customer(t, "ada@example.com")
+		return ok && c.Fields["name"] == "Ada Lovelace" && c.Fields["postcode"] == "2000" && c.Fields["status"] == "prospect" &&
+			c.Fields["hubspot_id"] == contact.ID
+	})
+}
+
+func toHubSpot(t *testing.T, r *rig) {
+	ada, _ := r.customer(t, "ada@example.com")
+	if _, err := r.company.Update("customers", ada.ID, map[string]any{"last_name": "Byron"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	grace, err := r.company.Create("customers", map[string]any{"email": "grace@example.com", "first_name": "Grace", "last_name": "Hopper", "status": "lead"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the customers are not in HubSpot", func() bool {
+		return r.contact("ada@example.com").Text("lastname") == "Byron" && r.contact("grace@example.com").Text("erp_id") == grace.ID &&
+			r.contact("grace@example.com").Text("hs_lead_status") == "OPEN"
+	})
+}
+
+// contact is the contact with this e-mail, an empty record if there is none.
+func (r *rig) contact(email string) portal.Record {
+	rec, err := r.portal.Read("contacts", email, portal.ReadOptions{
+		IDProperty: "email", Properties: []string{"lastname", "erp_id", "hs_lead_status"},
+	})
+	if err != nil {
+		return portal.Record{}
+	}
+	return rec
+}
+
+// letter is a message in the dead-letter queue.
+type letter struct {
+	Execution, Machine string
+	Error              struct{ Error, Cause string }
+}
+
+func poisoned(t *testing.T, r *rig) {
+	bad, err := r.company.Create("customers", map[string]any{"email": "bad@example.com", "first_name": "B", "status": "no-such-status"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	queue := r.endpoint + "/000000000001/acme-dead-letters"
+	var out struct{ Messages []struct{ Body string } }
+	eventually(t, "no dead letter", func() bool {
+		r.call(t, awsjson.SQS, "ReceiveMessage", map[string]any{"QueueUrl": queue, "VisibilityTimeout": 0}, &out)
+		return len(out.Messages) > 0
+	})
+	var l letter
+	if err := json.Unmarshal([]byte(out.Messages[0].Body), &l); err != nil {
+		t.Fatal(err)
+	}
+	if l.Machine != "destination-to-hubspot" || l.Error.Error != "UnknownEnum" || !strings.Contains(l.Execution, bad.ID) {
+		t.Errorf("the dead letter is %+v", l)
+	}
+	if strings.Contains(out.Messages[0].Body, "bad@example.com") || strings.Contains(out.Messages[0].Body, "no-such-status") {
+		t.Error("the dead letter holds a field's value")
+	}
+}
+
+func polled(t *testing.T, r *rig) {
+	if _, err := r.company.Create("orders", map[string]any{"number": "A-1", "title": "Engine", "amount": json.Number("12.50"), "stage": "quote"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the order is not a deal", func() bool {
+		found, err := r.portal.Search("deals", portal.Query{Text: "Engine", Properties: []string{"amount", "order_number"}})
+		return err == nil && len(found.Results) == 1 && found.Results[0].Text("order_number") == "A-1" && found.Results[0].Text("amount") == "12.5"
+	})
+}
+
+func beats(t *testing.T, r *rig) {
+	// Its schedule is every five minutes; here it is called by hand. The poller's
+	// beat came by its own schedule.
+	if answer := r.invoke(t, "acme-selfcheck", map[string]any{}); strings.Contains(answer, "errorType") {
+		t.Fatalf("the self-check failed: %s", answer)
+	}
+	eventually(t, "the Centre knows no beat of both", func() bool {
+		var out struct{ Items []map[string]map[string]any }
+		r.call(t, awsjson.Service{Name: "dynamodb", Target: "DynamoDB_20120810", Version: "1.0"}, "Scan", map[string]any{"TableName": names.CentreName}, &out)
+		all, err := json.Marshal(out)
+		return err == nil && regexp.MustCompile(`selfcheck`).Match(all) && regexp.MustCompile(`poll`).Match(all)
+	})
+}
+
+func alarmed(t *testing.T, r *rig) {
+	// The emulator publishes no metrics of SQS, so the data point is ours.
+	r.metrics(t, url.Values{
+		"Action": {"PutMetricData"}, "Namespace": {"AWS/SQS"}, "MetricData.member.1.MetricName": {"ApproximateNumberOfMessagesVisible"},
+		"MetricData.member.1.Value": {"1"}, "MetricData.member.1.Dimensions.member.1.Name": {"QueueName"},
+		"MetricData.member.1.Dimensions.member.1.Value": {"acme-dead-letters"},
+	})
+	eventually(t, "the alarm did not go off", func() bool {
+		answer := r.metrics(t, url.Values{"Action": {"DescribeAlarms"}, "AlarmNames.member.1": {"acme-dead-letters"}})
+		return strings.Contains(answer, "<StateValue>ALARM</StateValue>")
+	})
+	eventually(t, "Slack heard nothing of it", func() bool {
+		select {
+		case message := <-r.slack:
+			return strings.Contains(message, "acme-dead-letters")
+		default:
+			return false
+		}
+	})
+}
+
+func unchanged(t *testing.T, r *rig) {
+	out := r.deploy(t)
+	if n := strings.Count(out, "(no changes)"); n != 2 {
+		t.Errorf("%d of 2 stacks had no changes:\n%s", n, tail([]byte(out)))
+	}
+}
+
+func changed(t *testing.T, r *rig) {
+	r.writeSpec(t, map[string]string{`{"concat": ["{firstname}", " ", "{lastname}"]}`: `{"concat": ["{lastname}", ", ", "{firstname}"]}`})
+	out := r.deploy(t)
+	if !strings.Contains(out, names.CentreName+" (no changes)") || strings.Contains(out, "tandem-acme (no changes)") {
+		t.Fatalf("not just the client's stack changed:\n%s", tail([]byte(out)))
+	}
+	ada := r.contact("ada@example.com")
+	if _, err := r.portal.Update(portal.Person, "contacts", ada.ID, "", map[string]string{"lastname": "King"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new spec is not in force", func() bool {
+		c, _ := r.customer(t, "ada@example.com")
+		return c.Fields["name"] == "King, Ada"
+	})
+}
