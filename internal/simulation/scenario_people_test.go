@@ -62,11 +62,14 @@ func (st *stage) somebody(_ context.Context, w []string) error {
 
 // id finds what a record is called on one side.
 func (st *stage) id(sys record.System, name string) (string, spec.Pair, error) {
-	pair := st.kinds[name]
-	if id := st.names[name][sys]; id != "" {
+	pair, names := st.kinds[name], st.shared(name)
+	if st.first != nil && pair.Name == "" {
+		pair, _ = st.spec.PairByName(st.first.kinds[name].Name)
+	}
+	if id := names[sys]; id != "" {
 		return id, pair, nil
 	}
-	if known := st.names[name][sys.Other()]; known != "" {
+	if known := names[sys.Other()]; known != "" {
 		p := st.run.pairOf(pair, record.Ref{System: sys.Other(), Object: pair.Side(sys.Other()).Object, ID: known})
 		if p != nil && p.IDs[sys] != "" {
 			return p.IDs[sys], pair, nil

@@ -38,6 +38,7 @@ import (
 //	fault STATUS|lost|late DURATION                        in a hook before or after a request
 //	habit NAME=VALUE...                                    the destination's ways change
 //	spec set PATH JSON | spec remove PATH                  the spec changes, a deployment
+//	second COMMAND                                         in another integration on the same portal
 //	mark                                                   counts begin anew
 //	expect ...                                             see expect
 var verbs map[string]func(*stage, context.Context, []string) error
@@ -49,7 +50,7 @@ func init() {
 		"poll": (*stage).look, "backfill": (*stage).backfill, "hold": (*stage).hold, "release": (*stage).release, "redeliver": (*stage).redeliver,
 		"start": (*stage).startAgain, "redrive": (*stage).redrive, "on": (*stage).on, "crash": (*stage).crash,
 		"restart": (*stage).restart, "power": (*stage).powerCut, "fault": (*stage).fault, "habit": (*stage).habit,
-		"spec": (*stage).deploy, "mark": (*stage).mark, "expect": (*stage).expect,
+		"spec": (*stage).deploy, "mark": (*stage).mark, "second": (*stage).other, "expect": (*stage).expect,
 	}
 }
 
@@ -62,7 +63,7 @@ func (st *stage) play(file string, first int, script string) []string {
 				continue
 			}
 			where := fmt.Sprintf("%s:%d", file, first+i)
-			if !strings.HasPrefix(text, "expect ") && text != "mark" {
+			if said := strings.TrimPrefix(text, "second "); !strings.HasPrefix(said, "expect ") && said != "mark" {
 				st.tell("%s", text)
 			}
 			if err := st.do(ctx, where, text); err != nil {
@@ -95,8 +96,13 @@ func (st *stage) invariants(file string) {
 	}
 	st.hooks = nil
 	kept := len(st.lines)
-	st.check(fail)
-	st.replay(fail)
+	for _, s := range []*stage{st, st.second} {
+		if s != nil {
+			s.observe(record.HubSpot, false)
+			s.check(fail)
+			s.replay(fail)
+		}
+	}
 	st.lines = st.lines[:kept]
 }
 
@@ -165,16 +171,15 @@ func (st *stage) repeat(ctx context.Context, w []string) error {
 		return err
 	}
 	for i := range n {
-		words := make([]string, len(w)-2)
-		for j, word := range w[2:] {
-			words[j] = strconv.Quote(strings.ReplaceAll(word, "#", strconv.Itoa(i+1)))
-		}
-		if err := st.do(ctx, st.where, strings.Join(words, " ")); err != nil {
+		if err := st.do(ctx, st.where, strings.ReplaceAll(quote(w[2:]), "#", strconv.Itoa(i+1))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// quote makes a line of words again.
+func quote(words []string) string { return `"` + strings.Join(words, `" "`) + `"` }
 
 func (st *stage) pass(ctx context.Context, w []string) error {
 	if len(w) != 2 {

@@ -40,10 +40,12 @@ type stage struct {
 	reasons  []string
 	warnings []string
 	called   map[string]string // record id -> the script's name
-	source   any               // the spec's file once it was changed
-	seen     int               // dead letters told
-	excused  map[string]bool
-	where    string // file and line of the command under way
+	// second is another integration on the same portal, first the one it came after.
+	first, second *stage
+	source        any // the spec's file once it was changed
+	seen          int // dead letters told
+	excused       map[string]bool
+	where         string // file and line of the command under way
 }
 
 // hook is a command that waits for a point of the journey.
@@ -96,7 +98,7 @@ func (st *stage) adopt(s *spec.Spec) error {
 	}
 	st.spec, st.poller = s, dest
 	options := st.flow.Options
-	options.Spec, options.Log = s, slog.New(st)
+	options.Spec, options.Log, options.Now = s, slog.New(st), now
 	options.Remotes = map[record.System]flow.Remote{record.HubSpot: hub, record.Destination: dest}
 	options.Ledger = &ledger.Ledger{Table: table.Table(st.table), Client: s.Client, Now: now}
 	if st.flow, err = flow.New(options); err != nil {
@@ -116,6 +118,10 @@ func (st *stage) tell(format string, args ...any) {
 		}
 		return id
 	})
+	if st.first != nil {
+		st.first.tell("2|%s", text)
+		return
+	}
 	st.lines = append(st.lines, text)
 }
 
@@ -131,6 +137,9 @@ func (st *stage) name(linked map[record.System]string) {
 			continue
 		}
 		st.called[other] = name
+		if st.names[name] == nil {
+			st.names[name] = map[record.System]string{}
+		}
 		if st.names[name][sys.Other()] == "" {
 			st.names[name][sys.Other()] = other
 		}
@@ -233,7 +242,18 @@ func (st *stage) reach(ctx context.Context, when, point string) error {
 func (st *stage) pump() {
 	if events := unique(st.hub.Events()); len(events) > 0 {
 		st.take(delivered{system: record.HubSpot, hub: events})
+		if st.second != nil {
+			st.second.take(delivered{system: record.HubSpot, hub: events})
+		}
 	}
+	st.fetch()
+	if st.second != nil {
+		st.second.fetch()
+	}
+}
+
+// fetch brings what the destination has to tell and looks at the dead letters.
+func (st *stage) fetch() {
 	for _, d := range st.erp.Due() {
 		st.erp.Done(d.Number, http.StatusOK)
 		st.take(delivered{system: record.Destination, erp: d.Body()})
@@ -316,10 +336,12 @@ func (st *stage) wait(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
+func (st *stage) busy() bool { return st.inFlight > 0 || st.erp.Pending() > 0 }
+
 func (st *stage) quiet(ctx context.Context) error {
 	for begin := st.now; ; {
 		st.pump()
-		if st.inFlight == 0 && st.erp.Pending() == 0 {
+		if !st.busy() && (st.second == nil || !st.second.busy()) {
 			return nil
 		}
 		if st.now.Sub(begin) > time.Hour {
