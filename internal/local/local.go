@@ -22,11 +22,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"tandem/internal/destination"
 	"tandem/internal/flow"
 	"tandem/internal/hubspot"
-	"tandem/internal/ledger"
-	"tandem/internal/limit"
 	"tandem/internal/local/console"
 	"tandem/internal/local/engine"
 	"tandem/internal/local/why"
@@ -114,115 +111,6 @@ func publicURL(given, address string) (string, error) {
 		return "", fmt.Errorf("the public URL must be an origin such as https://hooks.example.com; /webhooks/hubspot is added to it")
 	}
 	return u.Scheme + "://" + u.Host, nil
-}
-
-// wire builds the flow, what feeds it and what runs it.
-func (s *Server) wire() error {
-	f, err := s.flow()
-	if err != nil {
-		return err
-	}
-	c := f.Spec
-	receivers, err := s.receivers(c)
-	if err != nil {
-		return err
-	}
-	if s.engine, err = engine.Open(engine.Options{Flow: f, Dir: s.o.Data, Concurrency: s.o.Concurrency, Log: s.log, Ended: s.o.Ended}); err != nil {
-		return err
-	}
-	s.ingress = &flow.Ingress{Flow: f, Receivers: receivers, Starter: s.engine, Dropped: s.engine.Dropped}
-	s.asker = &why.Asker{Flow: f}
-	s.pollers, err = s.polled(c, f.Remotes)
-	return err
-}
-
-// flow builds the handlers over both systems and the table.
-func (s *Server) flow() (*flow.Flow, error) {
-	c := *s.o.Spec
-	c.HubSpot.BaseURL = cmp.Or(s.o.HubSpotURL, c.HubSpot.BaseURL)
-	c.Destination.BaseURL = cmp.Or(s.o.DestinationURL, c.Destination.BaseURL)
-	if err := s.o.Secrets.complete(&c); err != nil {
-		return nil, err
-	}
-	remotes, err := s.remotes(&c)
-	if err != nil {
-		return nil, err
-	}
-	return flow.New(flow.Options{
-		Spec: &c, Remotes: remotes, Log: s.log,
-		Ledger: &ledger.Ledger{Table: s.table, Client: c.Client, Now: time.Now},
-		Seals:  &flow.Sealer{Secrets: func(sys record.System) ([]string, error) { return s.o.Secrets.client(&c, sys), nil }},
-	})
-}
-
-// NewAsker answers questions about records from the table and both systems
-// alone, without a server. Options.Table is required.
-func NewAsker(o Options) (*why.Asker, error) {
-	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	f, err := (&Server{o: o, log: o.Log, table: o.Table}).flow()
-	return &why.Asker{Flow: f}, err
-}
-
-// remoteTimeout is longer than a state's timeout, which ends a call first.
-const remoteTimeout = 40 * time.Second
-
-// client is an HTTP client that keeps a connection for every execution and
-// stays within the system's budget, which all processes on the table share.
-func (s *Server) client(sys record.System, budget spec.RateLimit) (*http.Client, error) {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = cmp.Or(s.o.Concurrency, engine.DefaultConcurrency) * 2
-	t.MaxIdleConns = 0
-	s.closers = append(s.closers, func() error { t.CloseIdleConnections(); return nil })
-	c := &http.Client{Transport: t, Timeout: remoteTimeout}
-	if limit.Unlimited(budget) {
-		return c, nil
-	}
-	l, err := limit.New(limit.Options{Table: s.table, System: sys, Budget: budget})
-	if err != nil {
-		return nil, fmt.Errorf("%s.rateLimit: %w", sys, err)
-	}
-	c.Transport = limit.Transport(t, l)
-	return c, nil
-}
-
-// remotes builds both systems' clients.
-func (s *Server) remotes(c *spec.Spec) (map[record.System]flow.Remote, error) {
-	web := map[record.System]*http.Client{}
-	for sys, budget := range map[record.System]spec.RateLimit{record.HubSpot: c.HubSpot.RateLimit, record.Destination: c.Destination.RateLimit} {
-		var err error
-		if web[sys], err = s.client(sys, budget); err != nil {
-			return nil, err
-		}
-	}
-	ho := hubspot.OptionsFor(c)
-	ho.HTTP = web[record.HubSpot]
-	token := s.o.Secrets.token(c, record.HubSpot)
-	ho.Token = func(context.Context) (string, error) { return token, nil }
-	hub, err := hubspot.New(ho)
-	if err != nil {
-		return nil, err
-	}
-	dest, err := destination.New(c, destination.Options{Secrets: s.o.Secrets.value, HTTP: web[record.Destination]})
-	if err != nil {
-		return nil, err
-	}
-	return map[record.System]flow.Remote{record.HubSpot: hub, record.Destination: dest}, nil
-}
-
-// receivers builds what authenticates deliveries, per system that sends any.
-func (s *Server) receivers(c *spec.Spec) (map[record.System]flow.Receiver, error) {
-	secrets := s.o.Secrets.client(c, record.HubSpot)
-	hub, err := hubspot.NewReceiver(func() []string { return secrets }, c.HubSpot.PortalID, hubspot.PropertyTypes(c), nil)
-	if err != nil {
-		return nil, err
-	}
-	out := map[record.System]flow.Receiver{record.HubSpot: hub}
-	if c.Destination.Webhook != nil {
-		if out[record.Destination], err = destination.NewReceiver(c, s.o.Secrets.client(c, record.Destination)...); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }
 
 // URL is where the server answers, without a path.
