@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"strings"
 	"time"
 
@@ -41,20 +42,22 @@ func NewCentre(scope constructs.Construct, id string, p CentreProps) awscdk.Stac
 	c := centre{CentreProps: p, table: NewTable(stack, "Table", names.CentreName, p.Settings)}
 	missed := NewQueue(stack, "Missed", names.CentreName+"-missed", p.Settings)
 
-	beat := c.function(stack, "beat", []Grant{
+	beat := c.function(stack, "beat", nil, []Grant{
 		c.onTable("dynamodb:GetItem", "the handler's state, and whether a nonce was used"),
 		c.onTable("dynamodb:BatchGetItem", "state and minute at once"),
 		c.onTable("dynamodb:UpdateItem", "the handler's state and minute")})
-	watch := c.function(stack, "watch", []Grant{
-		c.onTable("dynamodb:Query", "every handler's last beat"),
-		c.onTable("dynamodb:GetItem", "what was told already"),
-		c.onTable("dynamodb:UpdateItem", "what is told, before it is told, so that two watchers tell once")})
-	dashboard := c.function(stack, "dashboard", []Grant{
+	dashboard := c.function(stack, "dashboard", nil, []Grant{
 		c.onTable("dynamodb:Query", "all integrations"),
 		c.onTable("dynamodb:GetItem", "one handler"),
 		c.onTable("dynamodb:BatchGetItem", "several at once"),
 		c.onTable("dynamodb:UpdateItem", "login attempts are counted")})
-	alarm := c.function(stack, "alarm", []Grant{
+	page := publicURL(dashboard)
+	links := map[string]string{names.DashboardURL: *page}
+	watch := c.function(stack, "watch", links, []Grant{
+		c.onTable("dynamodb:Query", "every handler's last beat"),
+		c.onTable("dynamodb:GetItem", "what was told already"),
+		c.onTable("dynamodb:UpdateItem", "what is told, before it is told, so that two watchers tell once")})
+	alarm := c.function(stack, "alarm", links, []Grant{
 		c.onTable("dynamodb:GetItem", "equal messages are grouped"),
 		c.onTable("dynamodb:UpdateItem", "equal messages are counted")})
 
@@ -65,19 +68,22 @@ func NewCentre(scope constructs.Construct, id string, p CentreProps) awscdk.Stac
 	centreAlarms(stack, *topic.TopicArn(), map[string]awslambda.Function{
 		"watch": watch, "beat": beat, "dashboard": dashboard, "alarm": alarm,
 	})
-	output(stack, "DashboardUrl", "every integration, live; the password is "+names.CentrePrefix+names.Login, *publicURL(dashboard))
+	output(stack, "DashboardUrl", "every integration, live; the password is "+names.CentrePrefix+names.Login, *page)
 	output(stack, "BeatUrl", "where beats are posted", *beats)
 	output(stack, "Secrets", "create these SecureStrings, if they are new", names.CentrePrefix+names.Slack+", "+names.CentrePrefix+names.Login)
 	return stack
 }
 
-func (c centre) function(scope constructs.Construct, name string, grants []Grant) awslambda.Function {
+// function makes one of the Centre's functions; more is its environment besides.
+func (c centre) function(scope constructs.Construct, name string, more map[string]string, grants []Grant) awslambda.Function {
+	env := map[string]string{
+		names.Table: *c.table.TableName(), names.SecretsPrefix: names.CentrePrefix, names.Clients: strings.Join(c.Clients, ","),
+	}
+	maps.Copy(env, more)
 	return NewFunction(scope, pascal(name), FunctionProps{
 		Name: name, PhysicalName: names.CentreName + "-" + name, Settings: c.Settings, Builder: c.Builder,
-		Environment: map[string]string{
-			names.Table: *c.table.TableName(), names.SecretsPrefix: names.CentrePrefix, names.Clients: strings.Join(c.Clients, ","),
-		},
-		Grants: append(grants, c.secrets(scope, name)), Concurrency: -1, Asynchronous: name == "watch",
+		Environment: env,
+		Grants:      append(grants, c.secrets(scope, name)), Concurrency: -1, Asynchronous: name == "watch",
 	})
 }
 

@@ -171,8 +171,8 @@ func TestServe(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, _ := io.ReadAll(r.Body)
 		cookie, err := r.Cookie("session")
-		if err != nil || cookie.Value != "s" || r.URL.RequestURI() != "/c/a%2Fb?x=1" || r.URL.Path != "/c/a/b" || r.RemoteAddr != "192.0.2.1:0" {
-			t.Errorf("%v %s %s %s", err, r.URL.RequestURI(), r.URL.Path, r.RemoteAddr)
+		if err != nil || cookie.Value != "s" || r.URL.RequestURI() != "/c/a%2Fb?x=1" || r.URL.Path != "/c/a/b" || r.RemoteAddr != "[2001:db8::1]:0" || r.Host != "x.example" {
+			t.Errorf("%v %s %s %s %s", err, r.URL.RequestURI(), r.URL.Path, r.RemoteAddr, r.Host)
 		}
 		http.SetCookie(w, &http.Cookie{Name: "one", Value: "1"})
 		http.SetCookie(w, &http.Cookie{Name: "two", Value: "2"})
@@ -181,9 +181,9 @@ func TestServe(t *testing.T) {
 	})
 	r := events.LambdaFunctionURLRequest{
 		RawPath: "/c/a%2Fb", RawQueryString: "x=1", Body: base64.StdEncoding.EncodeToString([]byte("\x00raw")), IsBase64Encoded: true,
-		Headers: map[string]string{"x-forwarded-for": "203.0.113.9"}, Cookies: []string{"session=s"},
+		Headers: map[string]string{"x-forwarded-for": "203.0.113.9", "host": "evil.example"}, Cookies: []string{"session=s"},
 	}
-	r.RequestContext.HTTP.Method, r.RequestContext.HTTP.SourceIP, r.RequestContext.DomainName = "POST", "192.0.2.1", "x.example"
+	r.RequestContext.HTTP.Method, r.RequestContext.HTTP.SourceIP, r.RequestContext.DomainName = "POST", "2001:db8::1", "x.example"
 	out, err := Serve(handler)(t.Context(), r)
 	if err != nil || out.StatusCode != http.StatusTeapot || len(out.Cookies) != 2 {
 		t.Fatalf("%+v, %v", out, err)
@@ -202,5 +202,33 @@ func TestReplyIsJSON(t *testing.T) {
 	var answer flow.Answer
 	if err := json.Unmarshal([]byte(out.Body), &answer); err != nil || out.StatusCode != 401 || answer.Problem != "no" {
 		t.Errorf("%+v, %v", out, err)
+	}
+}
+
+// What is scheduled is promised: a poller falls silent at twice its interval.
+func TestPromise(t *testing.T) {
+	poll := func(every ...time.Duration) *spec.Spec {
+		s := &spec.Spec{Pairs: []spec.Pair{{Name: "pushed"}}}
+		for _, e := range every {
+			s.Pairs = append(s.Pairs, spec.Pair{Destination: spec.Side{Trigger: "poll", Every: spec.Duration{Duration: e}}})
+		}
+		return s
+	}
+	for _, c := range []struct {
+		name string
+		spec *spec.Spec
+		want time.Duration
+	}{
+		{"selfcheck", poll(), CheckEvery},
+		{"write", poll(time.Minute), 0},
+		{"poll", poll(), 0},
+		{"poll", poll(time.Minute), time.Minute},
+		{"poll", poll(10 * time.Second), time.Minute},
+		{"poll", poll(10*time.Minute, 150*time.Second), 2 * time.Minute},
+		{"poll", poll(10 * time.Minute), 12 * time.Minute},
+	} {
+		if got := Promise(c.spec, c.name, spec.ToHubSpot); got != c.want {
+			t.Errorf("%s of %+v promises %s, want %s", c.name, c.spec.Pairs, got, c.want)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"net"
 	"net/http"
 	"net/url"
 
@@ -39,8 +40,8 @@ func Serve(handler http.Handler) func(context.Context, events.LambdaFunctionURLR
 		for _, c := range r.Cookies {
 			req.Header.Add("Cookie", c)
 		}
-		// The platform tells who called; X-Forwarded-For is whatever the caller wrote.
-		req.RemoteAddr = r.RequestContext.HTTP.SourceIP + ":0"
+		// The platform tells which name was called (NewRequest has set Host) and who called; X-Forwarded-For is whatever the caller wrote.
+		req.RemoteAddr = net.JoinHostPort(r.RequestContext.HTTP.SourceIP, "0")
 		w := &response{header: http.Header{}}
 		handler.ServeHTTP(w, req)
 		return w.answer(), nil

@@ -43,11 +43,23 @@ func open(name string, getenv func(string) string) (*centre.Centre, error) {
 	return centre.New(centre.Options{
 		Table:   dynamo.New(api, getenv(names.Table), time.Now, nil),
 		Secrets: secrets.Get,
+		URL:     getenv(names.DashboardURL),
+		Expect:  expected(clients),
 		Console: func(client, direction string) string {
 			return fmt.Sprintf("https://%s.console.aws.amazon.com/states/home?region=%s#/statemachines?search=%s-%s", region, region, client, direction)
 		},
 		Log: slog.New(slog.NewJSONHandler(os.Stdout, nil)).With("function", name),
 	})
+}
+
+// expected are the handlers that beat on a quiet night: every client has a
+// self-check. A poller promises its own interval with its first beat.
+func expected(clients []string) []centre.Expected {
+	var all []centre.Expected
+	for _, client := range clients {
+		all = append(all, centre.Expected{Client: client, Handler: "selfcheck", Interval: cloud.CheckEvery})
+	}
+	return all
 }
 
 // Alarms is the handler of an SNS subscription: each record is one alarm's

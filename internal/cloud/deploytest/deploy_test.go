@@ -8,9 +8,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"tandem/internal/cloud/awsjson"
 	"tandem/internal/cloud/names"
+	"tandem/internal/engines"
 	"tandem/internal/simulator/erp"
 	"tandem/internal/simulator/portal"
 )
@@ -19,7 +21,7 @@ import (
 // before it have left them.
 func TestDeploy(t *testing.T) {
 	r := newRig(t)
-	r.cdk(t, "bootstrap", "aws://"+"000000000001"+"/"+region)
+	r.cdk(t, "bootstrap", "aws://"+engines.Account+"/"+region)
 	for name, value := range r.secrets {
 		r.call(t, awsjson.SSM, "PutParameter", map[string]any{"Name": name, "Value": value, "Type": "SecureString"}, nil)
 	}
@@ -149,7 +151,7 @@ func poisoned(t *testing.T, r *rig) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	queue := r.endpoint + "/000000000001/acme-dead-letters"
+	queue := r.endpoint + "/" + engines.Account + "/acme-dead-letters"
 	var out struct{ Messages []struct{ Body string } }
 	eventually(t, "no dead letter", func() bool {
 		r.call(t, awsjson.SQS, "ReceiveMessage", map[string]any{"QueueUrl": queue, "VisibilityTimeout": 0}, &out)
@@ -202,6 +204,14 @@ func alarmed(t *testing.T, r *rig) {
 		answer := r.metrics(t, url.Values{"Action": {"DescribeAlarms"}, "AlarmNames.member.1": {"acme-dead-letters"}})
 		return strings.Contains(answer, "<StateValue>ALARM</StateValue>")
 	})
+	// The emulator's own message has another time format than CloudWatch's, which
+	// the Centre refuses; this one is as CloudWatch sends it.
+	message := `{"AlarmName":"acme-dead-letters","AlarmArn":"arn:aws:cloudwatch:ap-southeast-2:000000000001:alarm:acme-dead-letters",` +
+		`"NewStateValue":"ALARM","OldStateValue":"OK","StateChangeTime":"` + time.Now().UTC().Format("2006-01-02T15:04:05.000-0700") + `"}`
+	r.post(t, "sns", "/", "application/x-www-form-urlencoded", []byte(url.Values{
+		"Action": {"Publish"}, "Version": {"2010-03-31"}, "Message": {message},
+		"TopicArn": {"arn:aws:sns:" + region + ":" + engines.Account + ":" + names.AlarmTopic},
+	}.Encode()))
 	eventually(t, "Slack heard nothing of it", func() bool {
 		select {
 		case message := <-r.slack:

@@ -256,7 +256,7 @@ func (r *rig) deliver(t *testing.T) {
 
 // patience is the longest wait for anything: a schedule of a minute, and two
 // busy cores.
-const patience = 3 * time.Minute
+const patience = 2 * time.Minute
 
 // eventually waits until ready says yes.
 func eventually(t *testing.T, what string, ready func() bool) {

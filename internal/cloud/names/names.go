@@ -19,6 +19,7 @@ const (
 	SecretsPrefix = "TANDEM_SECRETS_PREFIX" // "/{client}/"
 	SpecFile      = "TANDEM_SPEC"           // the spec's file name beside the bootstrap
 	Clients       = "TANDEM_CLIENTS"        // the Centre only: all clients, separated by commas
+	DashboardURL  = "TANDEM_DASHBOARD_URL"  // the Centre only: where its page is, for links in messages
 )
 
 // SpecName is the file name of the spec inside every asset of a client.
