@@ -93,8 +93,7 @@ func TestKill(t *testing.T) {
 	w.quiet(p)
 	w.redriveAll(p)
 	w.quiet(p)
-	w.invariants(tr.want)
-	t.Logf("%d people, %d writes", len(tr.want), w.writes.Load())
+	w.invariants(p, tr.want)
 
 	before := w.writes.Load()
 	hangUp()
