@@ -98,6 +98,8 @@ type deed struct {
 	Object string            `json:"object"`
 	ID     string            `json:"id"`
 	Set    map[string]string `json:"set"`
+	// Links are associations that a new record begins with, as object/id.
+	Links []string `json:"links"`
 	// Archive deletes the record; Merge makes ID out of two others.
 	Archive bool     `json:"archive"`
 	Merge   []string `json:"merge"`
@@ -134,7 +136,7 @@ func (r *rig) do(d deed, open session) (err error) {
 		_, err = r.portal.Update(portal.Person, d.Object, d.ID, "", d.Set)
 	case hub:
 		if err = r.next(d); err == nil {
-			_, err = r.portal.Create(portal.Person, d.Object, d.Set)
+			_, err = r.portal.Create(portal.Person, d.Object, d.Set, d.links()...)
 		}
 	case d.Archive:
 		err = r.company.Delete(d.Object, d.ID)
@@ -142,6 +144,14 @@ func (r *rig) do(d deed, open session) (err error) {
 		err = r.enter(d)
 	}
 	return err
+}
+
+func (d deed) links() (out []portal.NewLink) {
+	for _, l := range d.Links {
+		object, id, _ := strings.Cut(l, "/")
+		out = append(out, portal.NewLink{Object: object, ID: id})
+	}
+	return out
 }
 
 func (r *rig) lives(d deed) bool {
