@@ -37,6 +37,8 @@ type Plan struct {
 	Base map[string]ledger.Base `json:"base,omitempty"`
 	// Prior are HubSpot's fingerprints that a write, never conditional there, replaces.
 	Prior map[string]string `json:"prior,omitempty"`
+	// Left is the window of an earlier write that was never stamped.
+	Left *ledger.Window `json:"left,omitempty"`
 	// Link joins the two records when stamped; Create makes the partner first.
 	Link     bool          `json:"link,omitempty"`
 	Create   record.System `json:"create,omitempty"`

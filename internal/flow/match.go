@@ -103,6 +103,7 @@ func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Tr
 	if by.value == "" {
 		return nil, f.unresolved(j, doubt, object)
 	}
+	asked := f.Now()
 	found, consistent, err := j.to.Find(ctx, object, by.property, by.value, props)
 	if err == nil && !consistent {
 		found, err = f.reread(ctx, j, found, props)
@@ -114,7 +115,7 @@ func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Tr
 	if last := lastCreate(doubt); last.After(since) && !j.to.Abilities(object).Upsert {
 		since = last
 	}
-	if settled := since.Add(j.to.Abilities(object).SearchLag); f.Now().Before(settled) {
+	if settled := since.Add(j.to.Abilities(object).SearchLag); asked.Before(settled) {
 		return nil, Errorf(IndexLag, "the %s search index must settle until %s", j.target, settled.Format(time.TimeOnly))
 	}
 	return nil, nil
@@ -228,7 +229,8 @@ func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, d
 		plan.Act = ActStamp
 		return plan, f.lose(ctx, j, ids, v.conflicts)
 	}
-	if err := f.Ledger.Intend(ctx, p, f.intent(j, plan).After(doubt), ledger.Change{Window: doubt.Left(hubVersion(j, t, partner))}); err != nil {
+	plan.Left = doubt.Left(hubVersion(j, t, partner))
+	if err := f.Ledger.Intend(ctx, p, f.intent(j, plan).After(doubt)); err != nil {
 		return nil, err
 	}
 	return plan, f.lose(ctx, j, ids, v.conflicts)

@@ -88,7 +88,7 @@ func (f *Flow) stamp(j *journey, plan *Plan, w *Written) ledger.Stamp {
 			st.Seen[sys] = seen
 		}
 	}
-	st.Window = window(plan, w)
+	st.Window, st.Left = window(plan, w), plan.Left
 	return st
 }
 

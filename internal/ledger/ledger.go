@@ -213,10 +213,8 @@ func (l *Ledger) update(ctx context.Context, p *Pair, set map[string]string, rem
 
 // Intend replaces the intent of a claim whose way has become clear, before
 // anything is written. The fence moves on.
-func (l *Ledger) Intend(ctx context.Context, p *Pair, in Intent, change Change) error {
-	set := map[string]string{attrIntent: toJSON(in)}
-	change.encode(set)
-	return l.update(ctx, p, set, nil, func() {})
+func (l *Ledger) Intend(ctx context.Context, p *Pair, in Intent) error {
+	return l.update(ctx, p, map[string]string{attrIntent: toJSON(in)}, nil, func() {})
 }
 
 // Fence names a row at the revision its lease was taken.
@@ -258,13 +256,14 @@ type Stamp struct {
 	Base    map[string]Base
 	Seen    map[record.System]Seen
 	Window  *Window
+	Left    *Window // of an earlier write, on a row that was not yet the pair's
 	Outcome Outcome
 	Slot    int
 }
 
 func (s Stamp) set(now time.Time) map[string]string {
 	set := map[string]string{attrStamped: ms(now), attrState: string(Linked)}
-	Change{Base: s.Base, Seen: s.Seen}.encode(set)
+	Change{Base: s.Base, Seen: s.Seen, Window: s.Left}.encode(set)
 	ring := strconv.Itoa(s.Slot % rings)
 	set[prefixOutcome+ring] = toJSON(s.Outcome)
 	if s.Window != nil {

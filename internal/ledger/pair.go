@@ -21,6 +21,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -87,6 +88,14 @@ func (in Intent) After(doubt *Intent) Intent {
 	in.At = doubt.At
 	if in.Create == "" {
 		in.Create = doubt.Create
+	}
+	if doubt.Before != "" {
+		prior := maps.Clone(in.Prior)
+		if prior == nil {
+			prior = map[string]string{}
+		}
+		maps.Copy(prior, doubt.Prior)
+		in.Before, in.Prior = doubt.Before, prior
 	}
 	sent := map[record.System]map[string][]string{}
 	merge(sent, doubt.Sent)
