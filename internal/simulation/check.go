@@ -263,7 +263,7 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 		if e.text == "" && e.at.Before(pair.LinkedAt) {
 			continue // at first contact a blank side is filled
 		}
-		if now[e.field] == strings.TrimSpace(e.text) && !r.chosen(p, pair, e) {
+		if now[e.field] == strings.TrimSpace(e.text) && e.at.After(pair.LinkedAt) && !r.chosen(p, pair, e) {
 			fail("no silent loss: %s field %s was set to %q and was rewritten in the other side's form", at.ref, at.field, e.text)
 			continue
 		}
