@@ -277,7 +277,13 @@ func (w *world) recorded(p *process, contact, value string) bool {
 		w.t.Error(err)
 		return false
 	}
-	return slices.ContainsFunc(report.Conflicts, func(c ledger.Conflict) bool { return c.Loser == value })
+	found := slices.ContainsFunc(report.Conflicts, func(c ledger.Conflict) bool { return c.Loser == value })
+	if !found { // what is needed to find out why
+		var history bytes.Buffer
+		_ = report.Print(&history)
+		w.t.Log(history.String())
+	}
+	return found
 }
 
 // contacts lists the portal's live contacts by e-mail.
