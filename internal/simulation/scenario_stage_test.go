@@ -75,7 +75,7 @@ func newStage(s *spec.Spec) (*stage, error) {
 		return nil, err
 	}
 	st.faults = false
-	st.erp.SetHabits(func(h *erp.Habits) { h.Duplicates, h.Shuffles = 0, 0 })
+	st.erp.SetHabits(func(h *erp.Habits) { *h = erp.Usual() })
 	return st, st.adopt(s)
 }
 
