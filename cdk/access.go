@@ -25,17 +25,19 @@ var tableGrants = map[string][]struct{ action, why string }{
 	"webhook": {
 		{"GetItem", "an event whose values are already the base is an echo"},
 		{"BatchGetItem", "both ways round in one request"},
-		{"PutItem", "the outcome of what is dropped at once"},
+		{"PutItem", "an outcome in the place of one that has expired"},
+		{"UpdateItem", "the outcome of what is dropped at once"},
 	},
 	"poll": {
 		{"GetItem", "its cursor"},
 		{"BatchGetItem", "a listed record that is already the base is an echo"},
-		{"PutItem", "its first cursor; the outcome of what is dropped"},
-		{"UpdateItem", "its cursor; the rate limit"},
+		{"PutItem", "its first cursor; the rate limit's row, the first time"},
+		{"UpdateItem", "its cursor; the rate limit; the outcome of what is dropped"},
 	},
 	"transform": {
 		{"GetItem", "a reference is translated through its own link"},
 		{"BatchGetItem", "two rows in one request"},
+		{"PutItem", "the rate limit's row, the first time"},
 		{"UpdateItem", "a read takes from the shared rate limit"},
 	},
 	"lookup": {
@@ -47,6 +49,7 @@ var tableGrants = map[string][]struct{ action, why string }{
 		{"DeleteItem", "a claim that is given back; a privacy deletion"},
 	},
 	"write": {
+		{"PutItem", "the rate limit's row, the first time"},
 		{"UpdateItem", "the lease is renewed; the rate limit"},
 		{"DeleteItem", "a claim is released when nothing was made"},
 	},
@@ -57,6 +60,7 @@ var tableGrants = map[string][]struct{ action, why string }{
 	},
 	"selfcheck": {
 		{"GetItem", "it proves that the table answers"},
+		{"PutItem", "the rate limit's row, the first time"},
 		{"UpdateItem", "its two questions take from the shared rate limit"},
 	},
 }

@@ -43,8 +43,10 @@ func TestDeploy(t *testing.T) {
 		{"the schedule polls orders", polled},
 		{"beats reach the Centre", beats},
 		{"an alarm reaches Slack", alarmed},
-		{"a second deployment changes nothing", unchanged},
 		{"a changed spec is deployed", changed},
+		// The last, because a deployment without changes deletes its change set, and
+		// the emulator then refuses the next deployment's clean-up, which AWS does not.
+		{"another deployment changes nothing", unchanged},
 	}
 	for _, p := range parts {
 		if !t.Run(p.name, func(t *testing.T) { p.run(t, r) }) {

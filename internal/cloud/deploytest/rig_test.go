@@ -51,7 +51,9 @@ func newRig(t *testing.T) *rig {
 		t.Skip("deploys two stacks")
 	}
 	engines.Path(t, "node_modules/.bin/cdk")
+	engines.Path(t, "venv/bin/ministack")
 	r := &rig{front: newFront(t, region), dir: t.TempDir(), slack: make(chan string, 64)}
+	r.sources(t)
 	r.systems(t)
 	r.endpoint = engines.MiniStack(t, append(r.front.Env, "MINISTACK_REGION="+region)...)
 	r.front.to(t, r.endpoint)
@@ -70,6 +72,29 @@ func newRig(t *testing.T) *rig {
 	r.run(t, "go", "build", "-o", r.app(), "./cdk")
 	return r
 }
+
+// sources copies what is deployed, so that an edit while the test runs is not
+// taken for a change between two deployments.
+func (r *rig) sources(t *testing.T) {
+	t.Helper()
+	root := engines.Root(t)
+	for _, name := range []string{"cdk", "internal", "lambdas", "spec", "statemachines"} {
+		if err := os.CopyFS(filepath.Join(r.src(), name), os.DirFS(filepath.Join(root, name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"go.mod", "go.sum", "cdk.json"} {
+		data, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(r.src(), name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (r *rig) src() string { return filepath.Join(r.dir, "src") }
 
 func (r *rig) app() string { return filepath.Join(r.dir, "app") }
 
@@ -155,11 +180,11 @@ func (r *rig) writeSpec(t *testing.T, replace map[string]string) {
 
 func (r *rig) specs() string { return filepath.Join(r.dir, "specs") }
 
-// run runs a program in the repository and returns what it prints.
+// run runs a program among the sources and returns what it prints.
 func (r *rig) run(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
-	cmd.Dir, cmd.Env = engines.Root(t), append(os.Environ(), r.env...)
+	cmd.Dir, cmd.Env = r.src(), append(os.Environ(), r.env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", filepath.Base(program), strings.Join(args, " "), err, tail(out))
