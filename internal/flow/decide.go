@@ -58,13 +58,17 @@ type cell struct {
 	// reverted: stands at the base although a write of ours may have changed it
 	// and the record has moved: somebody may have set the old value again.
 	reverted bool
+	// mine: holds what a write of ours that was never confirmed put there; asked
+	// where there is no base yet.
+	mine bool
 }
 
 func (m *merge) cell(sd side, name string) cell {
 	text, ok := sd.own[name]
 	c := cell{text: text, known: ok, print: m.print(name, sd.system, text)}
+	c.mine = slices.Contains(sd.sent[name], c.print)
 	if base, agreed := m.base[name]; agreed && ok && c.print != base.Side(sd.system) {
-		c.ours = slices.Contains(sd.sent[name], c.print)
+		c.ours = c.mine
 		c.changed = !c.ours
 	} else if agreed && ok {
 		c.reverted = sd.moved && len(sd.sent[name]) > 0
@@ -119,7 +123,7 @@ func (m *merge) field(field spec.Field, s, t cell, v *verdict) {
 // ours, or like the base before it: should it have been somebody's after all, it
 // is not lost in silence.
 func (m *merge) take(field spec.Field, c cell, v *verdict) {
-	if c.ours || c.reverted {
+	if c.ours || c.reverted || c.mine && c.text != "" {
 		v.conflicts = append(v.conflicts, ledger.Conflict{Field: field.Name, Policy: "unconfirmed", Loser: c.text})
 	}
 }
@@ -144,10 +148,16 @@ func (m *merge) wrongWay(field spec.Field, s, t cell, agreed bool, v *verdict) {
 	}
 }
 
-// firstContact: two records meet that have never agreed. A blank side is
+// firstContact: two records meet that have never agreed. A value that only an
+// unconfirmed create or patch of ours put there is no rival. A blank side is
 // filled, never a filled side blanked.
 func (m *merge) firstContact(field spec.Field, s, t cell, v *verdict) {
 	switch {
+	case t.mine && !s.mine:
+		m.take(field, t, v)
+		m.send(field, s, v)
+	case s.mine && !t.mine && m.fetch(field, t, v):
+		m.take(field, s, v)
 	case t.text == "":
 		m.send(field, s, v)
 	case s.text != "":

@@ -109,8 +109,8 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 		return drop("the record or its partner was deleted: " + p.Reason), nil
 	case p.State == ledger.Parked:
 		return park(p.Reason), nil
-	case p.Held(f.Now()):
-		return f.held(p, t)
+	case p.Held(f.Now()) && !(p.LeaseBy == j.execution && s.Lookup != nil):
+		return f.held(p)
 	case t.Missing || t.Archived:
 		return f.deleted(ctx, j, p)
 	case p.State == ledger.Linked:
@@ -119,9 +119,10 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 	return f.unlinked(ctx, j, s, p)
 }
 
-// held: another execution works on the pair. An event it already covers needs
-// no waiting for; any other is tried again by the machine.
-func (f *Flow) held(p *ledger.Pair, t *Transformed) (*Plan, error) {
+// held: another execution works on the pair; the machine tries again. An
+// execution that comes round once more takes its own lease back at once: the
+// worker that had it is gone, and fenced should it not be.
+func (f *Flow) held(p *ledger.Pair) (*Plan, error) {
 	return nil, Errorf(LeaseHeld, "execution %s works on the pair until %s", p.LeaseBy, p.LeaseUntil.Format(time.TimeOnly))
 }
 

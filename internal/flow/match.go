@@ -19,7 +19,9 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 	}
 	doubt := p.Intent
 	plan := f.draft(j, t)
-	if err := f.Ledger.Claim(ctx, p, j.ref, key, f.intent(j, plan).After(doubt)); err != nil {
+	// Nothing has been sent yet: what will be is intended when the way is clear.
+	claim := ledger.Intent{Execution: j.execution, At: f.Now(), Create: j.target}
+	if err := f.Ledger.Claim(ctx, p, j.ref, key, claim.After(doubt)); err != nil {
 		return nil, err
 	}
 	plan.MatchKey, plan.Until = key, p.LeaseUntil.UnixMilli()
@@ -154,7 +156,7 @@ func (f *Flow) reread(ctx context.Context, j *journey, found []record.Record, pr
 // unresolved: without a match value a create whose answer was lost can only be
 // repeated where repeating is harmless.
 func (f *Flow) unresolved(j *journey, doubt *ledger.Intent, object string) error {
-	if doubt != nil && doubt.Create != "" && !j.to.Abilities(object).Upsert {
+	if !lastCreate(doubt).IsZero() && !j.to.Abilities(object).Upsert {
 		return Errorf(RemoteRefused, "a create without match value lost its answer, and %s has no unique external id to look it up by: check by hand, then redrive", j.target)
 	}
 	return nil
@@ -170,7 +172,7 @@ func (f *Flow) properties(j *journey) []string {
 
 // lastCreate is the latest moment at which a create in doubt can have been sent.
 func lastCreate(doubt *ledger.Intent) time.Time {
-	if doubt == nil || doubt.Create == "" {
+	if doubt == nil || doubt.Create == "" || len(doubt.Sent[doubt.Create]) == 0 {
 		return time.Time{}
 	}
 	return doubt.At.Add(ledger.Lease)
@@ -181,7 +183,7 @@ func lastCreate(doubt *ledger.Intent) time.Time {
 func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, plan *Plan, found []record.Record, doubt *ledger.Intent) (*Plan, error) {
 	found = slices.DeleteFunc(found, func(r record.Record) bool { return r.Archived })
 	if len(found) == 0 {
-		return plan, nil
+		return plan, f.Ledger.Intend(ctx, p, f.intent(j, plan).After(doubt))
 	}
 	if len(found) > 1 {
 		return f.ambiguous(ctx, j, p, "two or more records of "+string(j.target)+" match")

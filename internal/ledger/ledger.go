@@ -214,6 +214,7 @@ func (l *Ledger) update(ctx context.Context, p *Pair, set map[string]string, rem
 // Intend replaces the intent of a claim whose way has become clear, before
 // anything is written. The fence moves on.
 func (l *Ledger) Intend(ctx context.Context, p *Pair, in Intent) error {
+	in.At = l.Now()
 	return l.update(ctx, p, map[string]string{attrIntent: toJSON(in)}, nil, func() {})
 }
 
@@ -295,7 +296,7 @@ func (l *Ledger) Claim(ctx context.Context, p *Pair, ref record.Ref, matchKey st
 	}
 	updates := []table.Update{
 		{Key: p.Key, If: table.AtRev(p.Rev), Set: set},
-		l.flight(ref, in.Create, since, now),
+		l.flight(ref, in.Create, since, now, matchKey),
 	}
 	if p.MatchKey != "" && p.MatchKey != matchKey {
 		updates = append(updates, table.Update{Key: l.keyRow(p.Name, p.MatchKey), If: table.Always, Delete: true})
@@ -322,9 +323,14 @@ func (l *Ledger) Claim(ctx context.Context, p *Pair, ref record.Ref, matchKey st
 	return nil
 }
 
-// claimLife is how long a claim on a match key outlives its last renewal. It
-// covers the machine's whole run, so that a claim lapses only when its worker died.
-const claimLife = 5 * time.Minute
+// claimLife is how long a claim on a match key, and a create's place among those
+// in flight, outlives its last renewal: longer than a lease, so that it lapses
+// only when its worker died, and shorter than others wait for it. A create
+// without a match key can be recognised by nothing else, so it is waited for longer.
+const (
+	claimLife      = Lease + 15*time.Second
+	blindClaimLife = 5 * time.Minute
+)
 
 func (l *Ledger) keyRow(pair, matchKey string) table.Key {
 	h := sha256.Sum256([]byte(matchKey))
@@ -360,9 +366,13 @@ func (l *Ledger) flightKey(target record.System, object, source string) table.Ke
 	return table.Key{PK: "FLIGHT#" + string(target) + "#" + object, SK: source}
 }
 
-func (l *Ledger) flight(ref record.Ref, target record.System, since, now time.Time) table.Update {
+func (l *Ledger) flight(ref record.Ref, target record.System, since, now time.Time, matchKey string) table.Update {
+	life := claimLife
+	if matchKey == "" {
+		life = blindClaimLife
+	}
 	return table.Update{
-		Key: l.flightKey(target, ref.Object, ref.ID), If: table.Always, Expires: now.Add(claimLife),
+		Key: l.flightKey(target, ref.Object, ref.ID), If: table.Always, Expires: now.Add(life),
 		Set: map[string]string{"since": ms(since)},
 	}
 }

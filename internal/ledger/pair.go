@@ -85,7 +85,9 @@ func (in Intent) After(doubt *Intent) Intent {
 	if doubt == nil {
 		return in
 	}
-	in.At = doubt.At
+	if len(doubt.Sent) > 0 {
+		in.At = doubt.At
+	}
 	if in.Create == "" {
 		in.Create = doubt.Create
 	}

@@ -219,7 +219,9 @@ func (r *run) unique(p spec.Pair, fail func(string, ...any)) {
 func (r *run) anyParked(p spec.Pair, s record.System, ids []string) bool {
 	return slices.ContainsFunc(ids, func(id string) bool {
 		pair := r.pairOf(p, record.Ref{System: s, Object: p.Side(s).Object, ID: id})
-		return pair.State == ledger.Parked || pair.State == ledger.Gone || r.dead(p, pair)
+		// A merge gives a record another's key: what doubles it then is people's doing.
+		merged := len(r.merged[p.HubSpot.Object+"/"+pair.IDs[record.HubSpot]]) > 0
+		return pair.State == ledger.Parked || pair.State == ledger.Gone || merged || r.dead(p, pair)
 	})
 }
 
@@ -263,7 +265,7 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 		if e.text == "" && e.at.Before(pair.LinkedAt) {
 			continue // at first contact a blank side is filled
 		}
-		if now[e.field] == strings.TrimSpace(e.text) && e.at.After(pair.LinkedAt) && !r.chosen(p, pair, e) {
+		if now[e.field] == strings.TrimSpace(e.text) && e.at.After(pair.LinkedAt) && !r.chosen(p, pair, e) && !r.recorded(p, pair, e) {
 			fail("no silent loss: %s field %s was set to %q and was rewritten in the other side's form", at.ref, at.field, e.text)
 			continue
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 400, "how many seeds to simulate")
+	seeds = flag.Int("seeds", 2000, "how many seeds to simulate; a tenth with -short")
 	first = flag.Uint64("seed", 1, "the first seed; with -seeds=1 -v its event log is printed")
 )
 
@@ -68,6 +68,9 @@ func sweep(t *testing.T, v Variant, first uint64, n int, keep bool, each func(Re
 // TestSeeds is the proof. A failing seed is printed and replays exactly:
 // go test ./internal/simulation -run TestSeeds -seeds=1 -seed=N -v
 func TestSeeds(t *testing.T) {
+	if testing.Short() {
+		*seeds = min(*seeds, 200)
+	}
 	faults, ends := map[string]int{}, map[string]int{}
 	executions, edits, bad := 0, 0, 0
 	sweep(t, Variant{}, *first, *seeds, *seeds == 1, func(rep Report) bool {
