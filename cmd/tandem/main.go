@@ -49,6 +49,11 @@ var commands = []command{
 	{"diff", "OLD NEW", "say in words what a change of spec means, and its risk", diffCommand},
 	{"why", "[flags] CLIENT OBJECT ID", "say why a record looks the way it does", whyCommand},
 	{"redrive", "[flags] [ID...]", "list dead letters, or start their events again", redriveCommand},
+	{"secrets", "[flags] CLIENT [NAME]", "on AWS: check, set or rotate a client's secrets", secretsCommand},
+	{"doctor", "CLIENT", "on AWS: prove a deployment", doctorCommand},
+	{"subscriptions", "[flags] CLIENT", "print HubSpot's webhooks-hsmeta.json", subscriptionsCommand},
+	{"dead-letters", "[flags] CLIENT [ID...]", "on AWS: list or redrive dead letters", deadLettersCommand},
+	{"parked", "CLIENT", "on AWS: list what waits for a person", parkedCommand},
 	{"version", "", "print the version", versionCommand},
 }
 
@@ -97,7 +102,7 @@ func exit(stderr io.Writer, name string, err error) int {
 func help(w io.Writer) {
 	fmt.Fprint(w, "Tandem keeps HubSpot and one other system in step.\n\nusage: tandem COMMAND [arguments]\n\n")
 	for _, c := range commands {
-		fmt.Fprintf(w, "  %-8s %-26s %s\n", c.name, c.args, c.does)
+		fmt.Fprintf(w, "  %-13s %-26s %s\n", c.name, c.args, c.does)
 	}
 	fmt.Fprint(w, "\ntandem COMMAND -h tells more. Exit codes: 0 well, 1 failed or found something, 2 misused.\n")
 }

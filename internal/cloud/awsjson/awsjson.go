@@ -35,9 +35,10 @@ type Service struct {
 
 // The services that are called this way.
 var (
-	SSM    = Service{"ssm", "AmazonSSM", "1.1"}
-	SQS    = Service{"sqs", "AmazonSQS", "1.0"}
-	States = Service{"states", "AWSStepFunctions", "1.0"}
+	SSM      = Service{"ssm", "AmazonSSM", "1.1"}
+	SQS      = Service{"sqs", "AmazonSQS", "1.0"}
+	States   = Service{"states", "AWSStepFunctions", "1.0"}
+	DynamoDB = Service{"dynamodb", "DynamoDB_20120810", "1.0"}
 )
 
 // Client signs and sends. It is safe for concurrent use.
@@ -166,20 +167,28 @@ func refusal(s Service, operation string, status int, raw []byte) *Error {
 
 // request is a signed call (Signature Version 4).
 func (c *Client) request(ctx context.Context, s Service, operation string, body []byte) (*http.Request, error) {
-	endpoint := "https://" + s.Name + "." + c.Config.Region + ".amazonaws.com/"
-	if c.Config.BaseEndpoint != nil {
-		endpoint = *c.Config.BaseEndpoint
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint(s.Name), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-"+s.Version)
 	req.Header.Set("X-Amz-Target", s.Target+"."+operation)
+	return req, c.sign(ctx, req, s.Name, body)
+}
+
+// endpoint is where a service is, with a slash at its end.
+func (c *Client) endpoint(service string) string {
+	if c.Config.BaseEndpoint != nil {
+		return strings.TrimSuffix(*c.Config.BaseEndpoint, "/") + "/"
+	}
+	return "https://" + service + "." + c.Config.Region + ".amazonaws.com/"
+}
+
+func (c *Client) sign(ctx context.Context, req *http.Request, service string, body []byte) error {
 	credentials, err := c.Config.Credentials.Retrieve(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	sum := sha256.Sum256(body)
-	return req, c.signer.SignHTTP(ctx, credentials, req, hex.EncodeToString(sum[:]), s.Name, c.Config.Region, time.Now())
+	return c.signer.SignHTTP(ctx, credentials, req, hex.EncodeToString(sum[:]), service, c.Config.Region, time.Now())
 }

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -70,6 +71,7 @@ func newRig(t *testing.T) *rig {
 	}
 	r.aws = awsjson.New(config, time.Minute)
 	r.run(t, "go", "build", "-o", r.app(), "./cdk")
+	r.run(t, "go", "build", "-o", r.tool(), "./cmd/tandem")
 	return r
 }
 
@@ -78,7 +80,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) sources(t *testing.T) {
 	t.Helper()
 	root := engines.Root(t)
-	for _, name := range []string{"cdk", "internal", "lambdas", "spec", "statemachines"} {
+	for _, name := range []string{"cdk", "cmd", "internal", "lambdas", "spec", "statemachines"} {
 		if err := os.CopyFS(filepath.Join(r.src(), name), os.DirFS(filepath.Join(root, name))); err != nil {
 			t.Fatal(err)
 		}
@@ -97,6 +99,22 @@ func (r *rig) sources(t *testing.T) {
 func (r *rig) src() string { return filepath.Join(r.dir, "src") }
 
 func (r *rig) app() string { return filepath.Join(r.dir, "app") }
+
+func (r *rig) tool() string { return filepath.Join(r.dir, "tandem") }
+
+// tandem runs the operators' tool on the deployment and returns what it prints
+// and its exit code.
+func (r *rig) tandem(t *testing.T, stdin string, args ...string) (string, int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), r.tool(), append(args, "--spec", filepath.Join(r.specs(), "acme", names.SpecName))...)
+	cmd.Dir, cmd.Stdin, cmd.Env = r.dir, strings.NewReader(stdin), append(append(os.Environ(), r.env...), r.front.Env...)
+	out, err := cmd.CombinedOutput()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
 
 func (r *rig) getenv(name string) string {
 	for _, line := range r.env {
@@ -201,9 +219,9 @@ func (r *rig) cdk(t *testing.T, command string, args ...string) string {
 		"-c", "specs=" + r.specs(), "-c", "arch=amd64", "-c", "alarms=plain"}, args...)...)
 }
 
-func (r *rig) deploy(t *testing.T) string {
+func (r *rig) deploy(t *testing.T, which ...string) string {
 	t.Helper()
-	return r.cdk(t, "deploy", "--all", "--require-approval", "never", "--concurrency", "1")
+	return r.cdk(t, "deploy", append(which, "--require-approval", "never")...)
 }
 
 // call asks an AWS service; a refusal ends the test.

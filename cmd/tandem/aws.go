@@ -1,0 +1,114 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"time"
+
+	"tandem/internal/cloud/awsjson"
+	"tandem/internal/cloud/names"
+	"tandem/spec"
+)
+
+// deployment is one client on AWS as its operators see it: found by names alone,
+// as the stacks make them.
+type deployment struct {
+	client string
+	args   []string // what was named besides the client
+	spec   *spec.Spec
+	api    *awsjson.Client
+}
+
+// operatorTimeout is how long one answer of AWS is waited for: a self-check may
+// take 50 seconds.
+const operatorTimeout = time.Minute
+
+// ofClient parses a command's flags and what it names: first the client, whose
+// spec is loaded.
+func (e *env) ofClient(f *flag.FlagSet, args []string) (*deployment, error) {
+	specFile := f.String("spec", "", "the client's spec `file`; spec/CLIENT/integration-spec.json")
+	named, err := mixed(f, args)
+	if err != nil {
+		return nil, err
+	}
+	if len(named) == 0 {
+		return nil, misused("name a client, such as acme")
+	}
+	client := named[0]
+	s, err := loadSpec(cmp.Or(*specFile, "spec/"+client+"/"+names.SpecName))
+	if err != nil {
+		return nil, err
+	}
+	if s.Client != client {
+		return nil, misused("the spec is of client %s, not %s", s.Client, client)
+	}
+	return &deployment{client: client, args: named[1:], spec: s}, nil
+}
+
+// mixed parses flags that stand before or after what is named: runbooks put the
+// client first.
+func mixed(f *flag.FlagSet, args []string) (named []string, err error) {
+	for {
+		if err := parse(f, args); err != nil {
+			return nil, err
+		}
+		if f.NArg() == 0 {
+			return named, nil
+		}
+		named, args = append(named, f.Arg(0)), f.Args()[1:]
+	}
+}
+
+// connect reads the credentials.
+func (d *deployment) connect(e *env) error {
+	config, err := awsjson.FromEnv(e.getenv)
+	if err != nil {
+		return usage{err}
+	}
+	d.api = awsjson.New(config, operatorTimeout)
+	return nil
+}
+
+// parameters reads parameters by their last names; absent ones are missing.
+func (d *deployment) parameters(ctx context.Context, last ...string) (map[string]string, error) {
+	found := map[string]string{}
+	for _, name := range last {
+		var out struct{ Parameter struct{ Value string } }
+		err := d.api.Call(ctx, awsjson.SSM, "GetParameter", map[string]any{"Name": names.Prefix(d.client) + name, "WithDecryption": true}, &out)
+		if awsjson.Is(err, "ParameterNotFound") {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found[name] = out.Parameter.Value
+	}
+	return found, nil
+}
+
+// machine is the ARN of a direction's state machine.
+func (d *deployment) machine(ctx context.Context, way spec.Direction) (string, error) {
+	for token := ""; ; {
+		in := map[string]any{"maxResults": 1000}
+		if token != "" {
+			in["nextToken"] = token
+		}
+		var out struct {
+			StateMachines []struct{ Name, StateMachineArn string }
+			NextToken     string
+		}
+		if err := d.api.Call(ctx, awsjson.States, "ListStateMachines", in, &out); err != nil {
+			return "", err
+		}
+		for _, m := range out.StateMachines {
+			if m.Name == d.client+"-"+string(way) {
+				return m.StateMachineArn, nil
+			}
+		}
+		if token = out.NextToken; token == "" {
+			return "", fmt.Errorf("there is no state machine %s-%s in this account and region; deploy it first", d.client, way)
+		}
+	}
+}
