@@ -79,7 +79,7 @@ func clientChildren(site Site, dirs []*Direction, check awslambda.Function) []Al
 	return []AlarmProps{{
 		Name:    client + "-lost",
 		Means:   "Executions ended without success and without a dead letter: States.DataLimitExceeded, States.Runtime or the machine's own timeout, which no Catch sees.",
-		Runbook: "list failed executions in the machine's log group, read the error, redrive by hand: tandem redrive " + client + " --execution NAME.",
+		Runbook: "list failed executions in the machine's log group, read the error, then start each again in the console with the same input: what was done is not done twice.",
 		Metrics: append(ended, queueMetric(site.DeadLetters, "NumberOfMessagesSent", "Sum")),
 		Math:    plus(0, len(ended)) + "-" + plus(len(ended), len(ended)+1),
 		Above:   jsii.Number(0), Minutes: 15,
@@ -130,7 +130,7 @@ func directionChildren(site Site, d *Direction) []AlarmProps {
 	}, {
 		Name:    name + "-refused",
 		Means:   "Deliveries are refused with 401: a secret was rotated on one side only, the address differs from the one that is signed, or someone knocks.",
-		Runbook: "run tandem doctor " + client + "; compare the address in " + source + " with the stack's output; complete the rotation with tandem secrets.",
+		Runbook: "run tandem doctor " + client + "; compare the address in " + source + " with the stack's output; complete the rotation: tandem secrets " + client + ".",
 		Metrics: []Metric{site.metric(names.MetricRefused, "Sum", string(d.Name))},
 		Above:   jsii.Number(5), Minutes: 5, Bad: 2, Of: 2,
 	}}
@@ -160,13 +160,13 @@ func notices(site Site, dirs []*Direction) []AlarmProps {
 	props := []AlarmProps{{
 		Name:    client + "-dead-letters",
 		Means:   "Records could not be synced and wait in the dead letter queue.",
-		Runbook: "tandem dead-letters " + client + " lists them by cause; mend the cause, then tandem redrive.",
+		Runbook: "tandem dead-letters " + client + " lists them by cause; mend the cause, then tandem dead-letters " + client + " --redrive --all.",
 		Metrics: []Metric{queueMetric(site.DeadLetters, "ApproximateNumberOfMessagesVisible", "Maximum")},
 		Above:   jsii.Number(0), Minutes: 1,
 	}, {
 		Name:    client + "-old-dead-letters",
 		Means:   "A dead letter is older than ten days; after fourteen the queue forgets it.",
-		Runbook: "redrive it or export it today: tandem dead-letters " + client + " --export FILE.",
+		Runbook: "redrive it or export it today: tandem dead-letters " + client + " --export FILE, or --redrive --all.",
 		Metrics: []Metric{queueMetric(site.DeadLetters, "ApproximateAgeOfOldestMessage", "Maximum")},
 		Above:   jsii.Number((10 * 24 * time.Hour).Seconds()), Minutes: 60,
 	}, {
@@ -187,7 +187,7 @@ func notices(site Site, dirs []*Direction) []AlarmProps {
 		props = append(props, AlarmProps{
 			Name:    name + "-parked",
 			Means:   "Fields or records wait for a person: an ambiguous match, a loop that was broken, a guard that held.",
-			Runbook: "tandem parked " + client + " shows each with its choices.",
+			Runbook: "tandem parked " + client + " lists each and why.",
 			Metrics: []Metric{site.metric(names.MetricParked, "Sum", string(d.Name))},
 			Above:   jsii.Number(0), Minutes: 5,
 		}, AlarmProps{

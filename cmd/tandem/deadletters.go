@@ -147,15 +147,16 @@ func (l *letters) list(e *env) error {
 	return nil
 }
 
-// cause is the message inside Lambda's own JSON around it.
+// cause is the message inside Lambda's own JSON around it, without the code.
 func (l *letter) cause() string {
 	var inner struct {
 		Message string `json:"errorMessage"`
 	}
-	if json.Unmarshal([]byte(l.Error.Cause), &inner) == nil {
-		return cmp.Or(inner.Message, l.Error.Cause)
+	text := l.Error.Cause
+	if json.Unmarshal([]byte(text), &inner) == nil {
+		text = cmp.Or(inner.Message, text)
 	}
-	return l.Error.Cause
+	return strings.TrimPrefix(text, l.Error.Error+": ")
 }
 
 func (l *letters) export(file string) error {

@@ -39,6 +39,7 @@ type Host struct {
 	Log       *slog.Logger
 
 	hubspot     *hubspot.Client
+	budget      *budget
 	destination *destination.Client
 	starter     *starter
 }
@@ -104,6 +105,8 @@ func (h *Host) open() error {
 		}
 	}
 	o := hubspot.OptionsFor(h.Spec)
+	h.budget = &budget{base: cmp.Or(paced[record.HubSpot].Transport, http.DefaultTransport)}
+	paced[record.HubSpot].Transport = h.budget
 	o.HTTP = paced[record.HubSpot]
 	token := names.TokenSecret(h.Spec, record.HubSpot)
 	o.Token = func(ctx context.Context) (string, error) { return h.Secrets.Get(ctx, token) }

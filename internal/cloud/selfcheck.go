@@ -27,10 +27,14 @@ func (h *Host) SelfCheck(ctx context.Context) ([]beat.Check, error) {
 	checks := beat.SelfCheck(ctx, probeWithin,
 		beat.Probe{Name: "secrets", Ask: h.probeSecrets},
 		beat.Probe{Name: "table", Ask: h.probeTable},
-		beat.Probe{Name: "hubspot", Ask: func(ctx context.Context) error { return h.probe(ctx, h.hubspot, record.HubSpot) }},
+		beat.Probe{Name: "hubspot", Ask: h.probeHubSpot},
 		beat.Probe{Name: "destination", Ask: func(ctx context.Context) error { return h.probe(ctx, h.destination, record.Destination) }},
 	)
 	h.Beats.Checked(checks)
+	if used, limit := h.budget.reading(); limit > 0 {
+		h.Beats.Budget(used, limit)
+		h.Metrics.Count(names.MetricBudget, "", 100*used/limit)
+	}
 	if err := h.Beats.Flush(ctx); err != nil {
 		h.Log.Warn("the beat was not delivered", "error", err)
 	}
@@ -62,6 +66,19 @@ func (h *Host) probeTable(ctx context.Context) error {
 		return flow.Errorf(flow.StoreBusy, "%v", err)
 	}
 	return nil
+}
+
+// probeHubSpot asks which portal the token belongs to, too: one of another
+// client's would write that client's records.
+func (h *Host) probeHubSpot(ctx context.Context) error {
+	portal, err := h.hubspot.PortalID(ctx)
+	if err != nil {
+		return err
+	}
+	if portal != h.Spec.HubSpot.PortalID {
+		return flow.Errorf(flow.RemoteRefused, "the token is of portal %s, the spec of %s", portal, h.Spec.HubSpot.PortalID)
+	}
+	return h.probe(ctx, h.hubspot, record.HubSpot)
 }
 
 // probe reads a record that no system has: "there is none" proves that it

@@ -138,7 +138,7 @@ func (r *rig) systems(t *testing.T) {
 	for _, name := range names.Secrets(r.spec) {
 		r.secrets[names.Prefix(r.spec.Client)+name] = "not-a-secret-" + name
 	}
-	r.portal = portal.New(portal.Options{SearchLag: time.Second})
+	r.portal = portal.New(portal.Options{SearchLag: time.Second, RateLimit: 190})
 	r.portal.DefineFor(r.spec)
 	r.company = erp.New(erp.Usual(), nil, nil)
 	token := r.secrets[names.Prefix(r.spec.Client)+names.TokenSecret(r.spec, record.Destination)]
