@@ -12,7 +12,7 @@ SEEDS    ?= 1000
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.0
 TOOLS       := ./.ci/imports ./.ci/report
 
-.PHONY: run test all-checks check synth sim fuzz race bench engines go-test static help
+.PHONY: run test all-checks check synth sim fuzz race bench burst engines go-test static help
 
 run: ## both simulators, the flow and its pages on this machine; needs only Go
 	go run ./cmd/tandem run
@@ -41,6 +41,9 @@ fuzz: ## every fuzz test for FUZZTIME: make fuzz FUZZTIME=10m
 race: ## the short tests under the race detector (needs a C compiler)
 	@.ci/step race
 	@.ci/race
+
+burst: engines ## 10,000 changes at HubSpot's pace by 8 processes (9 minutes), and the plot in docs/
+	go test ./internal/burst -count=1 -v -timeout 20m -changes=10000 -scale=1 -plot=$(CURDIR)/docs/burst.svg
 
 bench: ## every benchmark
 	go test -run '^$$' -bench . -benchmem ./...
