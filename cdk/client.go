@@ -93,7 +93,7 @@ func (s Site) function(scope constructs.Construct, name string, d spec.Direction
 	client := s.Spec.Client
 	env := map[string]string{
 		names.Client: client, names.Table: *s.Table.TableName(),
-		names.SecretsPrefix: names.Prefix(client), names.SpecFile: names.SpecName,
+		names.SecretsPrefix: names.Prefix(client), names.SpecFile: names.SpecName, names.SpecHash: s.Spec.Hash,
 	}
 	if s.CentreURL != nil {
 		env[names.CentreURL] = *s.CentreURL

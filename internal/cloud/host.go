@@ -3,6 +3,7 @@ package cloud
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -77,13 +78,27 @@ func New(ctx context.Context, name string, getenv func(string) string) (*Host, e
 	return h, h.open()
 }
 
-// loadSpec reads the spec that was shipped beside the executable.
+// loadSpec reads the spec that was shipped beside the executable. It was parsed
+// strictly, checked and hashed when the stack was made; to do that again would
+// double a function's start.
 func loadSpec(getenv func(string) string) (*spec.Spec, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return spec.Load(filepath.Join(filepath.Dir(self), cmp.Or(getenv(names.SpecFile), names.SpecName)))
+	file := filepath.Join(filepath.Dir(self), cmp.Or(getenv(names.SpecFile), names.SpecName))
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	s := new(spec.Spec)
+	if err := json.Unmarshal(raw, s); err != nil {
+		return nil, fmt.Errorf("%s: %w; deploy again", file, err)
+	}
+	if s.Hash = getenv(names.SpecHash); s.Hash == "" {
+		return nil, fmt.Errorf("%s is not set; the stack sets it", names.SpecHash)
+	}
+	return s, nil
 }
 
 // machines are the ARNs of what this function may start.

@@ -105,7 +105,7 @@ func (r *rig) env(name, endpoint string) map[string]string {
 	return map[string]string{
 		"AWS_REGION": region, "AWS_ACCESS_KEY_ID": engines.Account, "AWS_SECRET_ACCESS_KEY": "unused", "AWS_ENDPOINT_URL": endpoint,
 		"AWS_LAMBDA_FUNCTION_NAME": "acme-" + name, names.Client: "acme", names.Table: "acme", names.SecretsPrefix: "/acme/",
-		names.SpecFile: names.SpecName, names.Direction: string(spec.ToDestination),
+		names.SpecFile: names.SpecName, names.SpecHash: "0123456789ab", names.Direction: string(spec.ToDestination),
 	}
 }
 

@@ -18,6 +18,7 @@ const (
 	CentreURL     = "TANDEM_CENTRE_URL"     // where beats are posted; absent when there is no Centre
 	SecretsPrefix = "TANDEM_SECRETS_PREFIX" // "/{client}/"
 	SpecFile      = "TANDEM_SPEC"           // the spec's file name beside the bootstrap
+	SpecHash      = "TANDEM_SPEC_HASH"      // spec.Spec.Hash of that file
 	Clients       = "TANDEM_CLIENTS"        // the Centre only: all clients, separated by commas
 	DashboardURL  = "TANDEM_DASHBOARD_URL"  // the Centre only: where its page is, for links in messages
 )
