@@ -50,6 +50,7 @@ func errorsOf(app awscdk.App) string {
 	var b strings.Builder
 	for _, stack := range *app.Synth(&awscdk.StageSynthesisOptions{ErrorOnDuplicateSynth: jsii.Bool(false)}).Stacks() {
 		for _, m := range *stack.Messages() {
+			//lint:ignore SA1019 the module it has moved to does not exist in Go
 			fmt.Fprintf(&b, "%s %v\n", *m.Id, m.Entry.Data)
 		}
 	}

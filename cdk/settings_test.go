@@ -1,11 +1,14 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 
+	"tandem/internal/cloud/names"
 	"tandem/internal/engines"
 )
 
@@ -77,5 +80,32 @@ func TestBadRetentionFailsTheSynthesis(t *testing.T) {
 func TestFindRoot(t *testing.T) {
 	if _, err := findRoot(t.TempDir()); err == nil || !strings.Contains(err.Error(), "run the app inside the repository") {
 		t.Errorf("outside a repository: %v", err)
+	}
+}
+
+// A spec that could lose data stops the synthesis and says why; so does a folder
+// without the client that was asked for.
+func TestRefusedSpecs(t *testing.T) {
+	engines.Command(t, "node", "install Node.js 20 or later")
+	set := settings(t)
+	raw, err := os.ReadFile(filepath.Join(set.Root, "spec", "acme", names.SpecName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Two statuses become one: the way back has to guess.
+	bad := strings.Replace(string(raw), `"CONNECTED": "customer"`, `"CONNECTED": "lead"`, 1)
+	set.Specs = t.TempDir()
+	if err := os.Mkdir(filepath.Join(set.Specs, "acme"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(set.Specs, "acme", names.SpecName), []byte(bad), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := newApp(newTestApp(t), set, &builder{root: set.Root}); err == nil || !strings.Contains(err.Error(), "is refused; mend it") || !strings.Contains(err.Error(), "status") && !strings.Contains(err.Error(), "fields[6]") {
+		t.Errorf("a spec that could lose data: %v", err)
+	}
+	set.Client = "other"
+	if err := newApp(newTestApp(t), set, &builder{root: set.Root}); err == nil || !strings.Contains(err.Error(), `no client "other"`) {
+		t.Errorf("a client that is not there: %v", err)
 	}
 }

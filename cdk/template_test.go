@@ -114,7 +114,7 @@ func TestEnvironment(t *testing.T) {
 	client, _ := standard(t)
 	id := byName(t, client, "AWS::Lambda::Function", "FunctionName", "sample-hubspot-to-destination-webhook")
 	env := client.at(id, "Environment", "Variables").(map[string]any)
-	want := []string{names.CentreURL, names.Client, names.Direction, names.MachineARN, names.SecretsPrefix, names.SpecFile, names.Table}
+	want := []string{names.CentreURL, names.Client, names.Direction, names.MachineARN, names.SecretsPrefix, names.SpecFile, names.SpecHash, names.Table}
 	slices.Sort(want)
 	if got := sorted(env); !slices.Equal(got, want) {
 		t.Errorf("the webhook's environment has %v, want %v", got, want)
