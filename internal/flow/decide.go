@@ -55,8 +55,9 @@ type cell struct {
 	known       bool // the side was asked and told
 	changed     bool // differs from the base by an outside edit
 	ours        bool // differs from the base by a write of ours that was never confirmed
-	// reverted: stands at the base although a write of ours may have changed it
-	// and the record has moved: somebody may have set the old value again.
+	// reverted: stands at the base although an unconfirmed write of ours, to this
+	// side or from it, shows that it stood elsewhere, and the record has moved:
+	// somebody may have set the old value again.
 	reverted bool
 	// mine: holds what a write of ours that was never confirmed put there; asked
 	// where there is no base yet.
@@ -71,7 +72,7 @@ func (m *merge) cell(sd side, name string) cell {
 		c.ours = c.mine
 		c.changed = !c.ours
 	} else if agreed && ok {
-		c.reverted = sd.moved && len(sd.sent[name]) > 0
+		c.reverted = sd.moved && len(m.source.sent[name])+len(m.target.sent[name]) > 0
 	}
 	return c
 }
@@ -103,6 +104,11 @@ func (m *merge) field(field spec.Field, s, t cell, v *verdict) {
 		m.agree(field.Name, s, t, v)
 	case !agreed:
 		m.firstContact(field, s, t, v)
+	case s.changed && t.changed && m.reshaped(field.Name, m.target, m.forward):
+		m.lost(field, t, v)
+		m.send(field, s, v)
+	case s.changed && t.changed && m.reshaped(field.Name, m.source, m.back) && m.fetch(field, t, v):
+		m.lost(field, s, v)
 	case s.changed && t.changed:
 		m.conflict(field, s, t, v)
 	case s.changed:
@@ -124,8 +130,19 @@ func (m *merge) field(field spec.Field, s, t cell, v *verdict) {
 // is not lost in silence.
 func (m *merge) take(field spec.Field, c cell, v *verdict) {
 	if c.ours || c.reverted || c.mine && c.text != "" {
-		v.conflicts = append(v.conflicts, ledger.Conflict{Field: field.Name, Policy: "unconfirmed", Loser: c.text})
+		m.lost(field, c, v)
 	}
+}
+
+func (m *merge) lost(field spec.Field, c cell, v *verdict) {
+	v.conflicts = append(v.conflicts, ledger.Conflict{Field: field.Name, Policy: "unconfirmed", Loser: c.text})
+}
+
+// reshaped: an unconfirmed write of ours has sent this side just what the other
+// side holds, so what stands here is most likely that value in this system's form.
+func (m *merge) reshaped(name string, here side, translated map[string]string) bool {
+	text, ok := translated[name]
+	return ok && slices.Contains(here.sent[name], m.print(name, here.system, text))
 }
 
 // equal: each side's value is the translation of the other's. One direction is

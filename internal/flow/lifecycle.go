@@ -148,12 +148,21 @@ func heir(rows []*ledger.Pair) (winner *ledger.Pair, losers []*ledger.Pair) {
 	return winner, losers
 }
 
-// afterMerge goes on with the survivor like with any changed record.
+// afterMerge goes on with the survivor like with any changed record, read again:
+// an edit made since this execution read it may have been parked meanwhile,
+// because the survivor was not linked yet.
 func (f *Flow) afterMerge(ctx context.Context, j *journey, s State, survivor string) (*Plan, error) {
 	next := *j
 	next.ID, next.ref.ID, next.Kind, next.Merged = survivor, survivor, Changed, nil
 	p, err := f.Ledger.Find(ctx, j.pair, next.ref, "")
 	if err != nil {
+		return nil, err
+	}
+	rec, err := f.read(ctx, j.from, j.source, j.object(j.source), survivor, j.forward, j.pair)
+	if err != nil {
+		return nil, err
+	}
+	if s.Transform, err = f.translated(ctx, &next, rec); err != nil {
 		return nil, err
 	}
 	return f.plan(ctx, &next, s, p)

@@ -245,6 +245,16 @@ func (m *merge) see(j *journey, t *Transformed) {
 	if m.source.updated = time.UnixMilli(t.Updated); t.Updated == 0 {
 		m.source.updated = time.UnixMilli(j.At)
 	}
+	m.source.updated = believed(m.source.updated, time.UnixMilli(t.ReadAt), m.skew)
+}
+
+// believed is when a system says that a record was changed, or the zero time when
+// its clock is out by more than the bound: it tells of what is still to come.
+func believed(updated, readAt time.Time, skew time.Duration) time.Time {
+	if updated.After(readAt.Add(skew)) {
+		return time.Time{}
+	}
+	return updated
 }
 
 // quiet reports whether the source stands at the base in every field.
@@ -285,6 +295,7 @@ func (f *Flow) target(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 // look puts the target's values into the decision.
 func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record) error {
 	m.blind, m.target.own, m.target.updated = false, j.back.Canonical(rec.Fields), rec.UpdatedAt
+	m.target.updated = believed(m.target.updated, rec.ReadAt, m.skew)
 	m.target.moved = rec.Version != m.seen[j.target].Version
 	m.back = map[string]string{}
 	// A value of the target that does not translate stays where it is: its own

@@ -14,7 +14,7 @@ import (
 func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
 	t := s.Transform
 	key, match := f.matchKey(j, t)
-	if err := f.wait(ctx, j, t, p); err != nil {
+	if err := f.wait(ctx, j, t, p, key); err != nil {
 		return nil, err
 	}
 	doubt := p.Intent
@@ -44,12 +44,12 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 // wait: this record may be the result of a create that is under way from the
 // other side. Only creates begun before it was read can have made it, and one
 // that has claimed itself waits only for older claims, so no two wait for each other.
-func (f *Flow) wait(ctx context.Context, j *journey, t *Transformed, p *ledger.Pair) error {
+func (f *Flow) wait(ctx context.Context, j *journey, t *Transformed, p *ledger.Pair, key string) error {
 	before := time.UnixMilli(t.ReadAt)
 	if p.State == ledger.Claimed && p.Since.Before(before) {
 		before = p.Since.Add(-time.Millisecond)
 	}
-	flying, err := f.Ledger.InFlight(ctx, j.source, j.object(j.target), before)
+	flying, err := f.Ledger.InFlight(ctx, j.source, j.object(j.target), before, key)
 	if err == nil && flying {
 		err = Errorf(ClaimHeld, "a create towards %s is under way; the record may be its result", j.source)
 	}
@@ -59,8 +59,8 @@ func (f *Flow) wait(ctx context.Context, j *journey, t *Transformed, p *ledger.P
 // match is the property and value that a partner is looked for by.
 type match struct{ property, value string }
 
-// matchKey is the value both sides recognise the record by, folded so that
-// creates racing from both sides meet on one claim; "" when it is blank. The
+// matchKey stands for the value both sides recognise the record by, folded so
+// that creates racing from both sides meet on one claim; "" when it is blank. The
 // destination's form is used on both sides.
 func (f *Flow) matchKey(j *journey, t *Transformed) (string, match) {
 	for _, by := range j.pair.Match {
@@ -69,7 +69,7 @@ func (f *Flow) matchKey(j *journey, t *Transformed) (string, match) {
 			text, _ = t.own(by.Field)
 		}
 		if text = strings.ToLower(strings.TrimSpace(text)); text != "" && value != "" {
-			return by.Field + "=" + text, match{j.property(by.Field, j.target), value}
+			return j.print(by.Field, "either side", text), match{j.property(by.Field, j.target), value}
 		}
 	}
 	return "", match{}

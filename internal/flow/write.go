@@ -75,13 +75,13 @@ func (f *Flow) hold(ctx context.Context, plan *Plan, fence *ledger.Fence) (time.
 // names the way on. A step that is repeated as it is keeps its lease.
 func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written, cause error) error {
 	code, adopt := CodeOf(cause), ""
-	// A patch may have been carried out by an earlier attempt of this step, so its
-	// intent stays open; a create is withdrawn when it was plainly refused.
-	maybe := plan.Create == "" || isMaybe(cause)
+	// What was plainly refused at the first attempt is withdrawn. There is no
+	// second attempt of this step after one that may have written: see below.
+	maybe := len(w.Sides) > 0 || isMaybe(cause)
 	switch {
 	case code == AlreadyExists:
 		adopt = existing(cause)
-	case isMaybe(cause):
+	case isMaybe(cause) || maybe && Codes[code]:
 		// Repeating it blindly could overwrite what somebody has edited since.
 		cause = &Error{Code: InDoubt, Message: "the write may have happened: " + cause.Error(), Maybe: true, Err: cause}
 	case code == RateLimited || code == RemoteBusy || code == StoreBusy:
@@ -171,8 +171,15 @@ func (f *Flow) confirm(ctx context.Context, j *journey, plan *Plan, sys record.S
 		maps.Copy(observed, again.Fields)
 	}
 	canonical := f.translators[spec.From(sys)][j.pair.Name].Canonical(observed)
+	var reshaped []string
 	for name, sent := range patch {
 		c.Prints[name] = j.print(name, sys, orMissing(canonical, name, sent))
+		if c.Prints[name] != j.print(name, sys, sent) {
+			reshaped = append(reshaped, name)
+		}
+	}
+	if slices.Sort(reshaped); len(reshaped) > 0 {
+		f.Log.Warn("stored in another form than was sent", "execution", j.execution, "system", sys, "fields", names(reshaped))
 	}
 	return nil
 }

@@ -373,21 +373,23 @@ func (l *Ledger) flight(ref record.Ref, target record.System, since, now time.Ti
 	}
 	return table.Update{
 		Key: l.flightKey(target, ref.Object, ref.ID), If: table.Always, Expires: now.Add(life),
-		Set: map[string]string{"since": ms(since)},
+		Set: map[string]string{"since": ms(since), "key": matchKey},
 	}
 }
 
 // InFlight reports whether a create towards system, of the pair whose other
 // side is object, was under way at instant at: an unmapped record that existed
-// then may be its result, and must not be believed foreign yet.
-func (l *Ledger) InFlight(ctx context.Context, system record.System, object string, at time.Time) (bool, error) {
+// then may be its result, and must not be believed foreign yet. One whose match
+// key is known to be another than matchKey is somebody else's.
+func (l *Ledger) InFlight(ctx context.Context, system record.System, object string, at time.Time, matchKey string) (bool, error) {
 	for after := ""; ; {
 		items, err := l.Table.Query(ctx, "FLIGHT#"+string(system)+"#"+object, after, 100)
 		if err != nil || len(items) == 0 {
 			return false, err
 		}
 		for _, it := range items {
-			if !millis(it.Attrs["since"]).After(at) {
+			theirs := it.Attrs["key"]
+			if !millis(it.Attrs["since"]).After(at) && (theirs == "" || matchKey == "" || theirs == matchKey) {
 				return true, nil
 			}
 			after = it.SK
