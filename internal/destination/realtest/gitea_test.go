@@ -36,7 +36,6 @@ type gitea struct {
 	system     *system
 	program    string
 	config     string
-	api        string
 	repository string
 	header     http.Header
 }

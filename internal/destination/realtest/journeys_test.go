@@ -15,6 +15,9 @@ import (
 // journeys takes a system through create, update and delete both ways, silence
 // after each, and a restart in the middle.
 func journeys(t *testing.T, s *system) {
+	if testing.Short() {
+		t.Skip("a short run starts no engines")
+	}
 	t.Parallel() // They mostly wait: for leases of killed processes to pass.
 	r := newRig(t, s)
 	t.Run("create in HubSpot", func(t *testing.T) { r.under(t).createdInHubSpot() })
