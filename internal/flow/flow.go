@@ -7,6 +7,8 @@
 //	verify.go            the seal is recomputed: nobody but our own ingress starts a journey
 //	transform.go         the record is read as it is now and translated field by field
 //	lookup.go            lease, base, decision: what differs, who wins, what is written where
+//	look.go              what both sides hold now, read no oftener than the decision needs
+//	plan.go              the outcome of Lookup: a draft of the write, or a recorded drop
 //	decide.go            the decision itself, pure: three values in, two patches out
 //	match.go             a record without a partner: adopt one, or claim the right to create it
 //	lifecycle.go         deletions, restores, merges, privacy deletions

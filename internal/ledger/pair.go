@@ -9,11 +9,11 @@
 //	KEY#{pair}#{hash}              the claim on a match key while a create is in flight
 //	FLIGHT#{system}#{object}       creates under way towards that system
 //	OUT#{system}#{object}#{id}     outcomes of events that stamped nothing
-//	CURSOR, GUARD, WRITER          see cursor.go and guard.go
+//	CURSOR#, GUARD#, WRITER#       how far polls have come, hourly counters, deployments
 //
 // Nothing here knows a formula, a policy or a remote system: it stores
 // fingerprints of values, never values, except for the losers of conflicts,
-// which a person may need (conflict.go). Every change is conditional on the
+// which a person may need (outcome.go). Every change is conditional on the
 // revision it was decided on; the revision of a claim is its fencing number.
 package ledger
 

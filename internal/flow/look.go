@@ -1,0 +1,150 @@
+package flow
+
+import (
+	"context"
+	"time"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+)
+
+// skewOfWorkers bounds how far the clocks of two workers differ.
+const skewOfWorkers = 2 * time.Second
+
+// fresh reads the source again when the pair was stamped about or after the time
+// it was read: what was read may be older than what the stamp observed. Whoever
+// then takes the lease at the revision found holds values no older than the row.
+func (f *Flow) fresh(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed, m *merge) (*Transformed, error) {
+	if p.StampedAt.Add(skewOfWorkers).Before(time.UnixMilli(t.ReadAt)) {
+		return t, nil
+	}
+	return f.again(ctx, j, t, m)
+}
+
+// again reads the source once more and puts it into the decision.
+func (f *Flow) again(ctx context.Context, j *journey, t *Transformed, m *merge) (*Transformed, error) {
+	rec, err := f.read(ctx, j.from, j.source, j.object(j.source), t.ID, j.forward, j.pair)
+	if err != nil {
+		return nil, err
+	}
+	if t, err = f.translated(ctx, j, rec); err == nil && !t.Archived {
+		m.see(j, t)
+	}
+	return t, err
+}
+
+// stillSo reads the source again where it seems that both sides were changed to
+// the same value: only if it still holds it now, after the target was read, have
+// the two really met.
+func (f *Flow) stillSo(ctx context.Context, j *journey, t *Transformed, m *merge) (*Transformed, error) {
+	for _, field := range m.pair.Fields {
+		s, o := m.cell(m.source, field.Name), m.cell(m.target, field.Name)
+		if !m.blind && s.changed && o.changed {
+			return f.again(ctx, j, t, m)
+		}
+	}
+	return t, nil
+}
+
+// merge prepares the decision with the source's side only.
+func (f *Flow) merge(j *journey, p *ledger.Pair, t *Transformed) *merge {
+	sent := p.MaybeSent(f.Now())
+	m := &merge{
+		pair: j.pair, direction: j.Direction, base: p.Base, parked: p.ParkedFields, drift: p.Drifted,
+		source: side{system: j.source, sent: sent[j.source]}, target: side{system: j.target, sent: sent[j.target]},
+		blind: true, print: j.print, skew: f.skew(), seen: p.Seen,
+	}
+	m.see(j, t)
+	return m
+}
+
+// see puts the source's values into the decision.
+func (m *merge) see(j *journey, t *Transformed) {
+	m.forward, m.source.own = t.Fields, map[string]string{}
+	for _, field := range j.pair.Fields {
+		if own, ok := t.own(field.Name); ok {
+			m.source.own[field.Name] = own
+		}
+	}
+	m.source.moved = t.Version != m.seen[j.source].Version
+	if m.source.updated = time.UnixMilli(t.Updated); t.Updated == 0 {
+		m.source.updated = time.UnixMilli(j.At)
+	}
+	m.source.updated = believed(m.source.updated, time.UnixMilli(t.ReadAt), m.skew)
+}
+
+// believed is when a system says that a record was changed, or the zero time when
+// its clock is out by more than the bound: it tells of what is still to come.
+func believed(updated, readAt time.Time, skew time.Duration) time.Time {
+	if updated.After(readAt.Add(skew)) {
+		return time.Time{}
+	}
+	return updated
+}
+
+// quiet reports whether the source stands at the base in every field.
+func (m *merge) quiet() bool {
+	for _, field := range m.pair.Fields {
+		c := m.cell(m.source, field.Name)
+		_, agreed := m.base[field.Name]
+		_, parked := m.parked[field.Name]
+		if c.known && !parked && (c.changed || c.ours || !agreed) {
+			return false
+		}
+	}
+	return true
+}
+
+// target looks at the other side, unless the write can be made conditional on
+// its standing exactly where the base says: then 412 tells, and nothing is read.
+// HubSpot has no conditional write, so it is read before it is overwritten, and
+// so is any target that has just refused a condition (again).
+func (f *Flow) target(ctx context.Context, j *journey, p *ledger.Pair, m *merge, again bool) (record.Record, error) {
+	if etag := p.Seen[j.target].ETag; j.to.Abilities(j.object(j.target)).ConditionalWrite && etag != "" &&
+		!again && !p.InDoubt(f.Now()) && m.complete() {
+		return record.Record{ID: p.IDs[j.target], Version: p.Seen[j.target].Version, ETag: etag}, nil
+	}
+	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), p.IDs[j.target], j.back, j.pair)
+	if err != nil {
+		return rec, err
+	}
+	if rec.Archived {
+		return rec, Errorf(RecordMissing, "the partner is in the recycle bin")
+	}
+	if record.CompareVersions(rec.Version, p.Seen[j.target].Version) < 0 {
+		return rec, Errorf(IndexLag, "the %s answered with an older state than it did before", j.target)
+	}
+	return rec, f.look(ctx, j, m, rec)
+}
+
+// look puts the target's values into the decision.
+func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record) error {
+	m.blind, m.target.own, m.target.updated = false, j.back.Canonical(rec.Fields), rec.UpdatedAt
+	m.target.updated = believed(m.target.updated, rec.ReadAt, m.skew)
+	m.target.moved = rec.Version != m.seen[j.target].Version
+	m.back = map[string]string{}
+	// A value of the target that does not translate stays where it is: its own
+	// execution reports it.
+	out, err := j.back.Apply(rec.Fields)
+	if err != nil {
+		return nil
+	}
+	for name, v := range out {
+		if text, err := f.resolve(ctx, v, j.target); err == nil {
+			m.back[name] = text
+		}
+	}
+	return nil
+}
+
+// complete reports whether every field that would be written has a base and no
+// write of ours is unconfirmed on the source.
+func (m *merge) complete() bool {
+	for _, field := range m.pair.Fields {
+		c := m.cell(m.source, field.Name)
+		if _, agreed := m.base[field.Name]; c.known && (!agreed || c.ours) {
+			return false
+		}
+	}
+	return true
+}

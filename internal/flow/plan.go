@@ -1,0 +1,136 @@
+package flow
+
+import (
+	"context"
+	"maps"
+	"strings"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+)
+
+// Plan is the Lookup step's section: what will be done, under which lease.
+type Plan struct {
+	Act    string                   `json:"act"`
+	Reason string                   `json:"reason,omitempty"`
+	IDs    map[record.System]string `json:"ids,omitempty"`
+	Fence  *ledger.Fence            `json:"fence,omitempty"`
+	// Until is when the lease ends, in milliseconds.
+	Until int64 `json:"until,omitempty"`
+	Slot  int   `json:"slot,omitempty"`
+	// Patch is what is written, by system and field name, in that system's terms.
+	Patch map[record.System]map[string]string `json:"patch,omitempty"`
+	// ETag makes a system's write conditional; Before is the version that was
+	// read before an unconditional one.
+	ETag   map[record.System]string `json:"etag,omitempty"`
+	Before map[record.System]string `json:"before,omitempty"`
+	// Base are fingerprints to stamp; a written side is filled in by Stamp.
+	Base map[string]ledger.Base `json:"base,omitempty"`
+	// Prior are HubSpot's fingerprints that a write, never conditional there, replaces.
+	Prior map[string]string `json:"prior,omitempty"`
+	// Left is the window of an earlier write that was never stamped.
+	Left *ledger.Window `json:"left,omitempty"`
+	// Link joins the two records when stamped; Create makes the partner first.
+	Link     bool          `json:"link,omitempty"`
+	Create   record.System `json:"create,omitempty"`
+	MatchKey string        `json:"matchKey,omitempty"`
+	// Other is the partner's own claim, if it has one, that linking ends.
+	Other *ledger.Fence `json:"other,omitempty"`
+	// Archive deletes the record on that side, and the pair rests afterwards.
+	Archive record.System `json:"archive,omitempty"`
+	// Parked are fields that the loop breaker took out.
+	Parked []string `json:"parkedFields,omitempty"`
+}
+
+func drop(reason string) *Plan { return &Plan{Act: ActDrop, Reason: reason} }
+
+// parkPrefix marks a drop whose outcome is "parked", for a person to decide.
+const parkPrefix = "parked: "
+
+func park(reason string) *Plan { return &Plan{Act: ActDrop, Reason: parkPrefix + reason} }
+
+func names(list []string) string { return strings.Join(list, ", ") }
+
+// unless is a drop, or a parked outcome when the event told of a lost edit.
+func unless(lost bool, reason string) *Plan {
+	if lost {
+		return park("an edit was overwritten before it could be read; its fingerprint is recorded")
+	}
+	return drop(reason)
+}
+
+// hubVersion is HubSpot's version among the two records that were read.
+func hubVersion(j *journey, t *Transformed, target record.Record) string {
+	if j.source == record.HubSpot {
+		return t.Version
+	}
+	return target.Version
+}
+
+// prior lists what HubSpot's fields held that are about to be overwritten.
+func (m *merge) prior(v verdict) map[string]string {
+	fields, hub := v.toTarget, m.target
+	if m.source.system == record.HubSpot {
+		fields, hub = v.toSource, m.source
+	}
+	out := map[string]string{}
+	for name := range fields {
+		out[name] = m.cell(hub, name).print
+	}
+	return out
+}
+
+// write drafts the plan of a verdict.
+func (f *Flow) write(j *journey, ids map[record.System]string, m *merge, v verdict, t *Transformed, target record.Record) *Plan {
+	plan := &Plan{
+		Act: ActWrite, IDs: maps.Clone(ids), Base: v.base, Prior: m.prior(v),
+		Patch: map[record.System]map[string]string{},
+		ETag:  map[record.System]string{}, Before: map[record.System]string{},
+	}
+	if len(v.toTarget) > 0 {
+		plan.Patch[j.target] = v.toTarget
+	}
+	if len(v.toSource) > 0 {
+		plan.Patch[j.source] = v.toSource
+	}
+	plan.condition(j.target, j.to.Abilities(j.object(j.target)), target.ETag, target.Version)
+	plan.condition(j.source, j.from.Abilities(j.object(j.source)), t.ETag, t.Version)
+	return plan
+}
+
+func (p *Plan) condition(s record.System, a Abilities, etag, version string) {
+	if a.ConditionalWrite && etag != "" {
+		p.ETag[s] = etag
+	}
+	if version != "" {
+		p.Before[s] = version
+	}
+}
+
+// intent records what the plan may leave behind if it is never stamped.
+func (f *Flow) intent(j *journey, plan *Plan) ledger.Intent {
+	in := ledger.Intent{
+		Execution: j.execution, At: f.Now(), Create: plan.Create, Sent: map[record.System]map[string][]string{},
+		Before: plan.Before[record.HubSpot], Prior: plan.Prior,
+	}
+	for sys, fields := range plan.Patch {
+		in.Sent[sys] = map[string][]string{}
+		for name, text := range fields {
+			in.Sent[sys][name] = []string{j.print(name, sys, text)}
+		}
+	}
+	return in
+}
+
+// conclude records the outcome of an event that stamps nothing.
+func (f *Flow) conclude(ctx context.Context, j *journey, plan *Plan) error {
+	kind, reason := plan.Outcome()
+	return store(f.Ledger.Record(ctx, j.ref, f.outcome(j, kind, reason)))
+}
+
+func (f *Flow) outcome(j *journey, kind ledger.Kind, reason string) ledger.Outcome {
+	return ledger.Outcome{
+		At: f.Now(), Execution: j.execution, Direction: string(j.Direction), Kind: kind, Reason: reason,
+		Events: j.Events, Spec: f.Spec.Hash,
+	}
+}

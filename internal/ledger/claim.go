@@ -1,0 +1,179 @@
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"tandem/internal/record"
+	"tandem/internal/table"
+	"tandem/spec"
+)
+
+// Claim opens or retakes the claim of an unlinked record: on its own row, on its
+// match key (unless blank) and on the list of creates under way towards target,
+// all or none. ErrHeld when another record holds the key, ErrMoved when the
+// row changed. Keys of claims are hashes; claims of a dead worker lapse.
+func (l *Ledger) Claim(ctx context.Context, p *Pair, ref record.Ref, matchKey string, in Intent) error {
+	now := l.Now()
+	since := p.Since
+	if since.IsZero() {
+		since = now
+	}
+	set := map[string]string{
+		attrPair: p.Name, attrState: string(Claimed), attrSince: ms(since), attrTries: strconv.Itoa(p.Tries + 1),
+		attrLease: ms(now.Add(Lease)), attrLeaseBy: in.Execution, attrIntent: toJSON(in), attrKey: matchKey,
+	}
+	updates := []table.Update{
+		{Key: p.Key, If: table.AtRev(p.Rev), Set: set},
+		l.flight(ref, in.Create, since, now, matchKey),
+	}
+	if p.MatchKey != "" && p.MatchKey != matchKey {
+		updates = append(updates, table.Update{Key: l.keyRow(p.Name, p.MatchKey), If: table.Always, Delete: true})
+	}
+	if matchKey != "" {
+		u, rival, err := l.claimKey(ctx, p.Name, matchKey, ref, now)
+		if err != nil {
+			return err
+		}
+		p.Rival = rival
+		updates = append(updates, u)
+	}
+	revs, err := l.Table.Update(ctx, updates...)
+	if moved, ok := table.Moved(err); ok {
+		if moved.PK == p.Key.PK {
+			return ErrMoved
+		}
+		return ErrHeld
+	}
+	if err != nil {
+		return err
+	}
+	p.Rev, p.Since, p.LeaseUntil, p.State, p.MatchKey, p.Tries = revs[0], since, now.Add(Lease), Claimed, matchKey, p.Tries+1
+	return nil
+}
+
+// claimLife is how long a claim on a match key, and a create's place among those
+// in flight, outlives its last renewal: longer than a lease, so that it lapses
+// only when its worker died, and shorter than others wait for it. A create
+// without a match key can be recognised by nothing else, so it is waited for longer.
+const (
+	claimLife      = Lease + 15*time.Second
+	blindClaimLife = 5 * time.Minute
+)
+
+func (l *Ledger) keyRow(pair, matchKey string) table.Key {
+	h := sha256.Sum256([]byte(matchKey))
+	return table.Key{PK: "KEY#" + pair + "#" + hex.EncodeToString(h[:10]), SK: "KEY"}
+}
+
+// claimKey prepares the claim of a match key; ErrHeld while another record holds
+// it. A record of the other side that finds the key held signs itself in as the
+// rival: the holder then need not look for it, and will not create its double.
+func (l *Ledger) claimKey(ctx context.Context, pair, matchKey string, ref record.Ref, now time.Time) (u table.Update, rival string, err error) {
+	key := l.keyRow(pair, matchKey)
+	items, err := l.Table.Get(ctx, key)
+	if err != nil {
+		return u, "", err
+	}
+	held := items[0].Attrs
+	if owner := held["owner"]; items[0].Rev > 0 && owner != ref.String() {
+		if !strings.HasPrefix(owner, string(ref.System)+"/") && held["rival"] == "" {
+			_, err = l.Table.Update(ctx, table.Update{Key: key, If: table.AtRev(items[0].Rev), Set: map[string]string{"rival": ref.ID}})
+		}
+		if _, moved := table.Moved(err); err != nil && !moved {
+			return u, "", err
+		}
+		return u, "", fmt.Errorf("%w: match key held by %s", ErrHeld, owner)
+	}
+	return table.Update{
+		Key: key, If: table.AtRev(items[0].Rev), Expires: now.Add(claimLife),
+		Set: map[string]string{"owner": ref.String(), "since": ms(now)},
+	}, held["rival"], nil
+}
+
+func (l *Ledger) flightKey(target record.System, object, source string) table.Key {
+	return table.Key{PK: "FLIGHT#" + string(target) + "#" + object, SK: source}
+}
+
+func (l *Ledger) flight(ref record.Ref, target record.System, since, now time.Time, matchKey string) table.Update {
+	life := claimLife
+	if matchKey == "" {
+		life = blindClaimLife
+	}
+	return table.Update{
+		Key: l.flightKey(target, ref.Object, ref.ID), If: table.Always, Expires: now.Add(life),
+		Set: map[string]string{"since": ms(since), "key": matchKey},
+	}
+}
+
+// InFlight reports whether a create towards system, of the pair whose other
+// side is object, was under way at instant at: an unmapped record that existed
+// then may be its result, and must not be believed foreign yet. One whose match
+// key is known to be another than matchKey is somebody else's.
+func (l *Ledger) InFlight(ctx context.Context, system record.System, object string, at time.Time, matchKey string) (bool, error) {
+	for after := ""; ; {
+		items, err := l.Table.Query(ctx, "FLIGHT#"+string(system)+"#"+object, after, 100)
+		if err != nil || len(items) == 0 {
+			return false, err
+		}
+		for _, it := range items {
+			theirs := it.Attrs["key"]
+			if !millis(it.Attrs["since"]).After(at) && (theirs == "" || matchKey == "" || theirs == matchKey) {
+				return true, nil
+			}
+			after = it.SK
+		}
+	}
+}
+
+// Link joins two records for good, in one transaction: the pair row, the
+// pointer from the destination's side, and the end of every claim. ErrMoved
+// when the lease was lost or either side is linked to another record by now.
+func (l *Ledger) Link(ctx context.Context, f Fence, sp spec.Pair, source record.Ref, ids map[record.System]string, matchKey string, other *Fence, s Stamp) error {
+	hub := MapKey(record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: ids[record.HubSpot]})
+	dest := MapKey(record.Ref{System: record.Destination, Object: sp.Destination.Object, ID: ids[record.Destination]})
+	pairSet := s.set(l.Now())
+	pairSet[attrPair], pairSet[attrPartner], pairSet[attrLinked] = sp.Name, ids[record.Destination], ms(l.Now())
+	pointer := map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: ids[record.HubSpot], attrStamped: ms(l.Now())}
+	target := source.System.Other()
+	updates := []table.Update{
+		linkRow(hub, f, other, pairSet), linkRow(dest, f, other, pointer),
+		{Key: l.flightKey(target, source.Object, source.ID), If: table.Always, Delete: true},
+	}
+	if other != nil {
+		updates = append(updates, table.Update{Key: l.flightKey(source.System, sp.Side(target).Object, ids[target]), If: table.Always, Delete: true})
+	}
+	if matchKey != "" {
+		updates = append(updates, table.Update{Key: l.keyRow(sp.Name, matchKey), If: table.Always, Delete: true})
+	}
+	_, err := l.Table.Update(ctx, updates...)
+	if _, moved := table.Moved(err); moved {
+		return ErrMoved
+	}
+	return err
+}
+
+// claimAttrs are what a row no longer needs once it is linked.
+var claimAttrs = []string{attrLease, attrLeaseBy, attrIntent, attrAdopt, attrSince, attrTries, attrKey, attrReason}
+
+// linkRow conditions the source's row on the fence, and the other on its own
+// claim as it was read or on its absence.
+func linkRow(key table.Key, f Fence, other *Fence, set map[string]string) table.Update {
+	u := table.Update{Key: key, If: table.Absent, Set: maps.Clone(set)}
+	if other != nil && key == other.Key {
+		u.If = table.AtRev(other.Rev)
+	}
+	if key == f.Key {
+		u.If = table.AtRev(f.Rev)
+	}
+	if u.If != table.Absent {
+		u.Remove = claimAttrs
+	}
+	return u
+}
