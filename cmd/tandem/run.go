@@ -33,18 +33,21 @@ const (
 
 // runOptions are the flags of tandem run.
 type runOptions struct {
-	spec, hubspot, destination, secrets, data, listen, public string
-	concurrency                                               int
-	json, verbose                                             bool
-	anyPort                                                   bool // the default port may be replaced
+	spec, hubspot, destination, secrets, data, listen, public, centre string
+	concurrency                                                       int
+	json, verbose                                                     bool
+	anyPort                                                           bool // the default port may be replaced
 }
 
 const runMore = `Without --hubspot-url and --destination-url both systems are simulated, with sample data and a page each.
 With both it is an integration server for any HubSpot-shaped API and any destination that the spec describes.
 Each flag has an environment variable: TANDEM_SPEC, TANDEM_HUBSPOT_URL, TANDEM_DESTINATION_URL, TANDEM_SECRETS,
-TANDEM_DATA, TANDEM_LISTEN, TANDEM_PUBLIC_URL. With AWS_ENDPOINT_URL_DYNAMODB (or TANDEM_TABLE) the mapping table is in
+TANDEM_DATA, TANDEM_LISTEN, TANDEM_PUBLIC_URL, TANDEM_CENTRE_LISTEN. With AWS_ENDPOINT_URL_DYNAMODB (or TANDEM_TABLE) the mapping table is in
 DynamoDB under the name TANDEM_TABLE (` + defaultTable + `), made when the endpoint is local; several processes, each with
 its own --data, may share it.
+
+A Notification Centre runs beside it and watches it; its login secret is in the file centre/login of --data. It posts to
+Slack when TANDEM_SLACK_URL holds an incoming webhook; else its page of messages shows what it would have told.
 
 The secrets file is one JSON object of texts: {"hubspot-token": "...", "hubspot-client-secret": "..." or
 ["current", "previous"], "destination-token": "...", "destination-client-secret": "..."}, under the names the spec gives.
@@ -61,6 +64,7 @@ func runFlags(e *env, args []string) (*runOptions, error) {
 	f.StringVar(&o.data, "data", cmp.Or(e.getenv("TANDEM_DATA"), defaultData), "the `directory` that keeps everything")
 	f.StringVar(&o.listen, "listen", e.getenv("TANDEM_LISTEN"), "the `address` to listen on; "+defaultListen+", or another port if that one is taken")
 	f.StringVar(&o.public, "public-url", e.getenv("TANDEM_PUBLIC_URL"), "the `origin` that senders post to and sign; the address listened on if empty")
+	f.StringVar(&o.centre, "centre-listen", e.getenv("TANDEM_CENTRE_LISTEN"), "the `address` of the Notification Centre's pages, or off; any free port of 127.0.0.1 if empty")
 	f.IntVar(&o.concurrency, "in-flight", 0, "how many executions work at once (32 if 0)")
 	f.BoolVar(&o.json, "json", false, "print one JSON line with every address once ready")
 	f.BoolVar(&o.verbose, "verbose", false, "log refused deliveries and slow steps too")
@@ -113,17 +117,17 @@ func runCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return usage{err}
 	}
-	server, err := openServer(ctx, e, o, local.Options{Spec: s, Secrets: secrets, HubSpotURL: o.hubspot, DestinationURL: o.destination, Log: log})
+	w, err := openWatched(ctx, e, o, local.Options{Spec: s, Secrets: secrets, HubSpotURL: o.hubspot, DestinationURL: o.destination, Log: log})
 	if err != nil {
 		return err
 	}
-	for _, p := range server.Probe(ctx) {
+	for _, p := range w.Probe(ctx) {
 		log.Warn(p)
 	}
-	if err := e.ready(o, server, nil); err != nil {
+	if err := e.ready(o, w, nil); err != nil {
 		return err
 	}
-	return server.Run(ctx)
+	return w.Run(ctx)
 }
 
 // loadSpec reads a spec and refuses one that the checker refuses.
@@ -198,7 +202,7 @@ func runSandbox(ctx context.Context, e *env, o *runOptions, s *spec.Spec, log *s
 		return usage{err}
 	}
 	links := []console.Link{{Name: "HubSpot (simulated)", URL: box.HubSpotURL()}, {Name: s.Destination.Name + " (simulated)", URL: box.DestinationURL()}}
-	server, err := openServer(ctx, e, o, local.Options{
+	server, err := openWatched(ctx, e, o, local.Options{
 		Spec: s, Secrets: box.Secrets, HubSpotURL: box.HubSpotURL(), DestinationURL: box.DestinationURL(), Links: links, Log: log,
 	})
 	if err != nil {
@@ -218,7 +222,7 @@ func runSandbox(ctx context.Context, e *env, o *runOptions, s *spec.Spec, log *s
 }
 
 // ready tells every address.
-func (e *env) ready(o *runOptions, s *local.Server, links []console.Link) error {
+func (e *env) ready(o *runOptions, s *watched, links []console.Link) error {
 	addresses := map[string]string{
 		"console": s.URL() + "/", "api": s.URL() + "/api", "data": o.data,
 		"hubspotWebhook": s.WebhookURL(record.HubSpot), "destinationWebhook": s.WebhookURL(record.Destination),
@@ -226,6 +230,9 @@ func (e *env) ready(o *runOptions, s *local.Server, links []console.Link) error 
 	}
 	if links != nil {
 		addresses["hubspot"], addresses["destination"] = links[0].URL, links[1].URL
+	}
+	if s.centre != nil {
+		addresses["centre"] = s.centre.URL() + "/"
 	}
 	if o.json {
 		return json.NewEncoder(e.out).Encode(addresses)
@@ -240,6 +247,9 @@ func (e *env) ready(o *runOptions, s *local.Server, links []console.Link) error 
 		fmt.Fprintf(&b, "  %-19s %s\n", name, addresses[what])
 	}
 	fmt.Fprintf(&b, "  webhooks            %s\n                      %s\n", addresses["hubspotWebhook"], addresses["destinationWebhook"])
+	if s.centre != nil {
+		fmt.Fprintf(&b, "  notification centre %s\n                      log in with %s\n", addresses["centre"], s.login(links != nil))
+	}
 	if links != nil {
 		b.WriteString("\nTry it: open the HubSpot page, change a contact, and look at the other page; then the other way round.\nThe console shows each change as an execution.\n")
 	}

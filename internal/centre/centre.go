@@ -46,7 +46,10 @@ type Options struct {
 	Expect []Expected
 	// Outcomes answers for single records. It may be nil: then the pages say so.
 	Outcomes Outcomes
-	Log      *slog.Logger
+	// Plain lets the dashboard be served over plain HTTP, on loopback only:
+	// browsers then refuse a cookie that asks for TLS.
+	Plain bool
+	Log   *slog.Logger
 }
 
 // Expected is a handler that is deployed, and how often it promises a beat.

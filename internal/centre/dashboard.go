@@ -70,7 +70,7 @@ func (c *Centre) page(v view) http.Handler {
 			c.fail(w, r, err)
 			return
 		}
-		if !s.open("session", session(r), c.o.Now()) {
+		if !s.open("session", c.session(r), c.o.Now()) {
 			toLogin(w, r)
 			return
 		}
@@ -79,7 +79,7 @@ func (c *Centre) page(v view) http.Handler {
 			c.fail(w, r, err)
 			return
 		}
-		c.render(w, r, http.StatusOK, ct, s.csrf(session(r)))
+		c.render(w, r, http.StatusOK, ct, s.csrf(c.session(r)))
 	})
 }
 
@@ -99,11 +99,11 @@ func (c *Centre) action(do http.HandlerFunc) http.Handler {
 			c.fail(w, r, err)
 			return
 		}
-		if !s.open("session", session(r), c.o.Now()) {
+		if !s.open("session", c.session(r), c.o.Now()) {
 			http.Error(w, "log in again", http.StatusUnauthorized)
 			return
 		}
-		if !s.same(s.csrf(session(r)), r.PostFormValue("csrf")) {
+		if !s.same(s.csrf(c.session(r)), r.PostFormValue("csrf")) {
 			http.Error(w, "the form is not this session's: reload the page and try again", http.StatusForbidden)
 			return
 		}
@@ -149,7 +149,7 @@ func (c *Centre) login(w http.ResponseWriter, r *http.Request) {
 		if err := c.admitted(r.Context(), r.RemoteAddr); err != nil {
 			c.o.Log.Warn("login attempts not cleared", "error", err.Error())
 		}
-		setSession(w, s.seal("session", c.o.Now().Add(sessionLife)), int(sessionLife/time.Second))
+		c.setSession(w, s.seal("session", c.o.Now().Add(sessionLife)), int(sessionLife/time.Second))
 		http.Redirect(w, r, localPath(r.PostFormValue("next")), http.StatusSeeOther)
 	}
 }
@@ -165,7 +165,7 @@ func localPath(p string) string {
 }
 
 func (c *Centre) logout(w http.ResponseWriter, r *http.Request) {
-	setSession(w, "", -1)
+	c.setSession(w, "", -1)
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
 

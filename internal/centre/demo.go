@@ -183,7 +183,7 @@ func (d DemoOutcomes) Record(_ context.Context, _ string, ref record.Ref) (Recor
 			f.HubSpot, f.Destination = f.Base, f.Base
 		}
 		if name == "phone" {
-			f.Frozen, f.Destination = true, "sha256:c41b88e0"
+			f.Frozen, f.DestinationDiffers, f.Destination = true, true, "sha256:c41b88e0"
 		}
 		v.Fields = append(v.Fields, f)
 	}

@@ -22,6 +22,7 @@ import (
 const (
 	// cookieName has the __Host- prefix: Secure, this host only, the whole site.
 	cookieName  = "__Host-tandem"
+	plainCookie = "tandem" // where Options.Plain is set
 	sessionLife = 12 * time.Hour
 	formLife    = time.Hour
 	minLogin    = 12 // bytes of LoginSecret; a shorter one opens nothing
@@ -74,17 +75,24 @@ func (s signer) open(purpose, sealed string, now time.Time) bool {
 // csrf is the token that every form of a session must carry.
 func (s signer) csrf(session string) string { return s.mac("csrf", session) }
 
-func session(r *http.Request) string {
-	k, err := r.Cookie(cookieName)
+func (c *Centre) cookieName() string {
+	if c.o.Plain {
+		return plainCookie
+	}
+	return cookieName
+}
+
+func (c *Centre) session(r *http.Request) string {
+	k, err := r.Cookie(c.cookieName())
 	if err != nil {
 		return ""
 	}
 	return k.Value
 }
 
-func setSession(w http.ResponseWriter, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Value: value, Path: "/", MaxAge: maxAge,
-		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+func (c *Centre) setSession(w http.ResponseWriter, value string, maxAge int) {
+	http.SetCookie(w, &http.Cookie{Name: c.cookieName(), Value: value, Path: "/", MaxAge: maxAge,
+		Secure: !c.o.Plain, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
 // same compares two secrets in a time that depends on neither.

@@ -80,6 +80,9 @@ type FieldView struct {
 	HubSpot     string
 	Destination string
 	Sensitive   bool
+	// HubSpotDiffers and DestinationDiffers: that side has moved on from the base.
+	// The texts alone do not tell, since the two sides may spell one value differently.
+	HubSpotDiffers, DestinationDiffers bool
 	// Frozen says that the loop breaker has parked the field.
 	Frozen bool
 	// Execution, Event and Spec are where the base came from.

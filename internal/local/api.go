@@ -117,6 +117,9 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request, sys record.Syst
 		d.Header[strings.ToLower(name)] = values[0]
 	}
 	answer := s.ingress.Deliver(r.Context(), sys, d)
+	if answer.Status == http.StatusUnauthorized && s.o.Refused != nil {
+		s.o.Refused()
+	}
 	write(w, answer.Status, answer)
 }
 

@@ -51,6 +51,8 @@ type Options struct {
 	Concurrency int
 	// Ended, when set, hears of every outcome.
 	Ended func(engine.Outcome)
+	// Refused, when set, hears of every delivery whose signature was refused.
+	Refused func()
 	// Links are shown on the console's first page.
 	Links []console.Link
 	Log   *slog.Logger

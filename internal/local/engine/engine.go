@@ -239,6 +239,7 @@ func (e *Engine) finish(r *run, res *asl.Result) error {
 	e.mu.Lock()
 	e.remember(n, s)
 	e.mu.Unlock()
+	o.Start = s.Start
 	if err := e.tell(o); err != nil {
 		return err
 	}

@@ -176,6 +176,8 @@ type Outcome struct {
 	Fields []string  `json:"fields,omitempty"`
 	At     time.Time `json:"at"`
 	Events []string  `json:"events,omitempty"`
+	// Start is when the execution began, for who hears of the outcome as it happens.
+	Start time.Time `json:"-"`
 }
 
 // outcome derives the outcome from what the handlers said.
