@@ -43,7 +43,7 @@ race: ## the short tests under the race detector (needs a C compiler)
 	@.ci/race
 
 burst: engines ## 10,000 changes at HubSpot's pace by 8 processes (9 minutes), and the plot in docs/
-	go test ./internal/burst -count=1 -v -timeout 20m -changes=10000 -scale=1 -plot=$(CURDIR)/docs/burst.svg
+	go test ./internal/burst -count=1 -v -timeout 20m -changes=10000 -plot=$(CURDIR)/docs/burst.svg
 
 bench: ## every benchmark
 	go test -run '^$$' -bench . -benchmem ./...

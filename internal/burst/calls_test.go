@@ -56,7 +56,7 @@ type summary struct {
 
 // summary counts. The allowed number of calls within a stretch of time is a full
 // window at once and the limit per window after it.
-func (c *calls) summary(per time.Duration) (s summary) {
+func (c *calls) summary() (s summary) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var accepted []time.Time
@@ -67,10 +67,10 @@ func (c *calls) summary(per time.Duration) (s summary) {
 	}
 	s.calls, s.took = len(c.all), c.all[len(c.all)-1].at.Sub(c.all[0].at)
 	s.refused = 1 - float64(len(accepted))/float64(len(c.all))
-	s.used = float64(len(accepted)) / (allowed * (1 + float64(s.took)/float64(per)))
+	s.used = float64(len(accepted)) / (allowed * (1 + float64(s.took)/float64(window)))
 	first := 0
 	for i, at := range accepted {
-		for at.Sub(accepted[first]) >= per {
+		for at.Sub(accepted[first]) >= window {
 			first++
 		}
 		s.peak = max(s.peak, i-first+1)
@@ -89,8 +89,8 @@ const (
 
 // plot draws how many calls were accepted in the window before each instant, and
 // the limit, as SVG.
-func (c *calls) plot(per time.Duration, changes int, scale float64) []byte {
-	s := c.summary(per)
+func (c *calls) plot(changes int) []byte {
+	s := c.summary()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x := func(at time.Duration) float64 { return left + float64(at)/float64(s.took)*inner }
@@ -99,7 +99,7 @@ func (c *calls) plot(per time.Duration, changes int, scale float64) []byte {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">`+"\n", width, height)
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="#fff"/>`+"\n")
 	fmt.Fprintf(&b, `<text x="%d" y="20">%d changes, %d workers, one budget of %d calls in %v: %.2f %% answered 429, %.1f %% of the allowed rate used</text>`+"\n",
-		left, changes, workers, allowed, per, 100*s.refused, 100*s.used)
+		left, changes, workers, allowed, window, 100*s.refused, 100*s.used)
 	for n := 0; n <= allowed; n += 50 {
 		fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end" fill="#555">%d</text>`+"\n", left, y(n), left+inner, left-6, y(n)+4, n)
 	}
@@ -107,21 +107,21 @@ func (c *calls) plot(per time.Duration, changes int, scale float64) []byte {
 	fmt.Fprintf(&b, `<path fill="none" stroke="#06c" stroke-width="1.5" d="`)
 	for i := range points + 1 {
 		at := time.Duration(int64(s.took) * i / points)
-		fmt.Fprintf(&b, "%c%.1f %.1f", "ML"[min(i, 1)], x(at), y(c.within(at, per)))
+		fmt.Fprintf(&b, "%c%.1f %.1f", "ML"[min(i, 1)], x(at), y(c.within(at)))
 	}
 	fmt.Fprintf(&b, "\"/>\n")
 	for i := range 6 {
 		at := s.took * time.Duration(i) / 5
 		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle" fill="#555">%.0f s</text>`+"\n", x(at), height-30, at.Seconds())
 	}
-	fmt.Fprintf(&b, `<text x="%d" y="%d" fill="#555">calls accepted in the last %v, over time; clock %gx HubSpot's</text>`+"\n</svg>\n", left, height-10, per, scale)
+	fmt.Fprintf(&b, `<text x="%d" y="%d" fill="#555">calls accepted in the last %v, over time</text>`+"\n</svg>\n", left, height-10, window)
 	return b.Bytes()
 }
 
 // within counts what was accepted in the window that ends at.
-func (c *calls) within(at, per time.Duration) (n int) {
+func (c *calls) within(at time.Duration) (n int) {
 	for _, a := range c.all {
-		if since := a.at.Sub(c.all[0].at); !a.refused && since <= at && since > at-per {
+		if since := a.at.Sub(c.all[0].at); !a.refused && since <= at && since > at-window {
 			n++
 		}
 	}

@@ -66,10 +66,6 @@ func change(c *hubspot.Client, id, name string) error {
 
 // newClient is the HubSpot client within the budget that the table keeps.
 func newClient() (*hubspot.Client, error) {
-	per, err := time.ParseDuration(os.Getenv("BURST_PER"))
-	if err != nil {
-		return nil, err
-	}
 	db, err := dynamo.Client(os.Getenv)
 	if err != nil {
 		return nil, err
@@ -79,7 +75,7 @@ func newClient() (*hubspot.Client, error) {
 	}
 	l, err := limit.New(limit.Options{
 		Table: dynamo.New(db, "burst", time.Now, nil), System: record.HubSpot,
-		Budget: spec.RateLimit{Requests: allowed, Per: spec.Duration{Duration: per}},
+		Budget: spec.RateLimit{Requests: allowed, Per: spec.Duration{Duration: window}},
 	})
 	if err != nil {
 		return nil, err
