@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tandem/internal/beat"
+	"tandem/internal/centre/slacktest"
 	"tandem/internal/table/embedded"
 )
 
@@ -132,7 +133,11 @@ func newFakeSlack(t testing.TB) *fakeSlack {
 			w.WriteHeader(status)
 			return
 		}
-		m, err := checkSlack(r)
+		var m Message
+		body, err := slacktest.Check(r)
+		if err == nil {
+			err = json.Unmarshal(body, &m)
+		}
 		if err != nil {
 			t.Errorf("Slack would refuse this message: %v", err)
 			http.Error(w, "invalid_blocks", http.StatusBadRequest)
@@ -172,66 +177,4 @@ func (f *fakeSlack) last() string {
 		}
 	}
 	return b.String()
-}
-
-// checkSlack applies Block Kit's rules to a request.
-func checkSlack(r *http.Request) (Message, error) {
-	var m Message
-	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
-		return m, errors.New("content type")
-	}
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&m); err != nil {
-		return m, err
-	}
-	if m.Text == "" || len(m.Blocks) == 0 || len(m.Blocks) > 50 {
-		return m, fmt.Errorf("%d blocks, text of %d", len(m.Blocks), len(m.Text))
-	}
-	for i, b := range m.Blocks {
-		if err := checkBlock(b); err != nil {
-			return m, fmt.Errorf("block %d: %w", i, err)
-		}
-	}
-	return m, nil
-}
-
-func checkBlock(b Block) error {
-	switch b.Type {
-	case "header":
-		if b.Text == nil || b.Text.Type != "plain_text" {
-			return errors.New("a header has plain_text")
-		}
-		return checkText(b.Text.Text, 150, false)
-	case "section":
-		if b.Text == nil || b.Text.Type != "mrkdwn" {
-			return errors.New("a section has mrkdwn")
-		}
-		return checkText(b.Text.Text, 3000, true)
-	case "context":
-		if len(b.Elements) == 0 || len(b.Elements) > 10 {
-			return errors.New("a context has 1 to 10 elements")
-		}
-		return checkText(b.Elements[0].Text, 3000, true)
-	}
-	return errors.New("unknown type")
-}
-
-// checkText refuses what is too long, mentions (<!channel>, <@U1>), broken links
-// and bare ampersands.
-func checkText(s string, limit int, markup bool) error {
-	if n := len([]rune(s)); n == 0 || n > limit {
-		return fmt.Errorf("%d characters, want 1 to %d", n, limit)
-	}
-	for i, part := range strings.Split(s, "<") {
-		if i > 0 && markup && (!strings.HasPrefix(part, "https://") || !strings.Contains(part, ">")) {
-			return errors.New("a < that begins no link")
-		}
-	}
-	for _, part := range strings.Split(s, "&")[1:] {
-		if markup && !strings.HasPrefix(part, "amp;") && !strings.HasPrefix(part, "lt;") && !strings.HasPrefix(part, "gt;") {
-			return errors.New("a bare &")
-		}
-	}
-	return nil
 }

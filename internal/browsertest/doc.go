@@ -1,0 +1,3 @@
+// Package browsertest proves in a browser what a person sees of `tandem run`:
+// both simulators, the console and the Notification Centre. It holds tests only.
+package browsertest
