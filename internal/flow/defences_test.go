@@ -1,0 +1,207 @@
+package flow_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// many links n contacts.
+func (b *bench) many(n int) {
+	b.t.Helper()
+	for i := range n {
+		id := fmt.Sprint(100 + i)
+		b.hub.put("contacts/"+id, record.Fields{"email": id + "@example.com", "firstname": "N", "zip": "2000"})
+		b.want(b.event(record.HubSpot, "contacts", id, flow.Changed), "Stamped")
+	}
+}
+
+func TestGuardsStopMassChanges(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Guards.Deletes, b.flow.Spec.Guards.Clears = 2, 2
+	b.many(8)
+	for i := range 4 {
+		b.hub.put(fmt.Sprint("contacts/", 100+i), record.Fields{"firstname": "Other", "zip": ""})
+		b.event(record.HubSpot, "contacts", fmt.Sprint(100+i), flow.Changed)
+	}
+	cleared := 0
+	for _, row := range b.dest.rows {
+		if row.Fields["postcode"] == "" {
+			cleared++
+		}
+	}
+	if cleared != 2 || !strings.Contains(b.reason(), "parked") {
+		t.Fatalf("%d postcodes were cleared: %s", cleared, b.reason())
+	}
+	for i := 4; i < 8; i++ {
+		delete(b.hub.rows, fmt.Sprint("contacts/", 100+i))
+		b.event(record.HubSpot, "contacts", fmt.Sprint(100+i), flow.Deleted)
+	}
+	if len(b.dest.rows) != 6 || b.state(record.HubSpot, "107") != ledger.Parked {
+		t.Fatalf("%d records are left: %s", len(b.dest.rows), b.reason())
+	}
+	// An hour later deletions pass again.
+	b.now = b.now.Add(time.Hour)
+	delete(b.hub.rows, "contacts/100")
+	b.event(record.HubSpot, "contacts", "100", flow.Deleted)
+	if len(b.dest.rows) != 5 {
+		t.Fatalf("%d records are left: %s", len(b.dest.rows), b.reason())
+	}
+}
+
+func TestDriftIsReportedOnce(t *testing.T) {
+	b := newBench(t)
+	_, dest := b.created()
+	b.dest.put("customers/c_1", record.Fields{"name": "Countess"})
+	before := b.wrote()
+	b.want(b.event(record.Destination, "contacts", dest, flow.Changed), "Dropped")
+	if !strings.HasPrefix(b.reason(), "drift") {
+		t.Fatal(b.reason())
+	}
+	b.want(b.event(record.Destination, "contacts", dest, flow.Changed), "Dropped")
+	if strings.HasPrefix(b.reason(), "drift") || b.wrote() != before {
+		t.Fatalf("%s; wrote %d", b.reason(), b.wrote()-before)
+	}
+}
+
+// TestPoliciesAndClocks: both sides edit one field; later is by how much the
+// destination's edit is younger in its own clock.
+func TestPoliciesAndClocks(t *testing.T) {
+	for _, c := range []struct {
+		policy string
+		later  time.Duration
+		want   string
+	}{
+		{spec.PolicyHubSpot, time.Minute, "H"}, {spec.PolicyHubSpot, -time.Minute, "H"},
+		{spec.PolicyDestination, time.Minute, "D"}, {spec.PolicyDestination, -time.Minute, "D"},
+		{spec.PolicyNewest, time.Minute, "D"}, {spec.PolicyNewest, -time.Minute, "H"},
+		{spec.PolicyNewest, time.Second, "H"}, {spec.PolicyNewest, -time.Second, "H"},
+		{spec.PolicyNewest, 24 * time.Hour, "H"}, // a clock that tells of the future is not believed
+	} {
+		for _, first := range []record.System{record.HubSpot, record.Destination} {
+			t.Run(fmt.Sprint(c.policy, " ", c.later, " from ", first), func(t *testing.T) {
+				b := newBench(t)
+				_, dest := b.created()
+				for i, field := range b.flow.Spec.Pairs[0].Fields {
+					if field.Name == "lastName" {
+						b.flow.Spec.Pairs[0].Fields[i].Policy = c.policy
+					}
+				}
+				h := b.hub.put("contacts/7", record.Fields{"lastname": "H"})
+				d := b.dest.put("customers/c_1", record.Fields{"last_name": "D"})
+				b.now = b.now.Add(2 * time.Minute)
+				d.UpdatedAt = h.UpdatedAt.Add(c.later)
+				b.dest.rows["customers/c_1"] = d
+				b.event(first, "contacts", map[record.System]string{record.HubSpot: "7", record.Destination: dest}[first], flow.Changed)
+				if h, d := b.hub.rows["contacts/7"].Fields["lastname"], b.dest.rows["customers/c_1"].Fields["last_name"]; h != c.want || d != c.want {
+					t.Fatalf("HubSpot holds %q, the destination %q, want %q: %s", h, d, c.want, b.reason())
+				}
+				lost, err := b.flow.Ledger.Conflicts(t.Context(), record.Ref{System: record.Destination, Object: "customers", ID: dest})
+				if err != nil || len(lost) != 1 || lost[0].Loser == c.want {
+					t.Fatalf("recorded %v, %v", lost, err)
+				}
+			})
+		}
+	}
+}
+
+func TestFirstContactOfEqualRecordsWritesNothing(t *testing.T) {
+	b := newBench(t)
+	for i := range 100 {
+		email := fmt.Sprintf("p%d@example.com", i)
+		b.hub.put(fmt.Sprint("contacts/", 100+i), record.Fields{"email": email, "firstname": "Ann", "lastname": "L", "hs_lead_status": "NEW"})
+		b.dest.put(fmt.Sprint("customers/c", i), record.Fields{"email": email, "first_name": "Ann", "last_name": "L", "name": "Ann L", "status": "prospect"})
+	}
+	for i := range 100 {
+		b.want(b.event(record.HubSpot, "contacts", fmt.Sprint(100+i), flow.Changed), "Stamped")
+		b.want(b.event(record.Destination, "contacts", fmt.Sprint("c", i), flow.Changed), "Dropped")
+	}
+	if b.wrote() != 0 {
+		t.Fatalf("wrote %v %v", b.hub.writes, b.dest.writes)
+	}
+}
+
+// TestRewritersAreStopped: automation in each system rewrites the last name
+// after every change, each its own way. It cannot end, so the breaker ends it.
+func TestRewritersAreStopped(t *testing.T) {
+	b := newBench(t)
+	_, dest := b.created()
+	rewrite := func(s *shelf, key, property string, as func(string) string) {
+		if v := s.rows[key].Fields[property]; as(v) != v {
+			s.put(key, record.Fields{property: as(v)})
+		}
+	}
+	before := b.wrote()
+	for range 12 {
+		rewrite(b.hub, "contacts/7", "lastname", strings.ToUpper)
+		b.event(record.HubSpot, "contacts", "7", flow.Changed)
+		rewrite(b.dest, "customers/c_1", "last_name", func(s string) string { return "de " + strings.TrimPrefix(strings.ToLower(s), "de ") })
+		b.event(record.Destination, "contacts", dest, flow.Changed)
+	}
+	// The derived name follows HubSpot's last name and is no part of the quarrel.
+	quarrel := 0
+	for _, w := range append(slices.Clone(b.hub.writes), b.dest.writes...) {
+		if strings.Contains(w, "lastName") || strings.Contains(w, "last_name") || strings.Contains(w, "lastname") {
+			quarrel++
+		}
+	}
+	t.Logf("%d writes of the field, %d in all", quarrel, b.wrote()-before)
+	p, err := b.flow.Ledger.Find(t.Context(), b.flow.Spec.Pairs[0], record.Ref{System: record.HubSpot, Object: "contacts", ID: "7"}, "")
+	if err != nil || len(p.ParkedFields) != 1 || p.ParkedFields["lastName"] == "" || quarrel > 4 {
+		t.Fatalf("parked %v after %d writes, %v", p.ParkedFields, quarrel, err)
+	}
+	b.hub.put("contacts/7", record.Fields{"zip": "2000"})
+	b.event(record.HubSpot, "contacts", "7", flow.Changed)
+	if got := b.dest.rows["customers/c_1"].Fields["postcode"]; got != "2000" {
+		t.Fatalf("the postcode is %q: %s", got, b.reason())
+	}
+}
+
+// TestFieldAddedToTheSpec: linked pairs have no base for it. The next event of
+// each record agrees on what is equal and fills what is blank; nothing is
+// written to the others, so no storm follows a deployment.
+func TestFieldAddedToTheSpec(t *testing.T) {
+	b := newBench(t)
+	b.many(3)
+	b.hub.put("contacts/100", record.Fields{"city": "Perth"})
+	b.dest.put("customers/c_1", record.Fields{"town": "Perth"}) // equal
+	b.hub.put("contacts/101", record.Fields{"city": "Sydney"})  // blank on the other side
+	s := *b.flow.Spec
+	s.Pairs = slices.Clone(s.Pairs)
+	s.Pairs[0].Fields = append(slices.Clone(s.Pairs[0].Fields), spec.Field{
+		Name: "city", HubSpot: spec.Prop{Property: "city"}, Destination: spec.Prop{Property: "town"}, Policy: spec.PolicyNewest,
+	})
+	options := b.flow.Options
+	options.Spec = &s
+	var err error
+	if b.flow, err = flow.New(options); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for i, want := range []int{0, 1, 0} {
+			before := b.wrote()
+			b.event(record.HubSpot, "contacts", fmt.Sprint(100+i), flow.Changed)
+			b.event(record.Destination, "contacts", fmt.Sprint("c_", 1+i), flow.Changed)
+			if got := b.wrote() - before; got > want {
+				t.Errorf("record %d: %d writes, want at most %d: %v", i, got, want, b.dest.writes)
+			}
+		}
+	}
+	if got := b.dest.rows["customers/c_2"].Fields["town"]; got != "Sydney" {
+		t.Fatalf("the town is %q", got)
+	}
+	before := b.wrote()
+	for i := range 3 {
+		b.event(record.HubSpot, "contacts", fmt.Sprint(100+i), flow.Changed)
+	}
+	if b.wrote() != before {
+		t.Fatal("a redelivery wrote")
+	}
+}

@@ -1,0 +1,228 @@
+package flow_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// wrote is how many writes the flow has made on both sides.
+func (b *bench) wrote() int { return len(b.hub.writes) + len(b.dest.writes) }
+
+// still demands that an event, whatever its end, writes nothing.
+func (b *bench) still(sys record.System, id string, kind flow.Kind) {
+	b.t.Helper()
+	before := b.wrote()
+	if b.event(sys, "contacts", id, kind); b.wrote() != before {
+		b.t.Fatalf("%s of %s %s wrote %v %v", kind, sys, id, b.hub.writes, b.dest.writes)
+	}
+}
+
+func (b *bench) state(sys record.System, id string) ledger.State {
+	b.t.Helper()
+	pair := b.flow.Spec.Pairs[0]
+	p, err := b.flow.Ledger.Row(b.t.Context(), pair, record.Ref{System: sys, Object: pair.Side(sys).Object, ID: id})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return p.State
+}
+
+func TestDeletePolicies(t *testing.T) {
+	for _, c := range []struct {
+		side   record.System
+		policy string
+		kept   bool // the partner
+		state  ledger.State
+	}{
+		{record.HubSpot, "archive", false, ledger.Gone},
+		{record.HubSpot, "ignore", true, ledger.Gone},
+		{record.HubSpot, "ask", true, ledger.Parked},
+		{record.Destination, "archive", false, ledger.Gone},
+		{record.Destination, "ignore", true, ledger.Gone},
+		{record.Destination, "ask", true, ledger.Parked},
+	} {
+		t.Run(fmt.Sprint(c.side, " ", c.policy), func(t *testing.T) {
+			b := newBench(t)
+			hub, dest := b.created()
+			b.flow.Spec.Pairs[0].Deletes = spec.Deletes{HubSpot: c.policy, Destination: c.policy}
+			id, partner, here, there := hub, "customers/"+dest, b.hub, b.dest
+			if c.side == record.Destination {
+				id, partner, here, there = dest, "contacts/"+hub, b.dest, b.hub
+			}
+			clear(here.rows)
+			b.event(c.side, "contacts", id, flow.Deleted)
+			if _, kept := there.rows[partner]; kept != c.kept {
+				t.Fatalf("partner kept: %v: %s", kept, b.reason())
+			}
+			if got := b.state(record.HubSpot, hub); got != c.state {
+				t.Fatalf("the pair is %q, want %q", got, c.state)
+			}
+			// The deletion again, the echo of our own and late changes move nothing.
+			b.still(c.side, id, flow.Deleted)
+			b.still(c.side, id, flow.Changed)
+			if !c.kept {
+				b.still(c.side.Other(), lastPart(partner), flow.Deleted)
+			}
+			b.still(c.side.Other(), lastPart(partner), flow.Changed)
+			if len(here.rows) != 0 {
+				t.Fatal("resurrected")
+			}
+		})
+	}
+}
+
+func TestRestore(t *testing.T) {
+	for _, policy := range []string{"ignore", "archive"} {
+		t.Run(policy, func(t *testing.T) {
+			b := newBench(t)
+			hub, _ := b.created()
+			b.flow.Spec.Pairs[0].Deletes.HubSpot = policy
+			row := b.hub.rows["contacts/7"]
+			delete(b.hub.rows, "contacts/7")
+			b.event(record.HubSpot, "contacts", hub, flow.Deleted)
+			b.hub.put("contacts/7", row.Fields)
+			b.hub.put("contacts/7", record.Fields{"lastname": "Byron"})
+			b.want(b.event(record.HubSpot, "contacts", hub, flow.Restored), "Stamped")
+			live := slices.Collect(maps.Keys(b.dest.rows))
+			if len(live) != 1 || b.dest.rows[live[0]].Fields["last_name"] != "Byron" {
+				t.Fatalf("destination %v: %s", live, b.reason())
+			}
+			if again := live[0] == "customers/c_1"; again != (policy == "ignore") {
+				t.Fatalf("linked to %s", live[0])
+			}
+			b.want(b.event(record.Destination, "contacts", lastPart(live[0]), flow.Changed), "Dropped")
+			b.still(record.HubSpot, hub, flow.Restored)
+		})
+	}
+}
+
+// dump lists every row of the partitions that were ever written, as text.
+func (b *bench) dump(c *tally) map[string]string {
+	b.t.Helper()
+	out := map[string]string{}
+	for pk := range c.partitions {
+		items, err := b.table.Query(b.t.Context(), pk, "", 1000)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		for _, it := range items {
+			text, _ := json.Marshal(it)
+			out[it.PK+" "+it.SK] = string(text)
+		}
+	}
+	return out
+}
+
+// TestPrivacyDeletionProvesItself looks at every row that is left: nothing of
+// the person but two tombstones that do not know each other.
+func TestPrivacyDeletionProvesItself(t *testing.T) {
+	b := newBench(t)
+	c := b.tallied()
+	hub, dest := b.created()
+	b.event(record.Destination, "contacts", dest, flow.Changed) // an outcome
+	b.hub.put("contacts/7", record.Fields{"zip": "2000"})
+	b.dest.put("customers/c_1", record.Fields{"postcode": "3000"})
+	b.want(b.event(record.HubSpot, "contacts", hub, flow.Changed), "Stamped")
+	p, err := b.flow.Ledger.Find(t.Context(), b.flow.Spec.Pairs[0], record.Ref{System: record.HubSpot, Object: "contacts", ID: hub}, "")
+	if err != nil || len(p.Base) == 0 {
+		t.Fatalf("base %v, %v", p.Base, err)
+	}
+	secrets := []string{"2000", "ada@example.com"}
+	for _, base := range p.Base {
+		secrets = append(secrets, base.HubSpot, base.Destination)
+	}
+	if all := fmt.Sprint(b.dump(c)); !strings.Contains(all, `2000`) {
+		t.Fatalf("no conflict to erase in %s", all)
+	}
+	clear(b.hub.rows)
+	b.want(b.event(record.HubSpot, "contacts", hub, flow.Purged), "Dropped")
+	for key, row := range b.dump(c) {
+		for _, secret := range secrets {
+			if strings.Contains(row, secret) {
+				t.Errorf("%s still holds %q", key, secret)
+			}
+		}
+		if strings.HasPrefix(key, "MAP#hubspot") && strings.Contains(row, dest) || strings.HasPrefix(key, "LOST") {
+			t.Errorf("%s still knows the partner: %s", key, row)
+		}
+	}
+	b.still(record.HubSpot, hub, flow.Changed)
+	b.still(record.HubSpot, hub, flow.Purged)
+	b.still(record.Destination, dest, flow.Deleted)
+	// The same person comes again, as a new record.
+	b.hub.put("contacts/8", record.Fields{"email": "ada@example.com", "firstname": "Ada"})
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamped")
+	if _, made := b.dest.rows["customers/c_2"]; !made || b.state(record.HubSpot, "8") != ledger.Linked {
+		t.Fatalf("destination %v", b.dest.rows)
+	}
+}
+
+// TestMergeInAnyOrder: HubSpot answers with the survivor under both old ids, and
+// the merge's own event may come late, twice or never.
+func TestMergeInAnyOrder(t *testing.T) {
+	merge := func(b *bench) { b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8") }
+	changed := func(id string) func(*bench) {
+		return func(b *bench) { b.event(record.HubSpot, "contacts", id, flow.Changed) }
+	}
+	for name, events := range map[string][]func(*bench){
+		"merge first":            {merge, changed("900"), changed("7"), changed("8")},
+		"merge last":             {changed("900"), changed("7"), merge},
+		"merge twice":            {merge, merge},
+		"merge lost":             {changed("7"), changed("8"), changed("900")},
+		"survivor, then the old": {changed("900"), changed("7"), changed("8")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.created()
+			b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+			b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamped")
+			row := b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
+			row = b.hub.put("contacts/900", record.Fields{"lastname": "Byron"})
+			b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row
+			for _, event := range events {
+				event(b)
+			}
+			if got := b.dest.rows["customers/c_1"].Fields["last_name"]; got != "Byron" || len(b.dest.rows) != 2 {
+				t.Fatalf("last name %q, %d records: %s", got, len(b.dest.rows), b.reason())
+			}
+			if got := b.state(record.Destination, "c_2"); got != ledger.Parked {
+				t.Fatalf("the loser's partner is %q", got)
+			}
+			b.still(record.Destination, "c_1", flow.Changed)
+			b.still(record.Destination, "c_2", flow.Changed)
+			b.still(record.HubSpot, "900", flow.Merged)
+		})
+	}
+}
+
+func TestChildBeforeItsParent(t *testing.T) {
+	b := newBench(t)
+	b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "firstname": "Ada"})
+	b.hub.put("deals/50", record.Fields{"order_number": "A1", "dealname": "First", "@contacts": "7"})
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Failed")
+	if b.last.Error != string(flow.ParentMissing) || b.wrote() != 0 {
+		t.Fatalf("%s %s", b.last.Error, b.last.Cause)
+	}
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamped")
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Stamped")
+	if got := b.dest.rows["orders/c_2"].Fields["customer_id"]; got != "c_1" {
+		t.Fatalf("the order is of customer %q", got)
+	}
+	// The association travels back as well.
+	b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamped")
+	b.dest.put("orders/c_2", record.Fields{"customer_id": "c_3"})
+	b.want(b.event(record.Destination, "deals", "c_2", flow.Changed), "Stamped")
+	if got := b.hub.rows["deals/50"].Fields["@contacts"]; got != "8" {
+		t.Fatalf("the deal is of contact %q: %s", got, b.reason())
+	}
+}
