@@ -1,0 +1,268 @@
+package ledger_test
+
+import (
+	"errors"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tandem/internal/engines"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/internal/table/dynamo"
+	"tandem/internal/table/embedded"
+	"tandem/spec"
+)
+
+var (
+	contacts = spec.Pair{
+		Name: "contacts", HubSpot: spec.Side{Object: "contacts"}, Destination: spec.Side{Object: "customers"},
+	}
+	hub  = record.Ref{System: record.HubSpot, Object: "contacts", ID: "7"}
+	dest = record.Ref{System: record.Destination, Object: "customers", ID: "c_1"}
+	ids  = map[record.System]string{record.HubSpot: "7", record.Destination: "c_1"}
+)
+
+// rig is a ledger on a table of its own, with a clock that is moved by hand.
+type rig struct {
+	*testing.T
+	*ledger.Ledger
+	at time.Time
+}
+
+func (r *rig) now() time.Time { return r.at }
+
+func (r *rig) pass(d time.Duration) { r.at = r.at.Add(d) }
+
+func (r *rig) must(err error) {
+	r.Helper()
+	if err != nil {
+		r.Fatal(err)
+	}
+}
+
+func (r *rig) is(err, want error) {
+	r.Helper()
+	if !errors.Is(err, want) {
+		r.Fatalf("got %v, want %v", err, want)
+	}
+}
+
+func (r *rig) find(ref record.Ref) *ledger.Pair {
+	r.Helper()
+	p, err := r.Find(r.Context(), contacts, ref, "")
+	r.must(err)
+	return p
+}
+
+// claimed claims ref under key and returns the fence.
+func (r *rig) claimed(ref record.Ref, key string) ledger.Fence {
+	r.Helper()
+	p := r.find(ref)
+	r.must(r.Claim(r.Context(), p, ref, key, ledger.Intent{Execution: "e", At: r.Now(), Create: ref.System.Other()}))
+	return ledger.Fence{Key: p.Key, Rev: p.Rev}
+}
+
+// linked joins hub and dest.
+func (r *rig) linked() *ledger.Pair {
+	r.Helper()
+	base := map[string]ledger.Base{"email": {HubSpot: "h", Destination: "d"}}
+	r.must(r.Link(r.Context(), r.claimed(hub, "k"), contacts, hub, ids, "k", nil, ledger.Stamp{Base: base}))
+	return r.find(hub)
+}
+
+// TestRows plays every operation on both tables.
+func TestRows(t *testing.T) {
+	t.Run("embedded", func(t *testing.T) {
+		play(t, func(r *rig) {
+			tbl, err := embedded.Open("", r.now)
+			r.must(err)
+			r.Ledger = &ledger.Ledger{Table: tbl, Client: "acme", Now: r.now}
+		})
+	})
+	t.Run("dynamo", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("a short run starts no engines")
+		}
+		t.Setenv("AWS_ENDPOINT_URL_DYNAMODB", engines.DynamoDBLocal(t))
+		t.Setenv("AWS_ACCESS_KEY_ID", "local")
+		t.Setenv("AWS_SECRET_ACCESS_KEY", "local")
+		var n atomic.Int64
+		play(t, func(r *rig) {
+			name := "ledger" + string(rune('a'+n.Add(1)))
+			r.Setenv("AWS_REGION", "ap-southeast-2")
+			db, err := dynamo.Client(os.Getenv)
+			r.must(err)
+			r.must(dynamo.Ensure(r.Context(), db, name))
+			r.Ledger = &ledger.Ledger{Table: dynamo.New(db, name, r.now, nil), Client: "acme", Now: r.now}
+		})
+	})
+}
+
+func play(t *testing.T, open func(*rig)) {
+	for name, test := range map[string]func(*rig){
+		"a claim is exclusive by key and lapses": func(r *rig) {
+			r.claimed(hub, "k")
+			err := r.Claim(r.Context(), r.find(dest), dest, "k", ledger.Intent{Execution: "f"})
+			r.is(err, ledger.ErrHeld)
+			r.claimed(record.Ref{System: record.HubSpot, Object: "contacts", ID: "8"}, "other")
+			r.pass(time.Hour)
+			r.claimed(dest, "k")
+		},
+		"the holder learns of its rival": func(r *rig) {
+			r.claimed(hub, "k")
+			r.is(r.Claim(r.Context(), r.find(dest), dest, "k", ledger.Intent{}), ledger.ErrHeld)
+			p := r.find(hub)
+			r.must(r.Claim(r.Context(), p, hub, "k", ledger.Intent{}))
+			if p.Rival != dest.ID || p.Tries != 2 {
+				r.Fatalf("rival %q, tries %d", p.Rival, p.Tries)
+			}
+		},
+		"a claim on an old revision has moved": func(r *rig) {
+			stale := r.find(hub)
+			r.claimed(hub, "k")
+			r.is(r.Claim(r.Context(), stale, hub, "k", ledger.Intent{}), ledger.ErrMoved)
+		},
+		"a create is in flight until it is linked": func(r *rig) {
+			f := r.claimed(hub, "k")
+			for key, want := range map[string]bool{"k": true, "": true, "other": false} {
+				if got, err := r.InFlight(r.Context(), record.Destination, "contacts", r.Now(), key); got != want || err != nil {
+					r.Fatalf("in flight by key %q: %v, %v", key, got, err)
+				}
+			}
+			r.must(r.Link(r.Context(), f, contacts, hub, ids, "k", nil, ledger.Stamp{}))
+			if got, err := r.InFlight(r.Context(), record.Destination, "contacts", r.Now(), ""); got || err != nil {
+				r.Fatalf("still in flight: %v", err)
+			}
+			r.claimed(record.Ref{System: record.HubSpot, Object: "contacts", ID: "8"}, "k")
+		},
+		"a link is found from both sides, once": func(r *rig) {
+			r.linked()
+			if p := r.find(dest); p.IDs[record.HubSpot] != "7" || p.State != ledger.Linked || p.Base["email"].Destination != "d" {
+				r.Fatalf("found %+v", p)
+			}
+			eight := record.Ref{System: record.HubSpot, Object: "contacts", ID: "8"}
+			f := r.claimed(eight, "")
+			err := r.Link(r.Context(), f, contacts, eight, map[record.System]string{record.HubSpot: "8", record.Destination: "c_1"}, "", nil, ledger.Stamp{})
+			r.is(err, ledger.ErrMoved)
+		},
+		"a lease that was taken over cannot stamp or be renewed": func(r *rig) {
+			p := r.linked()
+			r.must(r.Take(r.Context(), p, ledger.Intent{Execution: "slow"}, ledger.Change{}))
+			slow := ledger.Fence{Key: p.Key, Rev: p.Rev}
+			r.pass(ledger.Lease + time.Second)
+			if q := r.find(hub); q.Held(r.Now()) {
+				r.Fatal("the lease has not lapsed")
+			}
+			r.must(r.Take(r.Context(), r.find(hub), ledger.Intent{Execution: "next"}, ledger.Change{}))
+			r.is(r.Stamp(r.Context(), slow, ledger.Stamp{}), ledger.ErrMoved)
+			_, err := r.Renew(r.Context(), &slow)
+			r.is(err, ledger.ErrMoved)
+			r.must(r.Release(r.Context(), slow, false, ""))
+			if q := r.find(hub); q.LeaseBy != "next" || q.Intent == nil {
+				r.Fatalf("a late release took the lease of %q", q.LeaseBy)
+			}
+		},
+		"an open intent leaves ghosts": func(r *rig) {
+			p := r.linked()
+			sent := map[record.System]map[string][]string{record.Destination: {"email": {"x"}}}
+			r.must(r.Take(r.Context(), p, ledger.Intent{Execution: "dead", Sent: sent}, ledger.Change{}))
+			r.pass(ledger.Lease + time.Second)
+			p = r.find(hub)
+			r.must(r.Take(r.Context(), p, ledger.Intent{Execution: "next"}, ledger.Change{}))
+			r.must(r.Stamp(r.Context(), ledger.Fence{Key: p.Key, Rev: p.Rev}, ledger.Stamp{}))
+			p = r.find(hub)
+			if got := p.MaybeSent(r.Now())[record.Destination]["email"]; len(got) != 1 || p.Intent != nil {
+				r.Fatalf("ghosts %v", got)
+			}
+			if p.InDoubt(r.Now().Add(time.Hour)) {
+				r.Fatal("ghosts live for ever")
+			}
+		},
+		"a settled record gives its claim up": func(r *rig) {
+			r.claimed(hub, "k")
+			r.must(r.Settle(r.Context(), r.find(hub), hub, ledger.Parked, "why"))
+			if p := r.find(hub); p.State != ledger.Parked || p.Reason != "why" {
+				r.Fatalf("%q %q", p.State, p.Reason)
+			}
+			r.claimed(dest, "k")
+		},
+		"a tombstone is revived, a purged pair is not": func(r *rig) {
+			p := r.linked()
+			r.must(r.Settle(r.Context(), p, hub, ledger.Gone, "deleted"))
+			r.must(r.Revive(r.Context(), contacts, r.find(hub)))
+			if p = r.find(hub); p.State != ledger.Linked || len(p.Base) != 1 {
+				r.Fatalf("%q with base %v", p.State, p.Base)
+			}
+			rev := p.Rev
+			_, err := r.Purge(r.Context(), contacts, p)
+			r.must(err)
+			if p = r.find(hub); p.State != ledger.Gone || len(p.Base) != 0 || p.IDs[record.Destination] != "" || p.Rev <= rev {
+				r.Fatalf("after the purge: %+v", p)
+			}
+		},
+		"a merge moves the pair": func(r *rig) {
+			winner := r.linked()
+			survivor := r.find(record.Ref{System: record.HubSpot, Object: "contacts", ID: "900"})
+			r.must(r.Relink(r.Context(), contacts, survivor, winner, nil))
+			for _, ref := range []record.Ref{hub, dest} {
+				if p := r.find(ref); p.IDs[record.HubSpot] != "900" || p.IDs[record.Destination] != "c_1" {
+					r.Fatalf("%s leads to %v", ref, p.IDs)
+				}
+			}
+		},
+		"a cursor is moved once": func(r *rig) {
+			r.must(r.MoveCursor(r.Context(), record.Destination, "orders", "1", 0))
+			r.is(r.MoveCursor(r.Context(), record.Destination, "orders", "2", 0), ledger.ErrMoved)
+			if c, rev, err := r.Cursor(r.Context(), record.Destination, "orders"); c != "1" || rev != 1 || err != nil {
+				r.Fatalf("%q at %d, %v", c, rev, err)
+			}
+		},
+		"a second writer is told": func(r *rig) {
+			other, err := r.Announce(r.Context(), "48", "a")
+			if r.must(err); other != "" {
+				r.Fatalf("alone, but met %q", other)
+			}
+			if other, err = r.Announce(r.Context(), "48", "b"); other != "a" || err != nil {
+				r.Fatalf("met %q, %v", other, err)
+			}
+			r.pass(time.Hour)
+			if other, err = r.Announce(r.Context(), "48", "b"); other != "" || err != nil {
+				r.Fatalf("met %q an hour later, %v", other, err)
+			}
+		},
+		"a guard counts by the hour": func(r *rig) {
+			for want := 2; want <= 4; want += 2 {
+				if n, err := r.Count(r.Context(), "deletes", 2); n != want || err != nil {
+					r.Fatalf("counted %d, want %d, %v", n, want, err)
+				}
+			}
+			r.pass(time.Hour)
+			if n, err := r.Count(r.Context(), "deletes", 2); n != 2 || err != nil {
+				r.Fatalf("counted %d in a new hour, %v", n, err)
+			}
+		},
+		"outcomes and conflicts are kept in order": func(r *rig) {
+			for i, reason := range []string{"first", "second"} {
+				at := r.Now().Add(time.Duration(i) * time.Second)
+				r.must(r.Record(r.Context(), hub, ledger.Outcome{At: at, Execution: "e", Kind: ledger.Dropped, Reason: reason}))
+				r.must(r.Lose(r.Context(), dest, ledger.Conflict{At: at, Field: "email", Loser: reason}))
+			}
+			out, err := r.Outcomes(r.Context(), hub)
+			if len(out) != 2 || out[1].Reason != "second" || err != nil {
+				r.Fatalf("outcomes %v, %v", out, err)
+			}
+			lost, err := r.Conflicts(r.Context(), dest)
+			if len(lost) != 2 || lost[0].Loser != "first" || err != nil {
+				r.Fatalf("conflicts %v, %v", lost, err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &rig{T: t, at: time.Now().Truncate(time.Hour)}
+			open(r)
+			test(r)
+		})
+	}
+}
