@@ -153,6 +153,9 @@ func pictures(t *testing.T, ctx context.Context, r *rig, execution string) {
 	t.Helper()
 	dir := os.Getenv("TANDEM_SCREENSHOTS")
 	do(t, ctx, logIn(r))
+	r.still() // the last beat tells everything so far
+	r.watch(0)
+	r.beat()
 	c, l := r.server.URL(), r.lookout.URL()
 	client := l + "/c/acme"
 	id := r.stamped().Record.ID

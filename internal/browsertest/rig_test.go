@@ -3,6 +3,7 @@ package browsertest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -46,7 +47,7 @@ func newRig(t *testing.T) *rig {
 	s = sandbox.Adapt(s)
 	r := &rig{t: t, slack: newSlack(t)}
 	dir := t.TempDir()
-	r.lookout = must(lookout.Open(lookout.Options{Client: s.Client, Dir: dir + "/centre", SlackURL: r.slack.URL, Every: interval,
+	r.lookout = must(lookout.Open(lookout.Options{Client: s.Client, Dir: dir + "/centre", SlackURL: r.slack.URL, Every: interval, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Now: func() time.Time { return time.Now().Add(time.Duration(r.turned.Load())) }}))(t)
 	r.box = must(sandbox.Open(s, dir+"/simulators", nil))(t)
 	r.server = must(local.Open(local.Options{Spec: s, Secrets: r.box.Secrets, HubSpotURL: r.box.HubSpotURL(), DestinationURL: r.box.DestinationURL(),

@@ -204,7 +204,9 @@ func (l *Lookout) Serve(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("POST /beat", l.centre.Ingest())
 	mux.Handle("/", l.centre.Dashboard())
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: checkWithin,
+	// Idle connections are kept for longer than the time between two beats: one
+	// that is closed just as a beat is sent on it would lose that beat's turn.
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: checkWithin, IdleTimeout: 10 * l.o.Every,
 		ErrorLog: slog.NewLogLogger(l.o.Log.Handler(), slog.LevelDebug)}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l.listener) }()
