@@ -280,7 +280,7 @@ func (s *suite) sweep(cursor string) (ids map[string]flow.ChangedRecord, next st
 
 func (s *suite) changes() {
 	if s.Changes == nil {
-		s.t.Skip("the system is not polled")
+		return // not a promise of a system that is not polled
 	}
 	var made []record.Record
 	for range 5 {
