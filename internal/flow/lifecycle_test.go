@@ -185,8 +185,8 @@ func TestMergeInAnyOrder(t *testing.T) {
 			b.created()
 			b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
 			b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamped")
-			row := b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
-			row = b.hub.put("contacts/900", record.Fields{"lastname": "Byron"})
+			b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
+			row := b.hub.put("contacts/900", record.Fields{"lastname": "Byron"})
 			b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row
 			for _, event := range events {
 				event(b)
