@@ -76,7 +76,7 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 		return drop("the record or its partner was deleted: " + p.Reason), nil
 	case p.State == ledger.Parked:
 		return park(p.Reason), nil
-	case p.Held(f.Now()) && !(p.LeaseBy == j.execution && s.Lookup != nil):
+	case p.Held(f.Now()) && p.LeaseBy != j.execution:
 		return f.held(p)
 	case t.Missing || t.Archived:
 		return f.deleted(ctx, j, p)
@@ -87,8 +87,8 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 }
 
 // held: another execution works on the pair; the machine tries again. An
-// execution that comes round once more takes its own lease back at once: the
-// worker that had it is gone, and fenced should it not be.
+// execution that comes round once more, or begins again after a crash, takes its
+// own lease back at once: the worker that had it is gone, and fenced should it not be.
 func (f *Flow) held(p *ledger.Pair) (*Plan, error) {
 	return nil, Errorf(LeaseHeld, "execution %s works on the pair until %s", p.LeaseBy, p.LeaseUntil.Format(time.TimeOnly))
 }
