@@ -170,6 +170,18 @@ func notices(site Site, dirs []*Direction) []AlarmProps {
 		Metrics: []Metric{queueMetric(site.DeadLetters, "ApproximateAgeOfOldestMessage", "Maximum")},
 		Above:   jsii.Number((10 * 24 * time.Hour).Seconds()), Minutes: 60,
 	}, {
+		Name:    client + "-later-stuck",
+		Means:   "An event that was put off has waited for half an hour, and SQS puts off for a quarter at most: it is not started again.",
+		Runbook: "read the last lines of /aws/lambda/" + client + "-later; after " + fmt.Sprint(laterAttempts) + " attempts the event is a dead letter, and tandem dead-letters " + client + " --redrive starts it.",
+		Metrics: []Metric{queueMetric(site.Later, "ApproximateAgeOfOldestMessage", "Maximum")},
+		Above:   jsii.Number((30 * time.Minute).Seconds()), Minutes: 5,
+	}, {
+		Name:    client + "-later-long",
+		Means:   "For four hours there has always been an event that was put off: a rate limit, or contention for the same records, lasts for hours.",
+		Runbook: "open the dashboard " + client + ": if HubSpot's budget is used up see which app uses it, if Write is slow ask the destination; tandem why names who holds a record. Nothing is lost meanwhile.",
+		Metrics: []Metric{queueMetric(site.Later, "ApproximateNumberOfMessagesDelayed", "Minimum")},
+		Above:   jsii.Number(0), Minutes: 15, Bad: 16, Of: 16,
+	}, {
 		Name:    client + "-missed-schedules",
 		Means:   "EventBridge Scheduler could not call a function.",
 		Runbook: "read the message in the queue " + client + "-missed-schedules: it names the function and the error; purge it when mended.",

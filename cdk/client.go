@@ -24,6 +24,8 @@ type Site struct {
 	Builder     *builder
 	Table       awsdynamodb.TableV2
 	DeadLetters awssqs.Queue
+	// Later takes events that cannot be dealt with yet.
+	Later awssqs.Queue
 	// Missed takes the schedules' calls that could not be made.
 	Missed awssqs.Queue
 	// CentreURL is where beats go, nil when there is no Centre.
@@ -57,6 +59,7 @@ func NewClient(scope constructs.Construct, id string, p ClientProps) awscdk.Stac
 	client := p.Spec.Client
 	site.Table = NewTable(stack, "Table", client, p.Settings)
 	site.DeadLetters = NewQueue(stack, "DeadLetters", client+"-dead-letters", p.Settings)
+	site.Later = NewLaterQueue(stack, "Later", client+"-later", site.DeadLetters, p.Settings)
 	site.Missed = NewQueue(stack, "MissedSchedules", client+"-missed-schedules", p.Settings)
 	site.CentreURL = centreURL(stack, p.Settings)
 	site.Topic = alarmTopic(stack, p.Settings)
@@ -78,6 +81,7 @@ func NewClient(scope constructs.Construct, id string, p ClientProps) awscdk.Stac
 			ticks = append(ticks, pollTicks(poll, m.Direction, polled)...)
 		}
 	}
+	NewLater(stack, "LaterAgain", site, dirs)
 	check := site.function(stack, "selfcheck", "", nil, nil)
 	ticks = append(ticks, Tick{Name: "selfcheck", Every: cloud.CheckEvery, Function: check})
 	NewSchedules(stack, "Schedules", client, site.Missed, p.Settings, ticks)

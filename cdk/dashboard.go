@@ -29,7 +29,8 @@ func NewDashboard(scope constructs.Construct, id string, site Site, dirs []*Dire
 		y += 12
 	}
 	widgets = append(widgets,
-		graph(region, 0, y, "Dead letters", queueMetric(site.DeadLetters, "ApproximateNumberOfMessagesVisible", "Maximum")),
+		graph(region, 0, y, "Dead letters, and events put off", queueMetric(site.DeadLetters, "ApproximateNumberOfMessagesVisible", "Maximum"),
+			queueMetric(site.Later, "ApproximateNumberOfMessagesDelayed", "Maximum"), queueMetric(site.Later, "ApproximateAgeOfOldestMessage", "Maximum")),
 		graph(region, 8, y, "HubSpot's daily budget used, %", site.metric(names.MetricBudget, "Maximum", "")),
 		graph(region, 16, y, "Self-checks passed", site.metric(names.MetricBeat, "Sum", "")))
 	return awscloudwatch.NewCfnDashboard(scope, jsii.String(id), &awscloudwatch.CfnDashboardProps{

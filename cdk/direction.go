@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -40,10 +41,14 @@ func NewDirection(scope constructs.Construct, id string, p DirectionProps) *Dire
 	dir := &Direction{Name: p.Direction}
 	var grants []Grant
 	values := map[string]*string{}
+	queues := map[string]struct {
+		queue awssqs.Queue
+		why   string
+	}{"DeadLetterUrl": {p.Site.DeadLetters, "what failed for good"}, "LaterUrl": {p.Site.Later, "what is tried again when more time has passed"}}
 	for _, placeholder := range p.Placeholders {
-		if placeholder == "DeadLetterUrl" {
-			values[placeholder] = p.Site.DeadLetters.QueueUrl()
-			grants = append(grants, Grant{Action: "sqs:SendMessage", On: []*string{p.Site.DeadLetters.QueueArn()}, Why: "what failed for good"})
+		if to, ok := queues[placeholder]; ok {
+			values[placeholder] = to.queue.QueueUrl()
+			grants = append(grants, Grant{Action: "sqs:SendMessage", On: []*string{to.queue.QueueArn()}, Why: to.why})
 			continue
 		}
 		state := strings.ToLower(strings.TrimSuffix(placeholder, "Arn"))

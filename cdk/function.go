@@ -49,6 +49,7 @@ var parts = map[string]part{
 	"lookup":    {256, 18, "reads the table and perhaps searches the target"},
 	"write":     {256, 13, "waits for the target's answer and may wait shortly for its rate limit"},
 	"stamp":     {256, 13, "two requests to the table"},
+	"later":     {256, 20, "starts ten executions, one after the other"},
 	"selfcheck": {256, 50, "asks both systems and the table once"},
 	"beat":      {256, 5, "checks one HMAC and writes one row"},
 	"watch":     {256, 50, "reads all integrations' rows and may wait for Slack's Retry-After"},

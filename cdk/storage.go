@@ -36,6 +36,10 @@ func NewTable(scope constructs.Construct, id, name string, s Settings) awsdynamo
 // NewQueue makes a queue for what failed: encrypted, TLS only, kept for the
 // longest SQS allows, 14 days, so that a long holiday loses nothing.
 func NewQueue(scope constructs.Construct, id, name string, s Settings) awssqs.Queue {
+	return awssqs.NewQueue(scope, jsii.String(id), queueProps(scope, id, name, s))
+}
+
+func queueProps(scope constructs.Construct, id, name string, s Settings) *awssqs.QueueProps {
 	props := &awssqs.QueueProps{
 		QueueName:       jsii.String(name),
 		RetentionPeriod: awscdk.Duration_Days(jsii.Number(14)),
@@ -45,7 +49,7 @@ func NewQueue(scope constructs.Construct, id, name string, s Settings) awssqs.Qu
 	if k := key(scope, id, s); k != nil {
 		props.Encryption, props.EncryptionMasterKey = awssqs.QueueEncryption_KMS, k
 	}
-	return awssqs.NewQueue(scope, jsii.String(id), props)
+	return props
 }
 
 // key is the deployment's own KMS key as construct id uses it, nil when it has none.

@@ -161,6 +161,44 @@ func TestStorage(t *testing.T) {
 	}
 }
 
+// What is put off comes back slowly, one failure does not repeat its whole batch,
+// and what cannot be started again becomes a dead letter.
+func TestLater(t *testing.T) {
+	client, _ := standard(t)
+	queue := byName(t, client, "AWS::SQS::Queue", "QueueName", "sample-later")
+	function := byName(t, client, "AWS::Lambda::Function", "FunctionName", "sample-later")
+	source := client.of("AWS::Lambda::EventSourceMapping")[0]
+	for _, c := range []struct {
+		id   string
+		path []any
+		want any
+	}{
+		{queue, []any{"RedrivePolicy", "maxReceiveCount"}, 5.0},
+		{queue, []any{"VisibilityTimeout"}, 6 * client.at(function, "Timeout").(float64)},
+		{source, []any{"BatchSize"}, 10.0},
+		{source, []any{"FunctionResponseTypes"}, []any{"ReportBatchItemFailures"}},
+		{source, []any{"ScalingConfig", "MaximumConcurrency"}, 2.0},
+	} {
+		if got := client.at(c.id, c.path...); !equal(got, c.want) {
+			t.Errorf("%v is %v, want %v", c.path, got, c.want)
+		}
+	}
+	letters := byName(t, client, "AWS::SQS::Queue", "QueueName", "sample-dead-letters")
+	if got := logicalID(client.at(queue, "RedrivePolicy", "deadLetterTargetArn")); got != letters {
+		t.Errorf("what cannot be started again goes to %s, want the dead letters", got)
+	}
+	if logicalID(client.at(source, "EventSourceArn")) != queue || logicalID(client.at(source, "FunctionName")) != function {
+		t.Error("the queue does not feed the function")
+	}
+	env := client.at(function, "Environment", "Variables").(map[string]any)
+	allowed := granted(client, client.at(function, "Role"))["states:StartExecution"]
+	for _, m := range definitions() {
+		if machine := logicalID(env[names.Machine(m.Direction)]); machine == "" || !slices.Contains(allowed, machine) {
+			t.Errorf("the function does not know, or may not start, the machine of %s", m.Direction)
+		}
+	}
+}
+
 // Since October 2025 a new Function URL answers 403 unless both are allowed.
 func TestFunctionURLPermissions(t *testing.T) {
 	client, centre := standard(t)

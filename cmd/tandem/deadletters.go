@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tandem/internal/cloud/awsjson"
+	"tandem/internal/cloud/names"
 	"tandem/internal/flow"
 	"tandem/spec"
 )
@@ -113,6 +114,7 @@ func (d *deployment) receive(ctx context.Context, queue string) (got letters, er
 			if err := json.Unmarshal(l.body, l); err != nil {
 				l.Error.Error, l.body = "NotALetter", nil
 			}
+			l.Error.Error = cmp.Or(l.Error.Error, "NotStarted") // from the queue of deferred events, after its last attempt
 			if !seen[l.id] {
 				seen[l.id] = true
 				got.all = append(got.all, l)
@@ -211,8 +213,7 @@ func (d *deployment) again(ctx context.Context, machine, queue string, l *letter
 	if err != nil {
 		return "", err
 	}
-	suffix := "-redrive-" + l.id[:min(len(l.id), 8)]
-	name := l.Event.Name[:min(len(l.Event.Name), 80-len(suffix))] + suffix
+	name := names.Again(l.Event.Name, "redrive", l.id)
 	in := map[string]any{"stateMachineArn": machine, "name": name, "input": string(input)}
 	if err := d.api.Call(ctx, awsjson.States, "StartExecution", in, nil); err != nil {
 		return "", err

@@ -114,7 +114,7 @@ var Signals = []Signal{SignatureRefused, SealRefused, BeatRefused, GuardTripped,
 // Handlers lists the names a beat may come from: the lambdas' folders, and run
 // for the one process that holds them all.
 var Handlers = []string{"webhook", "poll", "verify", "transform", "lookup", "write", "stamp",
-	"selfcheck", "reconcile", "redrive", "run"}
+	"later", "selfcheck", "reconcile", "redrive", "run"}
 
 // Way counts what happened in one direction since the previous beat.
 type Way struct {

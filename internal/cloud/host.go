@@ -101,11 +101,16 @@ func loadSpec(getenv func(string) string) (*spec.Spec, error) {
 	return s, nil
 }
 
-// machines are the ARNs of what this function may start.
+// machines are the ARNs of what this function may start: its own direction's, or
+// both.
 func machines(getenv func(string) string, own spec.Direction) map[spec.Direction]string {
 	all := map[spec.Direction]string{}
-	if arn := getenv(names.MachineARN); arn != "" {
-		all[own] = arn
+	for d, arn := range map[spec.Direction]string{
+		own: getenv(names.MachineARN), spec.ToDestination: getenv(names.Machine(spec.ToDestination)), spec.ToHubSpot: getenv(names.Machine(spec.ToHubSpot)),
+	} {
+		if arn != "" {
+			all[d] = arn
+		}
 	}
 	return all
 }

@@ -35,6 +35,17 @@ func Machine(d spec.Direction) string {
 	return "TANDEM_MACHINE_HUBSPOT_TO_DESTINATION"
 }
 
+// maxExecution is Step Functions' limit for an execution's name (API StartExecution).
+const maxExecution = 80
+
+// Again names another execution of the event that execution name began: what
+// people search for stays in front, why it was started and eight characters of
+// id end it.
+func Again(name, why, id string) string {
+	suffix := "-" + why + "-" + id[:min(len(id), 8)]
+	return name[:min(len(name), maxExecution-len(suffix))] + suffix
+}
+
 // Prefix is the path below which a client's parameters are kept.
 func Prefix(client string) string { return "/" + client + "/" }
 
@@ -113,6 +124,7 @@ const (
 	MetricBadSeal = "BadSeal"       // envelopes that nobody of ours sealed, by direction
 	MetricPolled  = "Polled"        // polls that went through, by direction
 	MetricBeat    = "Beat"          // self-checks that passed, by client
+	MetricLater   = "Later"         // deferred events that were started again, by direction
 	MetricParked  = "Parked"        // fields or records waiting for a person, by direction
 	MetricBudget  = "HubSpotBudget" // percent of the daily API limit used, by client
 )
@@ -122,7 +134,10 @@ const (
 // and the function asks for these, in one request, which is refused as a whole
 // if one of them is not granted.
 func Parameters(c *spec.Spec, name string, d spec.Direction) []string {
-	if d == "" {
+	switch {
+	case name == "later":
+		return []string{CentreSecret} // it reads no record and checks no seal
+	case d == "":
 		return Secrets(c)
 	}
 	source := d.Source()

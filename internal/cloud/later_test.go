@@ -1,0 +1,88 @@
+package cloud
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"tandem/internal/cloud/awsjson"
+	"tandem/internal/cloud/names"
+	"tandem/spec"
+)
+
+// started is one call of StartExecution.
+type started struct{ StateMachineArn, Name, Input string }
+
+// machinesOf answers StartExecution, and refuses executions whose name holds "refused".
+func machinesOf(t *testing.T) (*starter, func() []started) {
+	t.Helper()
+	var all []started
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in started
+		if raw, err := io.ReadAll(r.Body); err != nil || json.Unmarshal(raw, &in) != nil {
+			t.Errorf("not a request: %v", err)
+		}
+		if strings.Contains(in.Name, "refused") {
+			http.Error(w, `{"__type":"StateMachineDoesNotExist"}`, http.StatusBadRequest)
+			return
+		}
+		all = append(all, in)
+		_, _ = io.WriteString(w, `{"executionArn":"arn","startDate":0}`)
+	}))
+	t.Cleanup(server.Close)
+	env := map[string]string{"AWS_REGION": "r", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_ENDPOINT_URL": server.URL}
+	c, err := awsjson.FromEnv(func(name string) string { return env[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	machines := map[spec.Direction]string{spec.ToDestination: "there", spec.ToHubSpot: "back"}
+	return &starter{api: sfn.NewFromConfig(c), machines: machines}, func() []started { return all }
+}
+
+// What was put off starts again at its own machine, sealed as it was; each
+// failure is told by itself.
+func TestLater(t *testing.T) {
+	api, all := machinesOf(t)
+	var metrics bytes.Buffer
+	h := &Host{starter: api, Metrics: NewMetrics(&metrics, "acme", time.Now), Log: slog.New(slog.DiscardHandler)}
+	event := `{"name":"acme-contacts-1001-1700000000000-0011aabb","seal":"x","told":[]}`
+	batch := events.SQSEvent{Records: []events.SQSMessage{
+		{MessageId: "11111111-a", Body: `{"machine":"hubspot-to-destination","execution":"e","event":` + event + `,"later":{"delay":60,"rounds":2}}`},
+		{MessageId: "22222222-b", Body: `{"machine":"destination-to-hubspot","event":` + event + `,"later":{"delay":60}}`},
+		{MessageId: "33333333-c", Body: `{"machine":"elsewhere","event":` + event + `,"later":{}}`},
+		{MessageId: "44444444-d", Body: `no JSON`},
+		{MessageId: "55555555-e", Body: `{"machine":"hubspot-to-destination","event":{"name":"refused"},"later":{}}`},
+		{MessageId: "66666666-f", Body: `{"machine":"hubspot-to-destination","event":{},"later":{}}`},
+	}}
+	answer, err := h.Later(t.Context(), batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed []string
+	for _, f := range answer.BatchItemFailures {
+		failed = append(failed, f.ItemIdentifier)
+	}
+	if want := []string{"33333333-c", "44444444-d", "55555555-e", "66666666-f"}; !slices.Equal(failed, want) {
+		t.Errorf("failures %v, want %v", failed, want)
+	}
+	want := []started{
+		{"there", "acme-contacts-1001-1700000000000-0011aabb-later-11111111", `{"event":` + event + `,"later":{"delay":60,"rounds":2}}`},
+		{"back", "acme-contacts-1001-1700000000000-0011aabb-later-22222222", `{"event":` + event + `,"later":{"delay":60}}`},
+	}
+	if got := all(); !slices.Equal(got, want) {
+		t.Errorf("started %+v, want %+v", got, want)
+	}
+	if n := strings.Count(metrics.String(), `"`+names.MetricLater+`":1`); n != 2 {
+		t.Errorf("metrics\n%s", metrics.String())
+	}
+}
