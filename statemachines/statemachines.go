@@ -5,7 +5,13 @@
 //
 // The only things left open in a file are placeholders such as "${VerifyArn}",
 // always inside quotes, so that the file is JSON as it stands. A state's name is
-// the lambda's folder, its placeholder and the section it adds to the envelope.
+// the lambda's folder, its placeholder and the section it answers.
+//
+// What lies between two states is only what a later one needs, because the log
+// that the console draws an execution from keeps every input and output, and is
+// most of what an execution costs. So a function gets the event from the context
+// object ($$.Execution.Input), Lookup's answer takes the place of everything
+// before it, Stamp's that of the plan; each answer is in the log all the same.
 //
 // How long an execution may wait: the retries of every state on the way to the
 // dead letter add up to less than the machine's TimeoutSeconds, because past

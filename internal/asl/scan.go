@@ -98,6 +98,14 @@ func each(raw json.RawMessage, f func(m member) bool) {
 	}
 }
 
+// Members calls f for each member of a JSON object that is known to be valid, in
+// their order, until f returns false; for any other text never.
+func Members(raw json.RawMessage, f func(name string, value json.RawMessage) bool) {
+	if len(raw) > 0 && kindOf(raw) == '{' {
+		each(raw, func(m member) bool { return f(m.name, m.value) })
+	}
+}
+
 // unquote returns the text of a JSON string.
 func unquote(raw []byte) string {
 	if bytes.IndexByte(raw, '\\') < 0 {

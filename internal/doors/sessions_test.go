@@ -48,11 +48,11 @@ type process struct {
 	r       *rig
 	flow    *flow.Flow
 	ingress *flow.Ingress
-	run     func(context.Context, *flow.Flow, spec.Direction, string, json.RawMessage) (path []string, state json.RawMessage, code string)
+	run     func(context.Context, *flow.Flow, spec.Direction, string, json.RawMessage) (path []string, sections map[string]json.RawMessage, code string)
 	ended   []journey
 }
 
-func inProcess(r *rig, run func(context.Context, *flow.Flow, spec.Direction, string, json.RawMessage) ([]string, json.RawMessage, string)) session {
+func inProcess(r *rig, run func(context.Context, *flow.Flow, spec.Direction, string, json.RawMessage) ([]string, map[string]json.RawMessage, string)) session {
 	must := func(err error) {
 		if err != nil {
 			r.t.Fatal(err)
@@ -99,14 +99,15 @@ func (p *process) journeys() []journey {
 
 // Start implements flow.Starter: the execution runs at once, to its end.
 func (p *process) Start(ctx context.Context, d spec.Direction, name string, input json.RawMessage) error {
-	path, state, code := p.run(ctx, p.flow, d, name, input)
 	var s flow.State
-	if err := json.Unmarshal(state, &s); err != nil {
+	if err := json.Unmarshal(input, &s); err != nil {
 		return err
 	}
-	j := journey{record: object(p.r.spec, s.Event), path: path, sections: split(state)}
-	if j.outcome = told("dead", "", code); code == "" && s.Lookup != nil {
-		kind, reason := s.Lookup.Outcome()
+	path, sections, code := p.run(ctx, p.flow, d, name, input)
+	j := journey{record: object(p.r.spec, s.Event), path: path, sections: sections}
+	var plan flow.Plan
+	if j.outcome = told("dead", "", code); code == "" && json.Unmarshal(sections["lookup"], &plan) == nil {
+		kind, reason := plan.Outcome()
 		j.outcome = told(string(kind), reason, "")
 	}
 	p.ended = append(p.ended, j)
@@ -117,21 +118,23 @@ func (p *process) dropped(e flow.Envelope, o ledger.Outcome) {
 	p.ended = append(p.ended, journey{record: object(p.r.spec, e), outcome: told(string(o.Kind), o.Reason, "")})
 }
 
-// chained calls one handler after the other. The order is written here once
-// more, to hold the machines against: a write that was refused because the
-// world has moved is decided again, once; nothing else is tried again.
-func chained(ctx context.Context, f *flow.Flow, _ spec.Direction, _ string, input json.RawMessage) (path []string, state json.RawMessage, code string) {
-	state = input
+// chained calls one handler after the other, through JSON as a machine would. The
+// order, and what each step gets, is written here once more, to hold the machines
+// against: a write that was refused because the world has moved is decided again,
+// once; nothing else is tried again.
+func chained(ctx context.Context, f *flow.Flow, _ spec.Direction, _ string, input json.RawMessage) (path []string, all map[string]json.RawMessage, code string) {
+	all = map[string]json.RawMessage{}
+	var done []string // whose sections the next step gets
 	for i, rounds := 0, 0; i < len(flow.Steps); i++ {
 		step := flow.Steps[i]
-		var s flow.State
-		if err := json.Unmarshal(state, &s); err != nil {
-			return path, state, err.Error()
+		s, err := given(input, all, done)
+		if err != nil {
+			return path, all, err.Error()
 		}
 		if step == "Write" {
 			path = append(path, "Decide")
 			if s.Lookup.Act == flow.ActDrop {
-				return append(path, "Dropped"), state, ""
+				return append(path, "Dropped"), all, ""
 			}
 			if s.Lookup.Act == flow.ActStamp {
 				continue
@@ -141,38 +144,50 @@ func chained(ctx context.Context, f *flow.Flow, _ spec.Direction, _ string, inpu
 		section, err := f.Handle(ctx, step, s)
 		switch {
 		case err == nil:
-			state = joined(state, strings.ToLower(step), section)
+			name := strings.ToLower(step)
+			all[name], _ = json.Marshal(section)
+			if done = append(done, name); step == "Lookup" {
+				done = []string{name}
+			}
 		case flow.CodeOf(err) == flow.PreconditionFailed && rounds == 0:
-			path, i, rounds = append(path, "Again", "FirstRound", "Pause"), slices.Index(flow.Steps, "Transform")-1, 1
+			path, i, rounds = append(path, "Again", "Pause"), slices.Index(flow.Steps, "Transform")-1, 1
 		default:
-			return append(path, "DeadLetter", "Failed"), state, string(flow.CodeOf(err))
+			return append(path, "DeadLetter", "Failed"), all, string(flow.CodeOf(err))
 		}
 	}
-	return append(path, "Stamped"), state, ""
+	return append(path, "Stamped"), all, ""
 }
 
-// joined adds a section to a state.
-func joined(state json.RawMessage, name string, section any) json.RawMessage {
-	all := split(state)
-	all[name], _ = json.Marshal(section)
-	out, _ := json.Marshal(all)
-	return out
+// given is what a step gets: the event and the sections named.
+func given(input json.RawMessage, all map[string]json.RawMessage, done []string) (s flow.State, err error) {
+	sections := map[string]json.RawMessage{}
+	for _, name := range done {
+		sections[name] = all[name]
+	}
+	text, err := json.Marshal(sections)
+	if err == nil {
+		err = json.Unmarshal(text, &s.Sections)
+	}
+	if err == nil {
+		err = json.Unmarshal(input, &s)
+	}
+	return s, err
 }
 
 // interpreted runs the shipped machine on a clock that waits for nothing.
-func interpreted(ctx context.Context, f *flow.Flow, d spec.Direction, name string, input json.RawMessage) (path []string, state json.RawMessage, code string) {
+func interpreted(ctx context.Context, f *flow.Flow, d spec.Direction, name string, input json.RawMessage) (path []string, all map[string]json.RawMessage, code string) {
 	m, err := asl.Parse(statemachines.Definition(string(d)))
 	if err != nil {
 		return nil, nil, err.Error()
 	}
+	all = map[string]json.RawMessage{}
 	res := m.Run(ctx, asl.Execution{Name: name, ID: name, Input: input}, asl.Env{Clock: hurried{}, Tasks: tasks{f}})
-	state = res.Output
 	for _, step := range res.Steps {
-		if len(state) == 0 && step.State == "DeadLetter" {
-			state = step.Input
+		if len(step.Result) > 0 && slices.Contains(flow.Steps, step.State) {
+			all[strings.ToLower(step.State)] = step.Result
 		}
 	}
-	return res.Path, state, res.Error
+	return res.Path, all, res.Error
 }
 
 // hurried is a clock on which waiting takes no time.
@@ -297,10 +312,11 @@ func (s *served) trace(execution string, j *journey) {
 	if err := json.NewDecoder(resp.Body).Decode(&trace); err != nil {
 		s.r.t.Fatal(err)
 	}
+	j.sections = map[string]json.RawMessage{}
 	for _, step := range trace.Steps {
 		j.path = append(j.path, step.State)
-		if len(step.Output) > 0 {
-			j.sections = split(step.Output)
+		for name, section := range split(step.Output) {
+			j.sections[name] = section
 		}
 	}
 }

@@ -228,7 +228,7 @@ func (b *bench) event(sys record.System, pair, id string, kind flow.Kind, merged
 
 // reason is why the last execution dropped its event.
 func (b *bench) reason() string {
-	var s flow.State
+	var s flow.Sections
 	_ = json.Unmarshal(b.last.Output, &s)
 	if s.Lookup == nil {
 		return b.last.Error + " " + b.last.Cause

@@ -35,17 +35,18 @@ type Envelope struct {
 	At     int64    `json:"at,omitempty"`
 	Events []string `json:"events,omitempty"`
 	Merged []string `json:"merged,omitempty"`
-	// Told are fingerprints of the values the events carried: field, print, time.
+	// Told are fingerprints of the values the events carried.
 	Told []Told `json:"told,omitempty"`
 	// Seal is the HMAC over all of the above.
 	Seal string `json:"seal"`
 }
 
-// Told is one value an event carried, as a fingerprint.
+// Told is one value an event carried, as a fingerprint. At is the event's time
+// where it is another than the envelope's.
 type Told struct {
 	Field string `json:"f"`
 	Print string `json:"p"`
-	At    int64  `json:"at"`
+	At    int64  `json:"at,omitempty"`
 }
 
 // maxListed bounds the event ids and told values an envelope carries.
@@ -102,6 +103,10 @@ func (s *Sealer) keys(e Envelope) ([][]byte, error) {
 	return keys, nil
 }
 
+// sealSize is how many bytes of the HMAC are kept: half, which RFC 2104 section 5
+// allows, because every state of an execution logs them.
+const sealSize = sha256.Size / 2
+
 // mac is the HMAC over the envelope's canonical JSON: encoding/json writes
 // struct fields in declaration order, so equal envelopes have equal bytes.
 func mac(key []byte, e Envelope) string {
@@ -109,7 +114,7 @@ func mac(key []byte, e Envelope) string {
 	b, _ := json.Marshal(e) // plain text and numbers always marshal
 	h := hmac.New(sha256.New, key)
 	h.Write(b)
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:sealSize])
 }
 
 // maxName is Step Functions' limit for an execution's name (API StartExecution).

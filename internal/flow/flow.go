@@ -16,8 +16,8 @@
 //	stamp.go             what was observed is remembered, conditional on the lease
 //
 // The order, the retries and the timeouts belong to the state machines; each
-// handler here is one state, takes the machine's whole state and adds one
-// section to it. Handlers know no AWS type and no adapter: systems are Remotes,
+// handler here is one state, takes the event and what the steps before have
+// answered, and answers one section. Handlers know no AWS type and no adapter: systems are Remotes,
 // and everything remembered is in the ledger.
 //
 // # What the decision rests on
@@ -40,9 +40,18 @@ import (
 	"tandem/spec"
 )
 
-// State is a machine's state: the sealed event and one section per step done.
+// State is what a handler gets: the sealed event, and of what the steps before
+// have answered as much as the machine still carries.
 type State struct {
-	Event     Envelope     `json:"event"`
+	Event    Envelope `json:"event"`
+	Sections `json:"done,omitzero"`
+}
+
+// Sections are the answers of the steps by the state's name; it is the data of a
+// machine between its states. Step Functions logs it with every state, so each
+// answer is kept short and goes no further than it is needed: Transform's to
+// Lookup, Lookup's and Write's to Stamp, or to the Lookup of another round.
+type Sections struct {
 	Verify    *Verified    `json:"verify,omitempty"`
 	Transform *Transformed `json:"transform,omitempty"`
 	Lookup    *Plan        `json:"lookup,omitempty"`

@@ -3,9 +3,11 @@ package flow_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"tandem/internal/flow"
 	"tandem/internal/record"
+	"tandem/spec"
 )
 
 func (b *bench) want(got, want string) {
@@ -182,5 +184,54 @@ func TestLoopBreakerParksOnlyTheField(t *testing.T) {
 	d := b.dest.rows["customers/c_1"].Fields
 	if d["first_name"] == "last" || d["last_name"] != "other" {
 		t.Fatalf("destination %v", d)
+	}
+}
+
+// A target that is never as it was looked at is not tried for ever.
+func TestRoundsAreCounted(t *testing.T) {
+	b := newBench(t)
+	hub, _ := b.created()
+	b.hub.put("contacts/"+hub, record.Fields{"zip": "2010"})
+	b.dest.fail = func(op string) error {
+		if op == "update" {
+			return flow.Errorf(flow.PreconditionFailed, "it has moved")
+		}
+		return nil
+	}
+	b.want(b.event(record.HubSpot, "contacts", hub, flow.Changed), "Failed")
+	writes := 0
+	for _, state := range b.last.Path {
+		if state == "Write" {
+			writes++
+		}
+	}
+	if writes != 5 || b.last.Error != string(flow.PreconditionFailed) {
+		t.Errorf("%d rounds, then %s: %v", writes, b.last.Error, b.last.Path)
+	}
+}
+
+// What an execution has created is known in every later round, also where nothing
+// else leads to it.
+func TestCreatedRecordIsKnownInLaterRounds(t *testing.T) {
+	b := newBench(t)
+	b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "firstname": "Ada"})
+	b.dest.put("customers/c_9", record.Fields{"name": "Ada"})
+	e, err := b.flow.Seals.Seal(flow.Envelope{Client: "acme", Direction: spec.ToDestination, Pair: "contacts", ID: "7", Kind: flow.Changed, Name: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, done := range map[string]flow.Sections{
+		"second round": {Lookup: &flow.Plan{}, Write: &flow.Written{Sides: map[record.System]*flow.Confirmation{record.Destination: {Created: "c_9"}}}},
+		"third round":  {Lookup: &flow.Plan{Round: 1, Made: "c_9"}},
+	} {
+		s := flow.State{Event: e, Sections: done}
+		if s.Transform, err = b.flow.Transform(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		plan, err := b.flow.Lookup(t.Context(), s)
+		if err != nil || plan.IDs[record.Destination] != "c_9" || plan.Made != "c_9" || plan.Round != done.Lookup.Round+1 {
+			t.Errorf("%s: %+v, %v", what, plan, err)
+		}
+		b.now = b.now.Add(time.Minute) // the lease lapses
 	}
 }

@@ -39,20 +39,21 @@ func (f *Flow) Lookup(ctx context.Context, s State) (*Plan, error) {
 		return nil, store(err)
 	}
 	if plan.Act == ActDrop {
-		err = f.conclude(ctx, j, plan)
+		return plan, f.conclude(ctx, j, plan)
 	}
-	return plan, err
+	if plan.Made = s.made(j.target); s.Lookup != nil {
+		plan.Round = s.Lookup.Round + 1
+	}
+	return plan, nil
 }
 
 // tidy looks after a record that this very execution created before it lost its
 // lease. Where another worker's record was linked meanwhile, ours is the extra
 // one: it is seconds old and known to nobody, so it goes. Else it is adopted.
 func (f *Flow) tidy(ctx context.Context, j *journey, s State, p *ledger.Pair) error {
-	if s.Write == nil || s.Write.Sides[j.target] == nil || !s.Write.Sides[j.target].Created {
-		return nil
-	}
-	made := s.Write.Sides[j.target].ID
+	made := s.made(j.target)
 	switch {
+	case made == "":
 	case p.State == ledger.Linked && p.IDs[j.target] != made:
 		f.Log.Warn("an extra record made by a worker that lost its lease is removed", "execution", j.execution, "system", j.target)
 		return j.to.Archive(ctx, j.object(j.target), made)
@@ -60,6 +61,17 @@ func (f *Flow) tidy(ctx context.Context, j *journey, s State, p *ledger.Pair) er
 		p.Adopt = made
 	}
 	return nil
+}
+
+// made is the record that an earlier round of this execution has created.
+func (s *Sections) made(sys record.System) string {
+	if s.Write != nil && s.Write.Sides[sys] != nil && s.Write.Sides[sys].Created != "" {
+		return s.Write.Sides[sys].Created
+	}
+	if s.Lookup != nil {
+		return s.Lookup.Made
+	}
+	return ""
 }
 
 // plan finds the room in which this record is decided.
@@ -139,7 +151,7 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 func (f *Flow) overwritten(ctx context.Context, j *journey, p *ledger.Pair) (bool, error) {
 	var lost []ledger.Conflict
 	for _, told := range j.Told {
-		at := time.UnixMilli(told.At).UTC()
+		at := time.UnixMilli(orElse(told.At, j.At)).UTC()
 		version := at.Format("2006-01-02T15:04:05.000Z")
 		if j.source != record.HubSpot || told.Print == p.Base[told.Field].HubSpot {
 			continue

@@ -38,6 +38,10 @@ type Plan struct {
 	Other *ledger.Fence `json:"other,omitempty"`
 	// Archive deletes the record on that side, and the pair rests afterwards.
 	Archive record.System `json:"archive,omitempty"`
+	// Round counts how often an execution has decided again, and Made is the record
+	// that it created before it had to.
+	Round int    `json:"round,omitempty"`
+	Made  string `json:"made,omitempty"`
 	// Parked are fields that the loop breaker took out.
 	Parked []string `json:"parkedFields,omitempty"`
 }

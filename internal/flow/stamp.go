@@ -28,9 +28,13 @@ func (f *Flow) Stamp(ctx context.Context, s State) (*Stamped, error) {
 		return nil, Errorf(BadEnvelope, "the state has no write to stamp")
 	}
 	if w == nil || plan.Act == ActStamp {
-		w = &Written{Fence: plan.Fence}
+		w = &Written{}
 	}
-	if err := f.store(ctx, j, plan, w); isMoved(err) {
+	fence := plan.Fence
+	if w.Fence != nil {
+		fence = w.Fence
+	}
+	if err := f.store(ctx, j, plan, w, *fence); isMoved(err) {
 		return nil, Errorf(LeaseLost, "the lease was taken over before the stamp; nothing was stored")
 	} else if err != nil {
 		return nil, store(err)
@@ -39,22 +43,22 @@ func (f *Flow) Stamp(ctx context.Context, s State) (*Stamped, error) {
 }
 
 // store picks the kind of stamp the plan asked for.
-func (f *Flow) store(ctx context.Context, j *journey, plan *Plan, w *Written) error {
+func (f *Flow) store(ctx context.Context, j *journey, plan *Plan, w *Written, fence ledger.Fence) error {
 	st := f.stamp(j, plan, w)
 	switch {
 	case plan.Archive != "":
-		return f.Ledger.Bury(ctx, *w.Fence, "deleted in "+string(j.source), st)
+		return f.Ledger.Bury(ctx, fence, "deleted in "+string(j.source), st)
 	case plan.Link:
-		return f.Ledger.Link(ctx, *w.Fence, j.pair, j.ref, ids(plan, w), plan.MatchKey, plan.Other, st)
+		return f.Ledger.Link(ctx, fence, j.pair, j.ref, ids(plan, w), plan.MatchKey, plan.Other, st)
 	}
-	return f.Ledger.Stamp(ctx, *w.Fence, st)
+	return f.Ledger.Stamp(ctx, fence, st)
 }
 
 func ids(plan *Plan, w *Written) map[record.System]string {
 	out := maps.Clone(plan.IDs)
 	for sys, c := range w.Sides {
-		if c.Created {
-			out[sys] = c.ID
+		if c.Created != "" {
+			out[sys] = c.Created
 		}
 	}
 	return out
@@ -97,9 +101,9 @@ func (f *Flow) stamp(j *journey, plan *Plan, w *Written) ledger.Stamp {
 func (f *Flow) seen(j *journey, plan *Plan, w *Written, sys record.System) ledger.Seen {
 	c := w.Sides[sys]
 	switch {
-	case c != nil && (plan.ETag[sys] != "" || c.Created && f.Remotes[sys].Abilities(j.object(sys)).ConditionalWrite):
+	case c != nil && (plan.ETag[sys] != "" || c.Created != "" && f.Remotes[sys].Abilities(j.object(sys)).ConditionalWrite):
 		return ledger.Seen{Version: c.Version, ETag: c.ETag}
-	case c != nil && c.Created:
+	case c != nil && c.Created != "":
 		return ledger.Seen{Version: c.Version}
 	case c == nil && plan.ETag[sys] != "":
 		return ledger.Seen{Version: plan.Before[sys], ETag: plan.ETag[sys]}
@@ -111,7 +115,7 @@ func (f *Flow) seen(j *journey, plan *Plan, w *Written, sys record.System) ledge
 // have been edited between our read and our write.
 func window(plan *Plan, w *Written) *ledger.Window {
 	c := w.Sides[record.HubSpot]
-	if c == nil || c.Created || len(c.Prints) == 0 || plan.Before[record.HubSpot] == "" {
+	if c == nil || c.Created != "" || len(c.Prints) == 0 || plan.Before[record.HubSpot] == "" {
 		return nil
 	}
 	win := &ledger.Window{From: plan.Before[record.HubSpot], To: c.Version, Prints: map[string][2]string{}}

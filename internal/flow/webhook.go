@@ -159,6 +159,11 @@ func (in *Ingress) envelope(g *group) (Envelope, error) {
 		e.Merged = append(e.Merged, n.Merged...)
 		in.tell(g, n, &e)
 	}
+	for i := range e.Told {
+		if e.Told[i].At == e.At {
+			e.Told[i].At = 0
+		}
+	}
 	e.Name = executionName(e, g.ref.Object, in.Flow.Now())
 	return in.Flow.Seals.Seal(e)
 }

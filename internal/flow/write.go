@@ -14,16 +14,17 @@ import (
 // Written is the Write step's section: what each system answered, as
 // fingerprints of what it now holds.
 type Written struct {
+	// Fence is the plan's, moved on, where the lease had to be renewed.
 	Fence *ledger.Fence                   `json:"fence,omitempty"`
 	Sides map[record.System]*Confirmation `json:"sides,omitempty"`
 }
 
 // Confirmation is one system's answer to a write.
 type Confirmation struct {
-	ID      string `json:"id"`
+	// Created is the id of the record that the write has made.
+	Created string `json:"created,omitempty"`
 	Version string `json:"version,omitempty"`
 	ETag    string `json:"etag,omitempty"`
-	Created bool   `json:"created,omitempty"`
 	// Prints are the fingerprints of the written fields as the system stored them.
 	Prints map[string]string `json:"prints,omitempty"`
 }
@@ -54,6 +55,9 @@ func (f *Flow) Write(ctx context.Context, s State) (*Written, error) {
 		if err := f.writeSide(ctx, j, plan, sys, w); err != nil {
 			return nil, f.giveBack(ctx, j, plan, w, err)
 		}
+	}
+	if *w.Fence == *plan.Fence {
+		w.Fence = nil
 	}
 	return w, nil
 }
@@ -101,7 +105,7 @@ func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written,
 func (f *Flow) writeSide(ctx context.Context, j *journey, plan *Plan, sys record.System, w *Written) error {
 	remote, object := f.Remotes[sys], j.object(sys)
 	if plan.Archive == sys {
-		w.Sides[sys] = &Confirmation{ID: plan.IDs[sys]}
+		w.Sides[sys] = &Confirmation{}
 		return remote.Archive(ctx, object, plan.IDs[sys])
 	}
 	patch := plan.Patch[sys]
@@ -149,7 +153,10 @@ func (j *journey) properties(sys record.System, patch map[string]string) record.
 // confirm takes the fingerprints of what the system says it stored. What the
 // answer leaves out is read back; what even that leaves out is taken as sent.
 func (f *Flow) confirm(ctx context.Context, j *journey, plan *Plan, sys record.System, patch map[string]string, rec record.Record, w *Written) error {
-	c := &Confirmation{ID: rec.ID, Version: rec.Version, ETag: rec.ETag, Created: plan.Create == sys, Prints: map[string]string{}}
+	c := &Confirmation{Version: rec.Version, ETag: rec.ETag, Prints: map[string]string{}}
+	if plan.Create == sys {
+		c.Created = rec.ID
+	}
 	w.Sides[sys] = c
 	var absent []string
 	for _, field := range j.pair.Fields {

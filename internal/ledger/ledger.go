@@ -1,8 +1,10 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -160,7 +162,7 @@ func (c Change) encode(set map[string]string) {
 		set[prefixDrift+f] = print
 	}
 	for f, b := range c.Base {
-		set[prefixBase+f] = b.HubSpot + " " + b.Destination
+		set[prefixBase+f] = b.text()
 	}
 	for sys, s := range c.Seen {
 		set[prefixSeen+string(sys)] = s.Version + " " + s.ETag
@@ -213,10 +215,27 @@ func (l *Ledger) Intend(ctx context.Context, p *Pair, in Intent) error {
 	return l.update(ctx, p, map[string]string{attrIntent: toJSON(in)}, nil, func() {})
 }
 
-// Fence names a row at the revision its lease was taken.
+// Fence names a mapping row at the revision its lease was taken.
 type Fence struct {
-	Key table.Key `json:"key"`
-	Rev int64     `json:"rev"`
+	Key table.Key
+	Rev int64
+}
+
+// MarshalText writes the row and the revision as one text: a fence goes through
+// every state of a machine, and each of them logs it.
+func (f Fence) MarshalText() ([]byte, error) {
+	return fmt.Appendf(nil, "%s %d", f.Key.PK, f.Rev), nil
+}
+
+// UnmarshalText reads what MarshalText has written.
+func (f *Fence) UnmarshalText(text []byte) error {
+	i := bytes.LastIndexByte(text, ' ')
+	rev, err := strconv.ParseInt(string(text[i+1:]), 10, 64)
+	if i < 0 || err != nil {
+		return fmt.Errorf("a fence is a row's key and its revision, not %q", text)
+	}
+	*f = Fence{Key: table.Key{PK: string(text[:i]), SK: mapSK}, Rev: rev}
+	return nil
 }
 
 // Renew extends a lease; ErrMoved when it is no longer ours. The fence moves on.

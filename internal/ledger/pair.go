@@ -64,6 +64,18 @@ func (b Base) With(s record.System, print string) Base {
 	return b
 }
 
+// text is the form of a base in a row and in a machine's data.
+func (b Base) text() string { return b.HubSpot + " " + b.Destination }
+
+// MarshalText writes both fingerprints, HubSpot's first.
+func (b Base) MarshalText() ([]byte, error) { return []byte(b.text()), nil }
+
+// UnmarshalText reads what MarshalText has written.
+func (b *Base) UnmarshalText(text []byte) error {
+	b.HubSpot, b.Destination, _ = strings.Cut(string(text), " ")
+	return nil
+}
+
 // Intent is recorded before a remote write and removed by the stamp. While one
 // is open, what it was about to write may or may not stand on the other side.
 type Intent struct {
@@ -188,9 +200,12 @@ func Fingerprint(salt, field string, s record.System, text string) string {
 	return base64.RawURLEncoding.EncodeToString(h[:8])
 }
 
+// mapSK is the sort key of every mapping row.
+const mapSK = "MAP"
+
 // MapKey is the key of a record's mapping row.
 func MapKey(r record.Ref) table.Key {
-	return table.Key{PK: "MAP#" + string(r.System) + "#" + r.Object + "#" + r.ID, SK: "MAP"}
+	return table.Key{PK: "MAP#" + string(r.System) + "#" + r.Object + "#" + r.ID, SK: mapSK}
 }
 
 // Attribute names and prefixes of a mapping row.
@@ -239,8 +254,9 @@ func (p *Pair) decodePrefixed(a map[string]string) {
 		}
 		switch prefix + ":" {
 		case prefixBase:
-			h, d, _ := strings.Cut(v, " ")
-			p.Base[name] = Base{HubSpot: h, Destination: d}
+			var b Base
+			_ = b.UnmarshalText([]byte(v)) // takes any text
+			p.Base[name] = b
 		case prefixSeen:
 			version, etag, _ := strings.Cut(v, " ")
 			p.Seen[record.System(name)] = Seen{Version: version, ETag: etag}

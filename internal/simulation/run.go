@@ -285,7 +285,7 @@ func (r *run) end(name string, input json.RawMessage, result asl.Result) {
 	r.inFlight--
 	last := result.Path[len(result.Path)-1]
 	r.ended[last]++
-	var s flow.State
+	var s flow.Sections
 	_ = json.Unmarshal(result.Output, &s)
 	reason := result.Error + " " + result.Cause
 	if s.Lookup != nil && last == "Dropped" {

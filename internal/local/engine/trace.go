@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"tandem/internal/asl"
@@ -69,10 +69,12 @@ type Step struct {
 }
 
 // stored is how a step is kept: instead of the whole state before and after,
-// only the members it set, since each section would else be stored a dozen times.
+// only the members it set and the names of those it left out, since each section
+// would else be stored half a dozen times.
 type stored struct {
 	Step
 	Set map[string]json.RawMessage `json:"set,omitempty"`
+	Cut []string                   `json:"cut,omitempty"`
 }
 
 type storedTrace struct {
@@ -90,7 +92,7 @@ func encode(s Summary, r *run, res *asl.Result) ([]byte, error) {
 			State: st.State, Type: st.Type, Attempts: st.Attempts, Next: st.Next,
 			Error: st.Error, Cause: st.Cause, Start: st.Start, End: st.End,
 		}
-		t.Steps[i].Set = r.changed(&st)
+		t.Steps[i].Set, t.Steps[i].Cut = r.changed(&st)
 	}
 	head, err := json.Marshal(s)
 	if err != nil {
@@ -100,37 +102,26 @@ func encode(s Summary, r *run, res *asl.Result) ([]byte, error) {
 	return slices.Concat(head, []byte{'\t'}, body), err
 }
 
-// changed lists the members of the state that a step set, as they may be shown.
-func (r *run) changed(st *asl.Step) map[string]json.RawMessage {
+// changed lists the members of the state that a step set, as they may be shown,
+// and the names of those that it left out.
+func (r *run) changed(st *asl.Step) (set map[string]json.RawMessage, cut []string) {
 	if len(st.Output) == 0 || bytes.Equal(st.Input, st.Output) {
-		return nil
+		return nil, nil
 	}
-	if name, ok := appended(st); ok {
-		return map[string]json.RawMessage{name: r.visible(st.Result)}
-	}
-	var before, after map[string]json.RawMessage
-	if json.Unmarshal(st.Input, &before) != nil || json.Unmarshal(st.Output, &after) != nil {
-		return nil
-	}
-	set := map[string]json.RawMessage{}
-	for name, raw := range after {
-		if !bytes.Equal(raw, before[name]) {
-			set[name] = r.visible(raw)
+	before := map[string]json.RawMessage{}
+	asl.Members(st.Input, func(name string, value json.RawMessage) bool {
+		before[name] = value
+		return true
+	})
+	set = map[string]json.RawMessage{}
+	asl.Members(st.Output, func(name string, value json.RawMessage) bool {
+		if !bytes.Equal(value, before[name]) {
+			set[name] = r.visible(value)
 		}
-	}
-	return set
-}
-
-// appended recognises, without parsing, the usual step: its output is its input
-// with its result as one more member.
-func appended(st *asl.Step) (name string, ok bool) {
-	if len(st.Result) == 0 || len(st.Output) < len(st.Input)+len(st.Result) || !bytes.HasPrefix(st.Output, st.Input[:len(st.Input)-1]) {
-		return "", false
-	}
-	rest := st.Output[len(st.Input)-1 : len(st.Output)-1]
-	rest, ok = bytes.CutSuffix(rest, st.Result)
-	text := strings.TrimSuffix(strings.TrimPrefix(string(rest), `,"`), `":`)
-	return text, ok && len(text) == len(rest)-4 && !strings.ContainsAny(text, `"\`)
+		delete(before, name)
+		return true
+	})
+	return set, slices.Sorted(maps.Keys(before))
 }
 
 // visible is what may be shown of a section.
@@ -170,6 +161,7 @@ func decode(line []byte) (*Trace, error) {
 		out.Steps[i] = st.Step
 		out.Steps[i].Input = state.text()
 		state.set(st.Set)
+		state.cut(st.Cut)
 		if st.Type != "Fail" && (st.Next != "" || st.Error == "") {
 			out.Steps[i].Output = state.text()
 		}
@@ -205,6 +197,13 @@ func (m *members) set(all map[string]json.RawMessage) {
 	}
 	slices.Sort(fresh)
 	m.names = append(m.names, fresh...)
+}
+
+func (m *members) cut(names []string) {
+	for _, name := range names {
+		delete(m.values, name)
+	}
+	m.names = slices.DeleteFunc(m.names, func(name string) bool { return slices.Contains(names, name) })
 }
 
 func (m *members) text() json.RawMessage {
