@@ -20,20 +20,25 @@ func (s Site) grants(scope constructs.Construct, name string, d spec.Direction) 
 	return all
 }
 
+type tableGrant struct{ action, why string }
+
+// lists is what a function does to the table that pages through a listing.
+var lists = []tableGrant{
+	{"GetItem", "its cursor"},
+	{"BatchGetItem", "a listed record that is already the base is an echo"},
+	{"PutItem", "its first cursor; the rate limit's row, the first time"},
+	{"UpdateItem", "its cursor; the rate limit; the outcome of what is dropped"},
+}
+
 // tableGrants is what each function does to the table, and what for.
-var tableGrants = map[string][]struct{ action, why string }{
+var tableGrants = map[string][]tableGrant{
 	"webhook": {
 		{"GetItem", "an event whose values are already the base is an echo"},
 		{"BatchGetItem", "both ways round in one request"},
 		{"PutItem", "an outcome in the place of one that has expired"},
 		{"UpdateItem", "the outcome of what is dropped at once"},
 	},
-	"poll": {
-		{"GetItem", "its cursor"},
-		{"BatchGetItem", "a listed record that is already the base is an echo"},
-		{"PutItem", "its first cursor; the rate limit's row, the first time"},
-		{"UpdateItem", "its cursor; the rate limit; the outcome of what is dropped"},
-	},
+	"poll": lists, "reconcile": lists,
 	"transform": {
 		{"GetItem", "a reference is translated through its own link"},
 		{"BatchGetItem", "two rows in one request"},

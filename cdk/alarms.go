@@ -12,7 +12,9 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"tandem/internal/cloud"
 	"tandem/internal/cloud/names"
+	"tandem/spec"
 )
 
 // Alarms are a client's alarms: Pages wake a person, Notices reach the Centre by
@@ -135,23 +137,30 @@ func directionChildren(site Site, d *Direction) []AlarmProps {
 		Above:   jsii.Number(5), Minutes: 5, Bad: 2, Of: 2,
 	}}
 	if _, polled := triggers(site.Spec, d.Name); len(polled) > 0 {
-		longest := time.Minute
-		for _, p := range polled {
-			longest = max(longest, p.Side(d.Name.Source()).Every.Duration)
-		}
-		missed := 3
-		if longest > 6*time.Hour {
-			missed = 1 // CloudWatch looks back a day at most
-		}
-		props = append(props, AlarmProps{
-			Name:    name + "-no-poll",
-			Means:   "No poll of " + source + " has gone through for several intervals.",
-			Runbook: "read the last lines of /aws/lambda/" + name + "-poll; the cursor has not moved, so nothing is lost yet.",
-			Metrics: []Metric{site.metric(names.MetricPolled, "Sum", string(d.Name))},
-			Below:   jsii.Number(1), Minutes: int((longest + 4*time.Minute).Minutes()), Bad: missed, Of: missed, Silence: true,
-		})
+		silence := site.silence(d, names.MetricPolled, polled, func(s spec.Side) time.Duration { return s.Every.Duration })
+		silence.Name = name + "-no-poll"
+		silence.Means = "No poll of " + source + " has gone through for several intervals."
+		silence.Runbook = "read the last lines of /aws/lambda/" + name + "-poll; the cursor has not moved, so nothing is lost yet."
+		props = append(props, silence)
 	}
 	return props
+}
+
+// silence is a dead man's switch on what is scheduled for pairs, by the longest
+// interval: the metric counts them together.
+func (s Site) silence(d *Direction, metric string, pairs []spec.Pair, every func(spec.Side) time.Duration) AlarmProps {
+	longest := time.Minute
+	for _, p := range pairs {
+		longest = max(longest, every(p.Side(d.Name.Source())))
+	}
+	missed := 3
+	if longest > 6*time.Hour {
+		missed = 1 // CloudWatch looks back a day at most
+	}
+	return AlarmProps{
+		Metrics: []Metric{s.metric(metric, "Sum", string(d.Name))},
+		Below:   jsii.Number(1), Minutes: int((longest + 4*time.Minute).Minutes()), Bad: missed, Of: missed, Silence: true,
+	}
 }
 
 // notices are what waits for a person but stops nobody.
@@ -210,8 +219,32 @@ func notices(site Site, dirs []*Direction) []AlarmProps {
 			Above:   jsii.Number(0), Minutes: 1,
 		})
 	}
+	props = append(props, comparisons(site, dirs)...)
 	for i := range props {
 		props[i].Notify = site.Topic
+	}
+	return props
+}
+
+// comparisons watch what watches for lost events.
+func comparisons(site Site, dirs []*Direction) (props []AlarmProps) {
+	for _, d := range dirs {
+		compared := cloud.Reconciled(site.Spec, d.Name)
+		if len(compared) == 0 {
+			continue
+		}
+		name, source := site.Spec.Client+"-"+string(d.Name), string(d.Name.Source())
+		silence := site.silence(d, names.MetricCompared, compared, cloud.ReconcileEvery)
+		silence.Name = name + "-no-comparison"
+		silence.Means = "No comparison with " + source + " has gone through for several intervals: a lost delivery would not be noticed."
+		silence.Runbook = "read the last lines of /aws/lambda/" + name + "-reconcile; its cursor has not moved, so the next one makes up for all."
+		props = append(props, silence, AlarmProps{
+			Name:    name + "-drift",
+			Means:   "Comparisons have written records of which no delivery had told: deliveries from " + source + " are lost. The records are right again.",
+			Runbook: "run tandem doctor " + site.Spec.Client + ", and look for failed deliveries in " + source + "; tandem why tells of one record, whose events begin with reconcile.",
+			Metrics: []Metric{site.metric(names.MetricDrift, "Sum", string(d.Name))},
+			Above:   jsii.Number(0), Minutes: 60,
+		})
 	}
 	return props
 }

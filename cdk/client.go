@@ -3,6 +3,7 @@ package main
 import (
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
@@ -77,8 +78,12 @@ func NewClient(scope constructs.Construct, id string, p ClientProps) awscdk.Stac
 			addresses[m.Direction] = NewIngress(stack, pascal(string(m.Direction))+"Webhook", site, dir)
 		}
 		if len(polled) > 0 {
-			poll := NewPoller(stack, pascal(string(m.Direction))+"Poll", site, dir)
-			ticks = append(ticks, pollTicks(poll, m.Direction, polled)...)
+			poll := NewPoller(stack, pascal(string(m.Direction))+"Poll", "poll", site, dir)
+			ticks = append(ticks, pairTicks(poll, m.Direction, "poll", polled, func(s spec.Side) time.Duration { return s.Every.Duration })...)
+		}
+		if compared := cloud.Reconciled(p.Spec, m.Direction); len(compared) > 0 {
+			reconcile := NewPoller(stack, pascal(string(m.Direction))+"Reconcile", "reconcile", site, dir)
+			ticks = append(ticks, pairTicks(reconcile, m.Direction, "reconcile", compared, cloud.ReconcileEvery)...)
 		}
 	}
 	NewLater(stack, "LaterAgain", site, dirs)
@@ -117,7 +122,7 @@ func (s Site) function(scope constructs.Construct, name string, d spec.Direction
 		Name: name, PhysicalName: physical, Settings: s.Settings, Builder: s.Builder, SpecFile: s.SpecFile,
 		Environment: env, Grants: append(s.grants(scope, name, d), grants...), RetentionDays: s.Spec.Trace.RetentionDays, XRay: s.Spec.Trace.XRay,
 		Concurrency:  concurrency,
-		Asynchronous: name == "poll" || name == "selfcheck",
+		Asynchronous: name == "poll" || name == "reconcile" || name == "selfcheck",
 	})
 }
 
@@ -134,13 +139,13 @@ func triggers(s *spec.Spec, d spec.Direction) (webhook bool, polled []spec.Pair)
 	return webhook, polled
 }
 
-// pollTicks gives every polled pair its own interval.
-func pollTicks(poll awslambda.Function, d spec.Direction, pairs []spec.Pair) []Tick {
+// pairTicks gives every pair its own schedule, by what its source side asks for.
+func pairTicks(fn awslambda.Function, d spec.Direction, name string, pairs []spec.Pair, every func(spec.Side) time.Duration) []Tick {
 	var ticks []Tick
 	for _, p := range pairs {
 		ticks = append(ticks, Tick{
-			Name: string(d.Source()) + "-poll-" + p.Name, Every: p.Side(d.Source()).Every.Duration, Flexible: true,
-			Function: poll, Input: map[string]string{"pair": p.Name},
+			Name: string(d.Source()) + "-" + name + "-" + p.Name, Every: every(p.Side(d.Source())), Flexible: true,
+			Function: fn, Input: map[string]string{"pair": p.Name},
 		})
 	}
 	return ticks

@@ -21,8 +21,9 @@ func NewDashboard(scope constructs.Construct, id string, site Site, dirs []*Dire
 			graph(region, 0, y, string(d.Name)+": executions",
 				d.metric("ExecutionsStarted", "Sum"), d.metric("ExecutionsSucceeded", "Sum"), d.metric("ExecutionsFailed", "Sum"), d.metric("ExecutionsTimedOut", "Sum")),
 			graph(region, 8, y, string(d.Name)+": milliseconds per record", d.metric("ExecutionTime", "p50"), d.metric("ExecutionTime", "p95")),
-			graph(region, 16, y, string(d.Name)+": waiting or refused",
-				site.metric(names.MetricParked, "Sum", string(d.Name)), site.metric(names.MetricRefused, "Sum", string(d.Name)), site.metric(names.MetricBadSeal, "Sum", string(d.Name))),
+			graph(region, 16, y, string(d.Name)+": waiting, refused, put off, found by comparison",
+				site.metric(names.MetricParked, "Sum", string(d.Name)), site.metric(names.MetricRefused, "Sum", string(d.Name)), site.metric(names.MetricBadSeal, "Sum", string(d.Name)),
+				site.metric(names.MetricLater, "Sum", string(d.Name)), site.metric(names.MetricDrift, "Sum", string(d.Name))),
 			graph(region, 0, y+6, string(d.Name)+": states, p95 ms", percentiles(functionMetrics(d.States, "Duration"))...),
 			graph(region, 8, y+6, string(d.Name)+": states, errors", functionMetrics(d.States, "Errors")...),
 			graph(region, 16, y+6, string(d.Name)+": webhook and poll", append(functionMetrics(d.Ingress, "Invocations"), functionMetrics(d.Ingress, "Errors")...)...))

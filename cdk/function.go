@@ -44,6 +44,7 @@ type part struct {
 var parts = map[string]part{
 	"webhook":   {512, 10, "100 starts for one delivery: 120 ms, against 282 ms at 256 MB and 600 ms at 128 MB"},
 	"poll":      {256, 55, "pages through a listing; the next minute's poll must find it gone"},
+	"reconcile": {256, 55, "pages through a listing like poll, an hour's changes at a time"},
 	"verify":    {128, 8, "one HMAC, no call but the first read of the secret"},
 	"transform": {256, 18, "reads the source and the table"},
 	"lookup":    {256, 18, "reads the table and perhaps searches the target"},

@@ -28,10 +28,11 @@ func NewIngress(scope constructs.Construct, id string, site Site, dir *Direction
 	return address
 }
 
-// NewPoller makes the function that asks dir's source what changed.
-func NewPoller(scope constructs.Construct, id string, site Site, dir *Direction) awslambda.Function {
+// NewPoller makes the function called name, poll or reconcile, that asks dir's
+// source what changed.
+func NewPoller(scope constructs.Construct, id, name string, site Site, dir *Direction) awslambda.Function {
 	c := constructs.NewConstruct(scope, jsii.String(id))
-	fn := site.function(c, "poll", dir.Name, []Grant{start(dir.Machine)},
+	fn := site.function(c, name, dir.Name, []Grant{start(dir.Machine)},
 		map[string]string{names.MachineARN: *dir.Machine.StateMachineArn()})
 	dir.Ingress = append(dir.Ingress, fn)
 	return fn

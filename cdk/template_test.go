@@ -244,6 +244,8 @@ func TestSchedules(t *testing.T) {
 		name, rate, window string
 	}{
 		{client, "sample-destination-poll-deals", "rate(5 minutes)", "FLEXIBLE"},
+		{client, "sample-hubspot-reconcile-contacts", "rate(60 minutes)", "FLEXIBLE"},
+		{client, "sample-hubspot-reconcile-deals", "rate(60 minutes)", "FLEXIBLE"},
 		{client, "sample-selfcheck", "rate(5 minutes)", "OFF"},
 		{centre, "tandem-centre-watch", "rate(1 minute)", "OFF"},
 	} {
@@ -260,8 +262,8 @@ func TestSchedules(t *testing.T) {
 			t.Errorf("%s: its role may not call it or report that it could not", want.name)
 		}
 	}
-	if got := len(client.of("AWS::Scheduler::Schedule")); got != 2 {
-		t.Errorf("%d schedules for the client, want 2: only what is polled has a poll", got)
+	if got := len(client.of("AWS::Scheduler::Schedule")); got != 4 {
+		t.Errorf("%d schedules for the client, want 4: only what is polled has a poll, and what cannot be listed no comparison", got)
 	}
 }
 

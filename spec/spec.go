@@ -231,7 +231,8 @@ type Pair struct {
 // Side is one side of a pair.
 type Side struct {
 	Object string `json:"object"`
-	// Trigger is webhook or poll; Every is the poll's interval.
+	// Trigger is webhook or poll; Every is the poll's interval, and with webhooks
+	// that of the comparison which makes lost deliveries good (1h when zero).
 	Trigger string   `json:"trigger,omitempty"`
 	Every   Duration `json:"every,omitzero"`
 	// ExternalID names a unique property of this side that holds the other side's

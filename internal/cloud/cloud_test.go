@@ -214,6 +214,9 @@ func TestPromise(t *testing.T) {
 		}
 		return s
 	}
+	listed := poll(time.Minute)
+	listed.Pairs[0].Destination.Object = "things"
+	listed.Destination.Objects = map[string]spec.Object{"things": {List: &spec.List{}}}
 	for _, c := range []struct {
 		name string
 		spec *spec.Spec
@@ -226,6 +229,8 @@ func TestPromise(t *testing.T) {
 		{"poll", poll(10 * time.Second), time.Minute},
 		{"poll", poll(10*time.Minute, 150*time.Second), 2 * time.Minute},
 		{"poll", poll(10 * time.Minute), 12 * time.Minute},
+		{"reconcile", poll(time.Minute), 0},
+		{"reconcile", listed, reconcileEvery + Flexible},
 	} {
 		if got := Promise(c.spec, c.name, spec.ToHubSpot); got != c.want {
 			t.Errorf("%s of %+v promises %s, want %s", c.name, c.spec.Pairs, got, c.want)

@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"tandem/internal/cloud/names"
@@ -11,20 +12,33 @@ import (
 	"tandem/spec"
 )
 
-// Poll is the Lambda handler of the poller: its schedule names the pair.
-func (h *Host) Poll(ctx context.Context, tick struct {
+// Tick is what a schedule calls with: it names the pair.
+type Tick struct {
 	Pair string `json:"pair"`
-}) (int, error) {
-	pair, ok := h.Spec.PairByName(tick.Pair)
+}
+
+// Poll is the Lambda handler of the poller.
+func (h *Host) Poll(ctx context.Context, t Tick) (int, error) {
+	return h.sweep(ctx, t, names.MetricPolled, h.changes(), "")
+}
+
+// changes lists what changed in this direction's source.
+func (h *Host) changes() flow.Changes {
+	if h.Direction.Source() == record.HubSpot {
+		return h.hubspot
+	}
+	return h.destination
+}
+
+// sweep starts an execution for each record that from lists; metric counts the
+// sweeps that go through, mark is put on their events.
+func (h *Host) sweep(ctx context.Context, t Tick, metric string, from flow.Changes, mark string) (int, error) {
+	pair, ok := h.Spec.PairByName(t.Pair)
 	if !ok {
-		return 0, fmt.Errorf("the schedule names pair %q, which the spec does not have: deploy again", tick.Pair)
+		return 0, fmt.Errorf("the schedule names pair %q, which the spec does not have: deploy again", t.Pair)
 	}
 	source := h.Direction.Source()
-	var from flow.Changes = h.destination
-	if source == record.HubSpot {
-		from = h.hubspot
-	}
-	in := &flow.Ingress{Flow: h.Flow, Starter: h.starter}
+	in := &flow.Ingress{Flow: h.Flow, Starter: h.starter, Mark: mark}
 	started, err := in.Poll(ctx, source, pair.Side(source).Object, from)
 	for range started {
 		h.Beats.Event(h.Direction)
@@ -39,7 +53,7 @@ func (h *Host) Poll(ctx context.Context, tick struct {
 	if err != nil {
 		return started, Failure(err)
 	}
-	h.Metrics.Count(names.MetricPolled, h.Direction, 1)
+	h.Metrics.Count(metric, h.Direction, 1)
 	return started, nil
 }
 
@@ -48,25 +62,31 @@ func (h *Host) Poll(ctx context.Context, tick struct {
 const Flexible = 2 * time.Minute
 
 // Promise is how often the function called name beats at least, 0 for one that
-// only runs when there is work: the self-check as it is scheduled, a poller as
-// often as its most frequent schedule, in whole minutes and with its window.
+// only runs when there is work: the self-check as it is scheduled, a poller and
+// a comparison as often as their most frequent schedule, in whole minutes and
+// with its window.
 func Promise(s *spec.Spec, name string, d spec.Direction) time.Duration {
+	var every []time.Duration
 	switch name {
 	case "selfcheck":
 		return CheckEvery
 	case "poll":
-		var shortest time.Duration
 		for _, p := range s.Pairs {
-			side := p.Side(d.Source())
-			every := max(side.Every.Truncate(time.Minute), time.Minute)
-			if side.Trigger == "poll" && (shortest == 0 || every < shortest) {
-				shortest = every
+			if side := p.Side(d.Source()); side.Trigger == "poll" {
+				every = append(every, max(side.Every.Truncate(time.Minute), time.Minute))
 			}
 		}
-		if shortest > Flexible {
-			shortest += Flexible
+	case "reconcile":
+		for _, p := range Reconciled(s, d) {
+			every = append(every, max(ReconcileEvery(p.Side(d.Source())).Truncate(time.Minute), time.Minute))
 		}
-		return shortest
 	}
-	return 0
+	if len(every) == 0 {
+		return 0
+	}
+	shortest := slices.Min(every)
+	if shortest > Flexible {
+		shortest += Flexible
+	}
+	return shortest
 }

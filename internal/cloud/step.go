@@ -58,6 +58,10 @@ func (h *Host) report(s flow.State, section any, err error) {
 		h.reportPlan(d, s, section)
 	case *flow.Stamped:
 		h.Beats.Outcome(d, beat.Stamped, "", since(s))
+		if drifted(s) {
+			h.Beats.Signal(beat.DriftFound)
+			h.Metrics.Count(names.MetricDrift, d, 1)
+		}
 	}
 }
 

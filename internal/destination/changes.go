@@ -95,6 +95,12 @@ type cursor struct {
 	Seen map[string]int64 `json:"seen,omitempty"`
 }
 
+// ChangedSince is the cursor of a poll that begins with what changed at or after t.
+func ChangedSince(t time.Time) string {
+	text, _ := json.Marshal(cursor{Since: t}) // a year of four digits always marshals
+	return string(text)
+}
+
 // Changed implements flow.Changes. The cursor's time is the remote's own, never
 // this machine's clock.
 func (c *Client) Changed(ctx context.Context, name, text string) ([]flow.ChangedRecord, string, bool, error) {

@@ -24,7 +24,7 @@ func (in *Ingress) Poll(ctx context.Context, sys record.System, object string, f
 		if err != nil {
 			return started, err
 		}
-		answer := in.accept(ctx, sys, notifications(object, lines))
+		answer := in.accept(ctx, sys, in.notifications(object, lines))
 		if started += answer.Started; answer.Problem != "" {
 			return started, fmt.Errorf("polling %s: %s", object, answer.Problem)
 		}
@@ -42,10 +42,10 @@ func (in *Ingress) Poll(ctx context.Context, sys record.System, object string, f
 	return started, nil
 }
 
-func notifications(object string, lines []ChangedRecord) []Notification {
+func (in *Ingress) notifications(object string, lines []ChangedRecord) []Notification {
 	out := make([]Notification, len(lines))
 	for i, line := range lines {
-		out[i] = Notification{ID: line.Version, Version: line.Version, Object: object, Record: line.ID, Kind: Changed, At: line.At}
+		out[i] = Notification{ID: in.Mark + line.Version, Version: line.Version, Object: object, Record: line.ID, Kind: Changed, At: line.At}
 		if line.Deleted {
 			out[i].Kind = Deleted
 		}

@@ -33,6 +33,8 @@ type Ingress struct {
 	// Lanes is how many records of one delivery are dealt with at once; 16 when
 	// zero. One lane starts no goroutine.
 	Lanes int
+	// Mark is put before the ids of polled events, to tell from where they came.
+	Mark string
 	// Dropped, when set, hears of each event that ended here because its own
 	// values showed that nothing has changed: no execution will tell of it.
 	Dropped func(Envelope, ledger.Outcome)

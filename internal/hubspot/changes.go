@@ -3,6 +3,7 @@ package hubspot
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -31,6 +32,9 @@ type cursor struct {
 	High  int64 `json:"high,omitempty"`
 	Start int64 `json:"start,omitempty"`
 }
+
+// ChangedSince is the cursor of a poll that begins with what changed at or after t.
+func ChangedSince(t time.Time) string { return fmt.Sprintf(`{"since":%d}`, t.UnixMilli()) }
 
 // Changed lists what changed since the cursor, oldest first, a page at a time.
 // The last page's cursor steps back by the search lag and some more: the next

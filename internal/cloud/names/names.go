@@ -120,13 +120,15 @@ const (
 	DimClient    = "Client"
 	DimDirection = "Direction"
 
-	MetricRefused = "Refused"       // deliveries answered 401, by direction
-	MetricBadSeal = "BadSeal"       // envelopes that nobody of ours sealed, by direction
-	MetricPolled  = "Polled"        // polls that went through, by direction
-	MetricBeat    = "Beat"          // self-checks that passed, by client
-	MetricLater   = "Later"         // deferred events that were started again, by direction
-	MetricParked  = "Parked"        // fields or records waiting for a person, by direction
-	MetricBudget  = "HubSpotBudget" // percent of the daily API limit used, by client
+	MetricRefused  = "Refused"       // deliveries answered 401, by direction
+	MetricBadSeal  = "BadSeal"       // envelopes that nobody of ours sealed, by direction
+	MetricPolled   = "Polled"        // polls that went through, by direction
+	MetricCompared = "Compared"      // comparisons that went through, by direction
+	MetricDrift    = "Drift"         // lost events that a comparison has made good, by direction
+	MetricBeat     = "Beat"          // self-checks that passed, by client
+	MetricLater    = "Later"         // deferred events that were started again, by direction
+	MetricParked   = "Parked"        // fields or records waiting for a person, by direction
+	MetricBudget   = "HubSpotBudget" // percent of the daily API limit used, by client
 )
 
 // Parameters are the last names of what the function called name reads below its
@@ -146,7 +148,7 @@ func Parameters(c *spec.Spec, name string, d spec.Direction) []string {
 	switch name {
 	case "webhook":
 		last = append(last, seal, seal+Previous, WebhookURL(source))
-	case "poll":
+	case "poll", "reconcile":
 		last = append(last, seal, seal+Previous, TokenSecret(c, source))
 	case "verify":
 		last = append(last, seal, seal+Previous)
