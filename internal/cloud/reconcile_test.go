@@ -59,7 +59,7 @@ func TestBeginning(t *testing.T) {
 // delivery told as well.
 func TestDrifted(t *testing.T) {
 	at := func(ago time.Duration, act string, ids ...string) flow.State {
-		return flow.State{Event: flow.Envelope{At: time.Now().Add(-ago).UnixMilli(), Events: ids}, Lookup: &flow.Plan{Act: act}}
+		return flow.State{Event: flow.Envelope{At: time.Now().Add(-ago).UnixMilli(), Events: ids}, Sections: flow.Sections{Lookup: &flow.Plan{Act: act}}}
 	}
 	for what, c := range map[string]struct {
 		state flow.State
