@@ -98,15 +98,15 @@ func strip(v any, name string) any {
 	return v
 }
 
-// A placeholder is a lambda's state with Arn behind it, or the queue.
+// A placeholder is a lambda's state with Arn behind it, or a queue's with Url.
 func TestPlaceholders(t *testing.T) {
-	want := []string{"VerifyArn", "TransformArn", "LookupArn", "WriteArn", "StampArn", "DeadLetterUrl"}
+	want := []string{"VerifyArn", "TransformArn", "LookupArn", "WriteArn", "StampArn", "LaterUrl", "DeadLetterUrl"}
 	for _, name := range statemachines.Names() {
 		if got := statemachines.Placeholders(name); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s has placeholders %v, want %v", name, got, want)
 		}
 		for _, s := range machine(t, name).Graph() {
-			if s.Type == "Task" && s.Name != "DeadLetter" && s.Resource != "${"+s.Name+"Arn}" {
+			if queue := s.Name == "DeadLetter" || s.Name == "Later"; s.Type == "Task" && !queue && s.Resource != "${"+s.Name+"Arn}" {
 				t.Errorf("%s: state %s calls %s", name, s.Name, s.Resource)
 			}
 		}

@@ -3,6 +3,7 @@ package asl
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -12,7 +13,7 @@ type Rules struct {
 	// value tells whether a Retry may name it.
 	Codes map[string]bool
 	// LastResort is the state that records a failure. Every other Task's
-	// catch-all must lead to it, and only it may retry whatever happens.
+	// catch-all must lead to it.
 	LastResort string
 }
 
@@ -38,6 +39,10 @@ var transient = []string{
 	"Lambda.ClientExecutionTimeoutException", "Lambda.TooManyRequestsException", lambdaUnknown,
 	"Sandbox.Timedout", timeoutError,
 }
+
+// serviceARN begins the Resource of a Task that calls another service. Such a
+// Task may retry whatever happens: the errors are that service's own.
+const serviceARN = "arn:aws:states:::"
 
 // checker collects findings.
 type checker struct {
@@ -112,7 +117,7 @@ func (c *checker) task(s *state, t *task) {
 	for _, r := range t.retry {
 		c.names(s, r.errors)
 		for _, e := range r.errors {
-			if s.name != c.rules.LastResort && !c.rules.Codes[e] && !slices.Contains(transient, e) && c.known(e) {
+			if !strings.HasPrefix(t.resource, serviceARN) && !c.rules.Codes[e] && !slices.Contains(transient, e) && c.known(e) {
 				c.add(s, "Retry names %s, which is not transient", e)
 			}
 		}

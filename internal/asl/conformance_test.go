@@ -94,7 +94,8 @@ func loadCases(tb testing.TB) []testCase {
 	return out
 }
 
-// definition is the text that all interpreters get: a function's name is its state's.
+// definition is the text that all interpreters get: a function's or a queue's
+// name is its state's.
 func (c *testCase) definition(tb testing.TB) []byte {
 	tb.Helper()
 	if c.Machine == "" {
@@ -104,7 +105,9 @@ func (c *testCase) definition(tb testing.TB) []byte {
 	for _, p := range statemachines.Placeholders(c.Machine) {
 		values[p] = "arn:aws:lambda:ap-southeast-2:123456789012:function:" + strings.TrimSuffix(p, "Arn")
 	}
-	values["DeadLetterUrl"] = "https://sqs.ap-southeast-2.amazonaws.com/123456789012/dead"
+	for _, queue := range []string{"DeadLetter", "Later"} {
+		values[queue+"Url"] = "https://sqs.ap-southeast-2.amazonaws.com/123456789012/" + queue
+	}
 	out, err := statemachines.Substitute(c.Machine, values)
 	if err != nil {
 		tb.Fatal(err)
@@ -121,7 +124,11 @@ func (c *testCase) run(tb testing.TB) outcome {
 	tasks := work(func(ctx context.Context, resource string, input json.RawMessage) (json.RawMessage, error) {
 		state := resource[strings.LastIndex(resource, ":")+1:]
 		if state == "sendMessage" {
-			state = "DeadLetter"
+			var message struct{ QueueUrl string }
+			if err := json.Unmarshal(input, &message); err != nil {
+				return nil, err
+			}
+			state = message.QueueUrl[strings.LastIndex(message.QueueUrl, "/")+1:]
 		}
 		all := c.Answers[state]
 		if len(all) == 0 {

@@ -91,7 +91,6 @@ func newIntegration(c *clock, tbl table.Table, do func(Call, *Answer) error, nam
 // Invoke implements asl.Invoker.
 func (in *integration) Invoke(ctx context.Context, resource string, input json.RawMessage) (json.RawMessage, error) {
 	if resource == "arn:aws:states:::sqs:sendMessage" {
-		in.meet("dead letter")
 		return json.RawMessage(`{"MessageId":"1"}`), nil
 	}
 	var s flow.State
@@ -112,7 +111,8 @@ func (in *integration) meet(what string) {
 	in.met[what]++
 }
 
-// event runs one execution for a record to its end.
+// event runs one execution for a record to its end, and those that go on with it
+// where it was postponed.
 func (in *integration) event(sys record.System, pair, id string) error {
 	d, name := spec.From(sys), fmt.Sprintf("%s-%d", in.name, in.count.Add(1))
 	e, err := in.flow.Seals.Seal(flow.Envelope{
@@ -125,8 +125,18 @@ func (in *integration) event(sys record.System, pair, id string) error {
 	if err != nil {
 		return err
 	}
-	in.machines[d].Run(context.Background(), asl.Execution{Name: name, ID: name, Input: input}, asl.Env{Clock: in.clock, Tasks: in, Rand: rand.Float64})
-	return nil
+	for {
+		res := in.machines[d].Run(context.Background(), asl.Execution{Name: name, ID: name, Input: input}, asl.Env{Clock: in.clock, Tasks: in, Rand: rand.Float64})
+		switch last := res.Path[len(res.Path)-1]; last {
+		case "Deferred":
+			in.meet("deferred")
+		case "Failed":
+			in.meet("dead letter")
+			return nil
+		default:
+			return nil
+		}
+	}
 }
 
 // people is how many keys everybody fights over, of each object.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -198,7 +199,9 @@ func newBench(t *testing.T) *bench {
 // Invoke implements asl.Invoker.
 func (b *bench) Invoke(ctx context.Context, resource string, input json.RawMessage) (json.RawMessage, error) {
 	if resource == "arn:aws:states:::sqs:sendMessage" {
-		b.deadLetters = append(b.deadLetters, input)
+		if strings.Contains(string(input), "${DeadLetterUrl}") {
+			b.deadLetters = append(b.deadLetters, input)
+		}
 		return json.RawMessage(`{"MessageId":"1"}`), nil
 	}
 	var s flow.State

@@ -23,7 +23,7 @@ const (
 	RemoteRefused  Code = "RemoteRefused"  // permanent 4xx from a remote system
 	Unauthorized   Code = "Unauthorized"   // credentials refused, after one refresh
 	AlreadyExists  Code = "AlreadyExists"  // a unique value is taken
-	QuotaExhausted Code = "QuotaExhausted" // a daily limit: parked, retried by redrive
+	QuotaExhausted Code = "QuotaExhausted" // a daily limit: postponed until it is reset
 	Unexpected     Code = "Unexpected"     // a failure no adapter has classified: a fault of ours
 	TooLarge       Code = "TooLarge"       // beyond what the machine can carry
 

@@ -14,6 +14,7 @@
 //	lifecycle.go         deletions, restores, merges, privacy deletions
 //	write.go             the only place that changes a remote system
 //	stamp.go             what was observed is remembered, conditional on the lease
+//	later.go             what an execution cannot wait out goes on in another one
 //
 // The order, the retries and the timeouts belong to the state machines; each
 // handler here is one state, takes the event and what the steps before have
@@ -57,6 +58,8 @@ type Sections struct {
 	Lookup    *Plan        `json:"lookup,omitempty"`
 	Write     *Written     `json:"write,omitempty"`
 	Stamp     *Stamped     `json:"stamp,omitempty"`
+	// Later is there when the event was postponed before.
+	Later *Later `json:"later,omitempty"`
 }
 
 // Options are what a Flow is built from.

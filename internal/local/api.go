@@ -22,8 +22,10 @@ import (
 const APIDoc = `HTTP API (JSON; errors are {"error": what, "where": where, "do": what to do next})
   POST /webhooks/hubspot              deliveries of HubSpot, signed with v3 over --public-url
   POST /webhooks/destination          deliveries of the destination, signed as the spec says
-  GET  /api/status                    {"inFlight","queued","receiving","polling","accepted","outcomes",
-                                      "deadLetters","quiet"}; quiet: nothing is under way in this process
+  GET  /api/status                    {"inFlight","queued","receiving","polling","deferred","accepted",
+                                      "outcomes","deadLetters","quiet"}; deferred: events that wait, for 30 s to
+                                      15 minutes each time, for a limit or another worker; quiet: nothing is
+                                      under way or deferred in this process
   GET  /api/outcomes?since=CURSOR     how each event ended, oldest first: cursor, execution, direction, pair,
                      [&limit=N]       system, object, id, kind (stamped, dropped, parked, dead), reason, code,
                                       fields, at, events; at most N (1000); "next" is the cursor to go on from
@@ -33,7 +35,7 @@ const APIDoc = `HTTP API (JSON; errors are {"error": what, "where": where, "do":
   DELETE /api/dead-letters/{id}       forgets it
   GET  /api/executions                under way and lately finished, newest first
        ?q=TEXT&status=S&record=R      q: part of a name, a record id or an event id; status: RUNNING, SUCCEEDED,
-       &limit=N                       FAILED, TIMED_OUT or a kind of outcome; record: id or object/id
+       &limit=N                       FAILED, TIMED_OUT, Deferred or a kind of outcome; record: id or object/id
   GET  /api/executions/{name}         one execution: each state's input, output, attempts, error and times
   GET  /api/why/{object}/{id}         what is known of a record and what would happen next
   POST /api/poll                      polls every polled object now; answers {"started"}
@@ -128,7 +130,8 @@ type Status struct {
 	engine.Status
 	Receiving int64 `json:"receiving"`
 	Polling   int64 `json:"polling"`
-	// Quiet: no delivery, poll or execution is under way in this process.
+	// Quiet: no delivery, poll or execution is under way in this process, and no
+	// event waits for another execution.
 	Quiet bool `json:"quiet"`
 }
 
@@ -137,7 +140,7 @@ type Status struct {
 func (s *Server) Status() Status {
 	st := Status{Receiving: s.receiving.Load(), Polling: s.polling.Load()}
 	st.Status = s.engine.Status()
-	st.Quiet = st.Receiving+st.Polling == 0 && st.InFlight+st.Queued == 0
+	st.Quiet = st.Receiving+st.Polling == 0 && st.InFlight+st.Queued+st.Deferred == 0
 	return st
 }
 

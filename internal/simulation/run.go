@@ -320,7 +320,7 @@ func (r *run) Invoke(ctx context.Context, resource string, input json.RawMessage
 		return nil, err
 	}
 	if strings.HasSuffix(resource, ":sqs:sendMessage") {
-		return r.deadLetter(input)
+		return r.send(input)
 	}
 	if r.chance(0.003, "lambda throttled") {
 		return nil, &asl.Failure{Name: "Lambda.TooManyRequestsException", Cause: "Rate Exceeded."}
@@ -341,6 +341,33 @@ func (r *run) step(ctx context.Context, step string, s flow.State) (any, error) 
 		return r.variant.Step(r.flow, ctx, step, s)
 	}
 	return r.flow.Handle(ctx, step, s)
+}
+
+// send takes a message for one of the two queues.
+func (r *run) send(input json.RawMessage) (json.RawMessage, error) {
+	var m struct {
+		QueueUrl     string
+		DelaySeconds int
+		MessageBody  flow.Postponed
+	}
+	if err := json.Unmarshal(input, &m); err != nil {
+		return nil, err
+	}
+	if m.QueueUrl == "${LaterUrl}" {
+		return json.RawMessage(`{}`), r.postpone(m.MessageBody, time.Duration(m.DelaySeconds)*time.Second)
+	}
+	return r.deadLetter(input)
+}
+
+// postpone starts the event again when its time has come; the queue forgets nothing.
+func (r *run) postpone(p flow.Postponed, delay time.Duration) error {
+	name, input, err := p.Next()
+	if err != nil {
+		return err
+	}
+	r.inFlight++
+	r.after(delay, func() { r.inFlight--; r.execute(p.Machine, name, input) })
+	return nil
 }
 
 func (r *run) deadLetter(input json.RawMessage) (json.RawMessage, error) {

@@ -8,7 +8,8 @@
 // directory is opened next. Executions may therefore run twice, as EXPRESS
 // machines may: the flow is level-triggered and idempotent. Every execution ends
 // in one outcome, and one that fails leaves a dead letter, also where no Catch
-// of the machine saw the failure.
+// of the machine saw the failure. An execution that a machine ends in Deferred
+// has none yet: its event goes on in another one when it is due.
 //
 // The handlers get and return the JSON that the lambdas would, and the machines
 // are the files that are deployed. The values of fields that the spec marks as
@@ -79,9 +80,12 @@ type Engine struct {
 	wake    chan struct{} // tells the dispatcher of new work
 	stopped chan struct{} // the dispatcher has ended
 	runs    sync.WaitGroup
+	// resuming are postponed events on their way into the queue.
+	resuming sync.WaitGroup
 
 	mu       sync.Mutex
 	queue    []job
+	deferred int // events postponed and not yet due
 	running  map[uint64]*run
 	finished []finished // oldest first
 	byName   map[string]uint64
@@ -143,6 +147,11 @@ func (e *Engine) enqueue(j job) {
 	e.mu.Lock()
 	e.queue = append(e.queue, j)
 	e.mu.Unlock()
+	e.rouse()
+}
+
+// rouse tells the dispatcher that there may be work.
+func (e *Engine) rouse() {
 	select {
 	case e.wake <- struct{}{}:
 	default:
@@ -222,12 +231,12 @@ func (e *Engine) run(r *run) {
 func (e *Engine) finish(r *run, res *asl.Result) error {
 	ctx := context.WithoutCancel(e.ctx)
 	o := r.outcome(res)
-	if o.Kind == ledger.Dead && !r.lettered {
+	if o != nil && o.Kind == ledger.Dead && !r.lettered {
 		if err := e.letter(ctx, r, res); err != nil {
 			return err
 		}
 	}
-	s := r.summary(res, &o)
+	s := r.summary(res, o)
 	line, err := encode(s, r, res)
 	if err != nil {
 		return err
@@ -239,11 +248,16 @@ func (e *Engine) finish(r *run, res *asl.Result) error {
 	e.mu.Lock()
 	e.remember(n, s)
 	e.mu.Unlock()
-	o.Start = s.Start
-	if err := e.tell(o); err != nil {
+	if o != nil {
+		o.Start = s.Start
+		if err := e.tell(*o); err != nil {
+			return err
+		}
+	}
+	if err := e.store.done(ctx, r.job); err != nil {
 		return err
 	}
-	return e.store.done(ctx, r.job)
+	return e.conclude(ctx, r, o)
 }
 
 // tell stores an outcome, which gives it its cursor.
@@ -281,6 +295,8 @@ func (e *Engine) ref(env flow.Envelope) record.Ref {
 type Status struct {
 	InFlight int `json:"inFlight"` // begun and not ended, waiting ones included
 	Queued   int `json:"queued"`
+	// Deferred counts events that wait, by minutes, for their next execution.
+	Deferred int `json:"deferred"`
 	// Accepted counts executions ever accepted in this directory, Outcomes is
 	// the newest outcome's cursor.
 	Accepted    uint64 `json:"accepted"`
@@ -291,7 +307,7 @@ type Status struct {
 // Status reports the present state.
 func (e *Engine) Status() Status {
 	e.mu.Lock()
-	s := Status{InFlight: len(e.running), Queued: len(e.queue)}
+	s := Status{InFlight: len(e.running), Queued: len(e.queue), Deferred: e.deferred}
 	e.mu.Unlock()
 	s.Accepted, s.DeadLetters = e.store.counts()
 	s.Outcomes = e.outcomes.Last()
@@ -317,6 +333,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.cancel()
 	<-e.stopped
 	e.runs.Wait()
+	e.resuming.Wait()
 	return e.close()
 }
 

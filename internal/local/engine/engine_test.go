@@ -82,7 +82,7 @@ func TestCrashWhileEnding(t *testing.T) {
 				return err
 			}
 			o := r.outcome(res)
-			line, err := encode(r.summary(res, &o), r, res)
+			line, err := encode(r.summary(res, o), r, res)
 			if err == nil {
 				_, err = e.traces.Append(line)
 			}

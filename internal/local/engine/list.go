@@ -44,6 +44,9 @@ func (r *run) summary(res *asl.Result, o *Outcome) Summary {
 	}
 	if res != nil {
 		s.Status, s.Outcome, s.Start, s.End = res.Status, o, res.Start.UTC(), res.End.UTC()
+		if o == nil && r.waits != nil {
+			s.Due = r.waits.due.UTC()
+		}
 		if len(res.Path) > 0 {
 			s.State = res.Path[len(res.Path)-1]
 		}
@@ -61,7 +64,7 @@ func (r *run) summary(res *asl.Result, o *Outcome) Summary {
 type Filter struct {
 	// Text is a part of the execution's name, a record id or an event id.
 	Text string
-	// Status is RUNNING, SUCCEEDED, FAILED or TIMED_OUT, or a kind of outcome.
+	// Status is RUNNING, SUCCEEDED, FAILED or TIMED_OUT, the state it ended in, or a kind of outcome.
 	Status string
 	// Record is object/id or a record id alone.
 	Record string
@@ -70,7 +73,7 @@ type Filter struct {
 }
 
 func (f Filter) chooses(s *Summary) bool {
-	if f.Status != "" && !strings.EqualFold(f.Status, string(s.Status)) && (s.Outcome == nil || !strings.EqualFold(f.Status, string(s.Outcome.Kind))) {
+	if f.Status != "" && !strings.EqualFold(f.Status, string(s.Status)) && !strings.EqualFold(f.Status, s.State) && (s.Outcome == nil || !strings.EqualFold(f.Status, string(s.Outcome.Kind))) {
 		return false
 	}
 	if f.Record != "" && f.Record != s.Record.ID && f.Record != s.Record.Object+"/"+s.Record.ID {
@@ -184,8 +187,7 @@ func (e *Engine) Redrive(ctx context.Context, cursor uint64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	suffix := "-redrive" + l.ID
-	name := l.Event.Name[:min(len(l.Event.Name), 80-len(suffix))] + suffix
+	name := flow.Renamed(l.Event.Name, "-redrive"+l.ID)
 	if err := e.Start(ctx, l.Machine, name, input); err != nil {
 		return "", err
 	}

@@ -42,8 +42,11 @@ func (e *Engine) open() (err error) {
 	if err != nil {
 		return err
 	}
-	queue, half, err := e.store.recover(e.ctx, traced)
+	queue, half, waiting, err := e.store.recover(e.ctx, traced)
 	e.queue = queue
+	for _, p := range waiting {
+		e.schedule(p)
+	}
 	return errors.Join(err, e.complete(half))
 }
 

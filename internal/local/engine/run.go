@@ -27,6 +27,7 @@ type run struct {
 	// What the handlers returned last, and what may be shown of each section.
 	plan     *flow.Plan
 	stamped  *flow.Stamped
+	waits    *postponed // the event, if it was postponed
 	sections []section
 	lettered bool
 
@@ -75,11 +76,11 @@ func (r *run) observe(e asl.Event) {
 	}
 }
 
-// sendMessage is the resource of the DeadLetter state.
+// sendMessage is the resource of the states DeadLetter and Later.
 const sendMessage = "arn:aws:states:::sqs:sendMessage"
 
 // Invoke implements asl.Invoker: the handler that a placeholder such as
-// "${WriteArn}" stands for, or the dead letters.
+// "${WriteArn}" stands for, or one of the queues.
 func (r *run) Invoke(ctx context.Context, resource string, input json.RawMessage) (out json.RawMessage, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -87,7 +88,10 @@ func (r *run) Invoke(ctx context.Context, resource string, input json.RawMessage
 			out, err = nil, &asl.Failure{Name: "Lambda.Unknown", Cause: "the handler panicked; the log has its stack"}
 		}
 	}()
-	if resource == sendMessage {
+	switch {
+	case resource == sendMessage && isLater(input):
+		return r.postpone(ctx, input)
+	case resource == sendMessage:
 		return r.deadLetter(ctx, input)
 	}
 	var s flow.State
@@ -180,9 +184,16 @@ type Outcome struct {
 	Start time.Time `json:"-"`
 }
 
-// outcome derives the outcome from what the handlers said.
-func (r *run) outcome(res *asl.Result) Outcome {
-	o := Outcome{
+// deferred is the state in which a machine ends that has postponed its event.
+const deferred = "Deferred"
+
+// outcome derives the outcome from what the handlers said; nil when the event has
+// none yet.
+func (r *run) outcome(res *asl.Result) *Outcome {
+	if len(res.Path) > 0 && res.Path[len(res.Path)-1] == deferred {
+		return nil
+	}
+	o := &Outcome{
 		Execution: r.job.name, Direction: r.job.direction, Pair: r.event.Pair, Ref: r.engine.ref(r.event),
 		At: res.End.UTC(), Events: r.event.Events,
 	}

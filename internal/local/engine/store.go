@@ -24,7 +24,7 @@ type job struct {
 func (j job) id() string { return string(j.direction) + ":" + strconv.FormatUint(j.seq, 10) }
 
 // store keeps what must not be forgotten: accepted executions that have not
-// ended, and dead letters.
+// ended, events that wait for their next execution, and dead letters.
 type store struct {
 	table interface {
 		table.Table
@@ -51,11 +51,15 @@ func (s *store) accept(ctx context.Context, d spec.Direction, name string, input
 	s.last++
 	j := job{seq: s.last, direction: d, name: name}
 	s.mu.Unlock()
-	_, err := s.table.Update(ctx, table.Update{
-		Key: table.Key{PK: accepted, SK: sortable(j.seq)}, If: table.Always,
-		Set: map[string]string{"direction": string(d), "name": name, "input": string(input)},
-	})
+	_, err := s.table.Update(ctx, acceptance(j, input))
 	return j, err
+}
+
+func acceptance(j job, input json.RawMessage) table.Update {
+	return table.Update{
+		Key: table.Key{PK: accepted, SK: sortable(j.seq)}, If: table.Always,
+		Set: map[string]string{"direction": string(j.direction), "name": j.name, "input": string(input)},
+	}
 }
 
 func (s *store) input(ctx context.Context, j job) (json.RawMessage, error) {
@@ -71,10 +75,11 @@ func (s *store) done(ctx context.Context, j job) error {
 	return err
 }
 
-// recover lists the accepted executions without an end, in order, and those whose
-// trace was stored but perhaps not their outcome. What an unfinished one had put
-// into the dead letters is taken out again, since it is run again.
-func (s *store) recover(ctx context.Context, traced map[uint64]bool) (jobs, half []job, err error) {
+// recover lists the accepted executions without an end, in order, those whose
+// trace was stored but perhaps not their outcome, and the events that wait. What
+// an unfinished one had put into the dead letters or postponed is taken out
+// again, since it is run again.
+func (s *store) recover(ctx context.Context, traced map[uint64]bool) (jobs, half []job, waiting []postponed, err error) {
 	unfinished := map[string]bool{}
 	err = s.each(ctx, accepted, "", func(it table.Item) error {
 		seq, _ := strconv.ParseUint(it.SK, 10, 64)
@@ -88,15 +93,18 @@ func (s *store) recover(ctx context.Context, traced map[uint64]bool) (jobs, half
 		unfinished[it.SK] = true
 		return nil
 	})
+	if err == nil {
+		waiting, err = s.postponed(ctx, unfinished)
+	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	items, err := s.table.Get(ctx, table.Key{PK: counter, SK: counter})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	s.letter, _ = strconv.ParseUint(items[0].Attrs["letters"], 10, 64)
-	return jobs, half, s.each(ctx, dead, "", func(it table.Item) error {
+	return jobs, half, waiting, s.each(ctx, dead, "", func(it table.Item) error {
 		if s.letters++; unfinished[it.Attrs["job"]] {
 			return s.remove(ctx, it.SK)
 		}

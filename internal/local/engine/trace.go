@@ -28,7 +28,9 @@ type Summary struct {
 	Status  asl.Status `json:"status"`
 	Outcome *Outcome   `json:"outcome,omitempty"`
 	// State is the last state entered.
-	State string    `json:"state,omitempty"`
+	State string `json:"state,omitempty"`
+	// Due is when the event goes on in another execution, if this one ended in Deferred.
+	Due   time.Time `json:"due,omitzero"`
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end,omitzero"`
 	// Job numbers the executions accepted in this directory.

@@ -61,13 +61,14 @@ class Lambda:
 
 
 class Queue:
-    """Answers as the SQS API does."""
+    """Answers as the SQS API does; the queue's name is the state's."""
 
     def __init__(self, answers):
         self.answers = answers
 
-    def send_message(self, QueueUrl, MessageBody, **_):
-        answer = self.answers.take("DeadLetter", {"QueueUrl": QueueUrl, "MessageBody": json.loads(MessageBody)})
+    def send_message(self, QueueUrl, MessageBody, **rest):
+        given = {"QueueUrl": QueueUrl, "MessageBody": json.loads(MessageBody), **rest}
+        answer = self.answers.take(QueueUrl.rsplit("/", 1)[-1], given)
         if "error" in answer:
             raise ClientError({"Error": {"Code": answer["error"], "Message": answer["cause"]}}, "SendMessage")
         return dict(answer["result"])
