@@ -253,6 +253,9 @@ func TestAgainstMoto(t *testing.T) {
 // has gone is an error as well.
 func compare(t *testing.T, engine, program, script string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a short run starts no engines")
+	}
 	listed := loadDifferences(t, engine)
 	cases := loadCases(t)
 	results := drive(t, program, engines.Path(t, "asl/"+script), cases)
