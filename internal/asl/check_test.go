@@ -14,7 +14,7 @@ const sound = `{"StartAt":"Work","TimeoutSeconds":60,"States":{
 		"Retry":[{"ErrorEquals":["Busy","Lambda.Unknown"]}],
 		"Catch":[{"ErrorEquals":["Lost"],"Next":"Work"},{"ErrorEquals":["States.ALL"],"Next":"Bury"}],"Next":"Done"},
 	"Done":{"Type":"Succeed","Comment":"c"},
-	"Bury":{"Type":"Task","Comment":"c","Resource":"r","TimeoutSeconds":5,"Retry":[{"ErrorEquals":["States.ALL"]}],
+	"Bury":{"Type":"Task","Comment":"c","Resource":"arn:aws:states:::sqs:sendMessage","TimeoutSeconds":5,"Retry":[{"ErrorEquals":["States.ALL"]}],
 		"Catch":[{"ErrorEquals":["States.ALL"],"Next":"Failed"}],"Next":"Failed"},
 	"Failed":{"Type":"Fail","Comment":"c"}}}`
 

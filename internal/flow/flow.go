@@ -46,6 +46,9 @@ import (
 type State struct {
 	Event    Envelope `json:"event"`
 	Sections `json:"done,omitzero"`
+	// Later is there when the event was postponed before. The machines count with
+	// it; no handler asks.
+	Later *Later `json:"later,omitempty"`
 }
 
 // Sections are the answers of the steps by the state's name; it is the data of a
@@ -58,8 +61,6 @@ type Sections struct {
 	Lookup    *Plan        `json:"lookup,omitempty"`
 	Write     *Written     `json:"write,omitempty"`
 	Stamp     *Stamped     `json:"stamp,omitempty"`
-	// Later is there when the event was postponed before.
-	Later *Later `json:"later,omitempty"`
 }
 
 // Options are what a Flow is built from.
