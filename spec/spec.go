@@ -236,7 +236,8 @@ type Side struct {
 	Trigger string   `json:"trigger,omitempty"`
 	Every   Duration `json:"every,omitzero"`
 	// ExternalID names a unique property of this side that holds the other side's
-	// id: creates become upserts on it, and a lost answer is no doubt any more.
+	// id: the system refuses a second record with it, and after a lost answer the
+	// record is looked up by it.
 	ExternalID string `json:"externalId,omitempty"`
 }
 

@@ -107,19 +107,14 @@ func (w *World) find(ref record.Ref, property, value string) (found []record.Rec
 	return found
 }
 
-// create is an upsert on the external id where the system has it, and refuses a
-// taken key where the system does that.
+// create refuses a taken external id or key where the system does that.
 func (w *World) create(c Call) Answer {
 	w.writes++
-	if c.External != "" {
-		if same := w.find(c.Ref, c.External, c.Fields[c.External]); len(same) > 0 {
-			c.Ref.ID = same[0].ID
-			return Answer{Record: w.put(c.Ref, c.Fields)}
+	for _, key := range []string{c.External, keys[c.Ref.Object]} {
+		same := w.find(c.Ref, key, c.Fields[key])
+		if unique(c.Ref.Object) && key != "" && len(same) > 0 {
+			return Answer{Code: flow.AlreadyExists, Existing: same[0].ID}
 		}
-	}
-	key := keys[c.Ref.Object]
-	if same := w.find(c.Ref, key, c.Fields[key]); unique(c.Ref.Object) && len(same) > 0 {
-		return Answer{Code: flow.AlreadyExists, Existing: same[0].ID}
 	}
 	return Answer{Record: w.add(c.Ref, c.Fields)}
 }
@@ -246,6 +241,6 @@ func (r remote) Archive(_ context.Context, object, id string) error {
 func (r remote) Abilities(object string) flow.Abilities {
 	return flow.Abilities{
 		Versioned: true, ConditionalWrite: r.system == record.Destination,
-		Unique: unique(object), Upsert: unique(object),
+		Unique: unique(object), Once: unique(object),
 	}
 }

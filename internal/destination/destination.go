@@ -140,7 +140,7 @@ type object struct {
 	types  map[string]record.Type
 	names  []string // the mapped properties, in order
 	shapes shapes
-	upsert bool // the pair names a unique property to upsert by
+	once   bool // the system refuses a taken external id
 	unique bool // the system refuses a taken match value
 }
 
@@ -187,7 +187,7 @@ func (o *object) learn(s *spec.Spec) {
 		if side.Object != o.name {
 			continue
 		}
-		o.upsert = o.upsert || side.ExternalID != "" && o.calls["upsert"] != nil
+		o.once = o.once || o.calls["create"] != nil && slices.Contains(o.Unique, side.ExternalID)
 		for _, f := range p.Fields {
 			o.types[f.Destination.Property] = cmp.Or(f.Destination.Type, record.String)
 			matched := slices.Contains(p.Match, spec.Match{Field: f.Name})
@@ -227,7 +227,7 @@ func (c *Client) Abilities(name string) flow.Abilities {
 	}
 	return flow.Abilities{
 		ConditionalWrite: o.Conditional == "etag", Versioned: o.Version != "",
-		Upsert: o.upsert, Unique: o.unique, SearchLag: c.spec.SearchLag.Duration,
+		Once: o.once, Unique: o.unique, SearchLag: c.spec.SearchLag.Duration,
 	}
 }
 

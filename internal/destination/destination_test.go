@@ -43,7 +43,7 @@ func described() *spec.Spec {
 		base := "/api/" + k.Name
 		s.Destination.Objects[k.Name] = spec.Object{
 			Event: k.Word, ID: "id", Version: "version", UpdatedAt: "updated_at", Archived: "deleted", Conditional: "etag",
-			Unique: []string{"email", "domain", "number"},
+			Unique: []string{"email", "domain", "number", "hubspot_id"},
 			Create: spec.Call{Path: base}, Read: spec.Call{Path: base + "/{id}"}, Update: spec.Call{Path: base + "/{id}"},
 			Delete: &spec.Call{Path: base + "/{id}"}, Upsert: &spec.Call{Path: base + "/by/{field}/{value}"},
 			Find: &spec.Call{Path: base + "?{field}={value}", Result: "items"},

@@ -11,14 +11,16 @@ import (
 	"tandem/internal/record"
 )
 
-// Create implements flow.Remote.
+// Create implements flow.Remote. It upserts only where the system would not
+// refuse a second record of the same external id: an upsert that is carried out
+// late overwrites what somebody has edited since.
 func (c *Client) Create(ctx context.Context, name string, fields record.Fields, externalID, key string) (record.Record, error) {
 	o, err := c.object(name)
 	if err != nil {
 		return record.Record{}, err
 	}
 	r := request{args: args{}, key: key, sent: fields}
-	if externalID != "" && o.calls["upsert"] != nil {
+	if externalID != "" && o.calls["upsert"] != nil && !o.once {
 		r.call, r.args = o.calls["upsert"], args{"field": externalID, "value": fields[externalID]}
 		if fields[externalID] == "" {
 			return record.Record{}, flow.Errorf(flow.BadValue, "an upsert of %s needs a value of %s", name, externalID)

@@ -74,11 +74,9 @@ func (s *shelf) Create(_ context.Context, object string, fields record.Fields, e
 	if err := s.gate("create"); err != nil {
 		return record.Record{}, err
 	}
-	if externalID != "" {
-		for key, row := range s.rows {
-			if row.Fields[externalID] == fields[externalID] {
-				return s.put(key, fields), s.done("create")
-			}
+	for _, row := range s.rows {
+		if s.abilities.Once && externalID != "" && row.Fields[externalID] == fields[externalID] {
+			return record.Record{}, flow.Errorf(flow.AlreadyExists, "%s is taken", externalID)
 		}
 	}
 	s.next++
@@ -171,8 +169,8 @@ func (b *bench) WithTimeout(ctx context.Context, _ time.Duration) (context.Conte
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), machines: map[spec.Direction]*asl.Machine{}}
-	b.hub = &shelf{bench: b, prefix: "1", rows: map[string]record.Record{}, abilities: flow.Abilities{Versioned: true, Unique: true, Upsert: true}}
-	b.dest = &shelf{bench: b, prefix: "c_", rows: map[string]record.Record{}, abilities: flow.Abilities{Versioned: true, ConditionalWrite: true, Upsert: true, Unique: true}}
+	b.hub = &shelf{bench: b, prefix: "1", rows: map[string]record.Record{}, abilities: flow.Abilities{Versioned: true, Unique: true, Once: true}}
+	b.dest = &shelf{bench: b, prefix: "c_", rows: map[string]record.Record{}, abilities: flow.Abilities{Versioned: true, ConditionalWrite: true, Once: true, Unique: true}}
 	s, err := spec.Load("../../spec/acme/integration-spec.json")
 	if err != nil {
 		t.Fatal(err)

@@ -18,9 +18,9 @@ type Remote interface {
 	// the system can tell.
 	Read(ctx context.Context, object, id string, properties []string) (record.Record, error)
 	// Create makes a record. key is the same for every attempt at the same
-	// create and made of ids only. Where externalID is not empty the call is an
-	// upsert on that unique property, whose value is in fields. A taken unique
-	// value is AlreadyExists, with the existing id in Error.ExistingID when told.
+	// create and made of ids only. externalID, where not empty, names the property
+	// that holds the other side's id; its value is in fields. A taken unique value
+	// is AlreadyExists, with the existing id in Error.ExistingID when told.
 	Create(ctx context.Context, object string, fields record.Fields, externalID, key string) (record.Record, error)
 	// Update patches the named fields only. A non-empty etag makes the write
 	// conditional: PreconditionFailed when the record has moved on.
@@ -39,8 +39,9 @@ type Remote interface {
 type Abilities struct {
 	// ConditionalWrite: Update honours etag. Versioned: Record.Version grows with every change.
 	ConditionalWrite, Versioned bool
-	// Upsert: Create honours externalID, so repeating it is safe.
-	Upsert bool
+	// Once: a create whose external id is taken is refused, so an attempt that is
+	// carried out late or twice changes nothing.
+	Once bool
 	// Unique: a create with a taken match value is refused by the system.
 	Unique bool
 	// SearchLag is how long Find may miss a new record; 0 when it is consistent.

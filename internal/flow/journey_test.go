@@ -82,7 +82,7 @@ func TestConflictFollowsPolicyAndKeepsTheLoser(t *testing.T) {
 
 func TestCommitThenTimeoutMakesOneRecord(t *testing.T) {
 	b := newBench(t)
-	b.dest.abilities.Upsert = false
+	b.dest.abilities.Once = false
 	failed := false
 	b.dest.after = func(op string) error {
 		if op == "create" && !failed {

@@ -124,7 +124,7 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 	}
 	m := f.merge(j, p, t)
 	if m.quiet() && !p.InDoubt(f.Now()) {
-		return unless(lost, ReasonUnchanged), nil
+		return unless(lost, ReasonUnchanged), f.noteSeen(ctx, j, p, t)
 	}
 	if t, err = f.fresh(ctx, j, p, t, m); err != nil {
 		return nil, err
@@ -145,6 +145,16 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 	return f.settle(ctx, j, p, m, t, target, lost)
 }
 
+// noteSeen remembers that a newer state of the source was compared and changed
+// nothing, so that an execution that has read an older one cannot write it any more.
+func (f *Flow) noteSeen(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed) error {
+	seen := ledger.Seen{Version: t.Version, ETag: t.ETag}
+	if t.Version != "" && seen == p.Seen[j.source] {
+		return nil
+	}
+	return f.Ledger.Note(ctx, p, ledger.Change{Seen: map[record.System]ledger.Seen{j.source: seen}})
+}
+
 // overwritten asks whether the event tells of an edit that a write of ours
 // overwrote before anybody had read it, and records it if so: told values that
 // fall into a window in which we wrote the field without having seen them.
@@ -152,11 +162,10 @@ func (f *Flow) overwritten(ctx context.Context, j *journey, p *ledger.Pair) (boo
 	var lost []ledger.Conflict
 	for _, told := range j.Told {
 		at := time.UnixMilli(orElse(told.At, j.At)).UTC()
-		version := at.Format("2006-01-02T15:04:05.000Z")
 		if j.source != record.HubSpot || told.Print == p.Base[told.Field].HubSpot {
 			continue
 		}
-		if slices.ContainsFunc(p.Windows, func(w ledger.Window) bool { return w.Hides(told.Field, told.Print, version) }) {
+		if slices.ContainsFunc(p.Windows, func(w ledger.Window) bool { return w.Hides(told.Field, told.Print, at) }) {
 			lost = append(lost, ledger.Conflict{
 				At: at, Execution: j.execution, Pair: j.pair.Name, Field: told.Field,
 				Policy: "overwritten", Winner: record.Destination, LoserPrint: told.Print,
@@ -177,6 +186,10 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 	swings, parked := f.brake(j, p, &v)
 	change := ledger.Change{Swings: swings, Parked: parked, Drifted: v.drift, Window: p.Intent.Left(hubVersion(j, t, target))}
 	if len(v.toTarget)+len(v.toSource) == 0 {
+		change.Seen = map[record.System]ledger.Seen{j.source: {Version: t.Version, ETag: t.ETag}}
+		if !m.blind {
+			change.Seen[j.target] = ledger.Seen{Version: target.Version, ETag: target.ETag}
+		}
 		return f.settled(ctx, j, p, v, change, lost)
 	}
 	if ok, err := f.allow(ctx, j, v); err != nil || !ok {
@@ -193,10 +206,9 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 
 // settled: nothing is to be written; what was learnt is noted.
 func (f *Flow) settled(ctx context.Context, j *journey, p *ledger.Pair, v verdict, change ledger.Change, lost bool) (*Plan, error) {
-	if change.Base = v.base; len(v.base)+len(change.Parked)+len(v.drift) > 0 || p.InDoubt(f.Now()) {
-		if err := f.Ledger.Note(ctx, p, change); err != nil {
-			return nil, err
-		}
+	change.Base = v.base
+	if err := f.Ledger.Note(ctx, p, change); err != nil {
+		return nil, err
 	}
 	switch {
 	case len(change.Parked) > 0:

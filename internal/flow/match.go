@@ -24,7 +24,7 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 	if err := f.Ledger.Claim(ctx, p, j.ref, key, claim.After(doubt)); err != nil {
 		return nil, err
 	}
-	plan.MatchKey, plan.Until = key, p.LeaseUntil.UnixMilli()
+	plan.MatchKey, plan.Until, plan.Ghosts = key, p.LeaseUntil.UnixMilli(), doubt.MaySend()
 	found, err := f.candidates(ctx, j, p, t, match, doubt)
 	if err == nil {
 		plan, err = f.choose(ctx, j, s, p, plan, found, doubt)
@@ -84,9 +84,8 @@ func (j *journey) property(field string, s record.System) string {
 	return ""
 }
 
-// candidates finds what the target already has for this record. An answer from
-// a lagging index counts only when it is older than the claim by the lag, and
-// older than a create of ours whose answer never came.
+// candidates finds what the target already has for this record. That it has
+// nothing is believed once the answer can no longer be out of date (absent).
 func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed, by match, doubt *ledger.Intent) ([]record.Record, error) {
 	object := j.object(j.target)
 	props := f.properties(j)
@@ -99,33 +98,53 @@ func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Tr
 			return nil, err
 		}
 	}
+	asked := f.Now()
 	if found, err := f.made(ctx, j, p, doubt, props); err != nil || len(found) > 0 {
 		return found, err
 	}
 	if by.value == "" {
-		return nil, f.unresolved(j, doubt, object)
+		if err := f.unresolved(j, doubt); err != nil {
+			return nil, err
+		}
+		return nil, f.absent(j, p, doubt, true, asked)
 	}
-	asked := f.Now()
 	found, consistent, err := j.to.Find(ctx, object, by.property, by.value, props)
 	if err == nil && !consistent {
 		found, err = f.reread(ctx, j, found, props)
 	}
-	if err != nil || len(found) > 0 || consistent {
+	if err != nil || len(found) > 0 {
 		return found, err
 	}
-	since := p.Since
-	if last := lastCreate(doubt); last.After(since) && !j.to.Abilities(object).Upsert {
-		since = last
+	return nil, f.absent(j, p, doubt, consistent, asked)
+}
+
+// absent: nothing was found. A lagging index says so only of what is older than
+// its lag; and where a second create would not be refused, the next one waits
+// until the last one has landed and can be found, or never will.
+func (f *Flow) absent(j *journey, p *ledger.Pair, doubt *ledger.Intent, consistent bool, asked time.Time) error {
+	can := j.to.Abilities(j.object(j.target))
+	var from time.Time
+	if !consistent {
+		from = p.Since.Add(can.SearchLag)
 	}
-	if settled := since.Add(j.to.Abilities(object).SearchLag); asked.Before(settled) {
-		return nil, Errorf(IndexLag, "the %s search index must settle until %s", j.target, settled.Format(time.TimeOnly))
+	if last := lastCreate(doubt); !last.IsZero() && !can.Once {
+		from = later(from, last.Add(ledger.Landing+can.SearchLag))
 	}
-	return nil, nil
+	if asked.Before(from) {
+		return Errorf(IndexLag, "what %s holds can be relied on from %s", j.target, from.Format(time.TimeOnly))
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // made looks for a record that an earlier attempt at this create may have made,
-// by the external id it would carry. Repeating an upsert instead could overwrite
-// what somebody has edited since.
+// by the external id it would carry.
 func (f *Flow) made(ctx context.Context, j *journey, p *ledger.Pair, doubt *ledger.Intent, props []string) ([]record.Record, error) {
 	external := j.pair.Side(j.target).ExternalID
 	if external == "" || doubt == nil && p.Tries < 2 {
@@ -153,10 +172,10 @@ func (f *Flow) reread(ctx context.Context, j *journey, found []record.Record, pr
 	return fresh, nil
 }
 
-// unresolved: without a match value a create whose answer was lost can only be
-// repeated where repeating is harmless.
-func (f *Flow) unresolved(j *journey, doubt *ledger.Intent, object string) error {
-	if !lastCreate(doubt).IsZero() && !j.to.Abilities(object).Upsert {
+// unresolved: without a match value and without an external id nothing can tell
+// whether a create whose answer was lost has happened.
+func (f *Flow) unresolved(j *journey, doubt *ledger.Intent) error {
+	if !lastCreate(doubt).IsZero() && j.pair.Side(j.target).ExternalID == "" {
 		return Errorf(RemoteRefused, "a create without match value lost its answer, and %s has no unique external id to look it up by: check by hand, then redrive", j.target)
 	}
 	return nil
@@ -175,7 +194,7 @@ func lastCreate(doubt *ledger.Intent) time.Time {
 	if doubt == nil || doubt.Create == "" || len(doubt.Sent[doubt.Create]) == 0 {
 		return time.Time{}
 	}
-	return doubt.At.Add(ledger.Lease)
+	return doubt.Sends
 }
 
 // choose adopts the one candidate, creates when there is none, and parks what
@@ -226,7 +245,7 @@ func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, d
 	v := m.decide()
 	ids := map[record.System]string{j.source: j.ref.ID, j.target: partner.ID}
 	plan := f.write(j, ids, m, v, t, partner)
-	plan.Link, plan.MatchKey, plan.Until = true, draft.MatchKey, draft.Until
+	plan.Link, plan.MatchKey, plan.Until, plan.Ghosts = true, draft.MatchKey, draft.Until, draft.Ghosts
 	if len(plan.Patch) == 0 {
 		plan.Act = ActStamp
 		return plan, f.lose(ctx, j, ids, v.conflicts)

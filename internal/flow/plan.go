@@ -28,8 +28,10 @@ type Plan struct {
 	Base map[string]ledger.Base `json:"base,omitempty"`
 	// Prior are HubSpot's fingerprints that a write, never conditional there, replaces.
 	Prior map[string]string `json:"prior,omitempty"`
-	// Left is the window of an earlier write that was never stamped.
-	Left *ledger.Window `json:"left,omitempty"`
+	// Left is the window of an earlier write that was never stamped, Ghosts what
+	// earlier writes of this claim may have sent.
+	Left   *ledger.Window                        `json:"left,omitempty"`
+	Ghosts map[record.System]map[string][]string `json:"ghosts,omitempty"`
 	// Link joins the two records when stamped; Create makes the partner first.
 	Link     bool          `json:"link,omitempty"`
 	Create   record.System `json:"create,omitempty"`

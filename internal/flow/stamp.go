@@ -92,7 +92,7 @@ func (f *Flow) stamp(j *journey, plan *Plan, w *Written) ledger.Stamp {
 			st.Seen[sys] = seen
 		}
 	}
-	st.Window, st.Left = window(plan, w), plan.Left
+	st.Window, st.Left, st.Ghosts = window(plan, w), plan.Left, plan.Ghosts
 	return st
 }
 

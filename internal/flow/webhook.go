@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"tandem/internal/ledger"
 	"tandem/internal/record"
@@ -250,6 +251,12 @@ func (in *Ingress) same(ctx context.Context, g *group, e Envelope) (bool, error)
 	if !(values && agreedValues(p, e) || versions && agreedVersions(p, g)) {
 		return false, nil
 	}
+	if values && tellsNews(p, e) {
+		// An execution that has read the record before must not write what it read.
+		if err := in.Flow.Ledger.Note(ctx, p, ledger.Change{}); err != nil {
+			return false, unlessMoved(err)
+		}
+	}
 	o := in.Flow.outcome(&journey{Envelope: e, execution: e.Name}, ledger.Dropped, ReasonUnchanged)
 	if err = in.Flow.Ledger.Record(ctx, g.ref, o); err == nil && in.Dropped != nil {
 		in.Dropped(e, o)
@@ -259,6 +266,20 @@ func (in *Ingress) same(ctx context.Context, g *group, e Envelope) (bool, error)
 
 func agreedValues(p *ledger.Pair, e Envelope) bool {
 	return !slices.ContainsFunc(e.Told, func(t Told) bool { return p.Base[t.Field].HubSpot != t.Print })
+}
+
+// tellsNews: a value was set after the record was last compared.
+func tellsNews(p *ledger.Pair, e Envelope) bool {
+	return slices.ContainsFunc(e.Told, func(t Told) bool {
+		return record.CompareVersions(ledger.Version(time.UnixMilli(orElse(t.At, e.At))), p.Seen[record.HubSpot].Version) > 0
+	})
+}
+
+func unlessMoved(err error) error {
+	if isMoved(err) {
+		return nil
+	}
+	return err
 }
 
 func agreedVersions(p *ledger.Pair, g *group) bool {

@@ -79,8 +79,9 @@ func (f *Flow) hold(ctx context.Context, plan *Plan, fence *ledger.Fence) (time.
 // names the way on. A step that is repeated as it is keeps its lease.
 func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written, cause error) error {
 	code, adopt := CodeOf(cause), ""
-	// What was plainly refused at the first attempt is withdrawn. There is no
-	// second attempt of this step after one that may have written: see below.
+	// What was plainly refused at the first attempt is withdrawn, unless an earlier
+	// round left doubt. There is no second attempt of this step after one that may
+	// have written: see below.
 	maybe := len(w.Sides) > 0 || isMaybe(cause)
 	switch {
 	case code == AlreadyExists:
@@ -96,7 +97,7 @@ func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written,
 	}
 	// The lease must go back even when the step's own time is up.
 	ctx = context.WithoutCancel(ctx)
-	if err := f.Ledger.Release(ctx, *w.Fence, maybe, adopt); err != nil {
+	if err := f.Ledger.Release(ctx, *w.Fence, maybe || len(plan.Ghosts) > 0, adopt); err != nil {
 		f.Log.Warn("lease not released; it lapses", "execution", j.execution, "error", err)
 	}
 	return cause
@@ -132,9 +133,6 @@ func (f *Flow) create(ctx context.Context, j *journey, sys record.System, fields
 	external := j.pair.Side(sys).ExternalID
 	if external != "" {
 		fields[external] = j.ref.ID
-	}
-	if !f.Remotes[sys].Abilities(j.object(sys)).Upsert {
-		external = ""
 	}
 	return f.Remotes[sys].Create(ctx, j.object(sys), fields, external, j.Client+"/"+j.ref.String())
 }

@@ -93,7 +93,7 @@ func refusedAs(r call, status int, header http.Header, f failure) *flow.Error {
 		e.Code = flow.Unauthorized
 	case status == http.StatusNotFound:
 		e.Code = flow.RecordMissing
-	case status == http.StatusConflict:
+	case status == http.StatusConflict, status == http.StatusBadRequest && f.taken():
 		e.Code, e.ExistingID = flow.AlreadyExists, f.existing()
 	case status == http.StatusTooManyRequests:
 		e.Code, e.RetryAfter = f.throttled(header)
@@ -107,6 +107,18 @@ func refusedAs(r call, status int, header http.Header, f failure) *flow.Error {
 		e.Code = flow.RemoteRefused
 	}
 	return e
+}
+
+// taken: a unique property's value belongs to another record. Contacts' e-mails
+// are refused with 409, custom unique properties with a 400 that says so in a
+// code or, seen in older answers, only in the message.
+func (f failure) taken() bool {
+	for _, e := range f.Errors {
+		if e.Code == "CONFLICTING_UNIQUE_VALUE" {
+			return true
+		}
+	}
+	return strings.Contains(f.Message, "CONFLICTING_UNIQUE_VALUE") || strings.Contains(f.Message, "already has that value")
 }
 
 // throttled tells the daily limit, which no retry outlasts, from the short

@@ -234,23 +234,25 @@ func TestTokenKeeperFails(t *testing.T) {
 	}
 }
 
-func TestBatchErrorsWhateverTheStatus(t *testing.T) {
-	const row = `{"status":"error","category":"CONFLICT","message":"Contact already exists. Existing ID: 171591000198","context":{"objectWriteTraceId":["0"],"existingId":["171591000198"]}}`
-	for _, status := range []int{200, 201, 207} {
-		client, s := scriptedClient(t, scripted{status: status, body: `{"status":"COMPLETE","results":[],"numErrors":1,"errors":[` + row + `]}`})
+func TestTakenExternalID(t *testing.T) {
+	for name, body := range map[string]string{
+		"by its code":    `{"status":"error","category":"VALIDATION_ERROR","message":"Property values were not valid","errors":[{"code":"CONFLICTING_UNIQUE_VALUE","context":{"propertyName":["erp_id"]}}]}`,
+		"by its message": `{"status":"error","category":"VALIDATION_ERROR","message":"propertyValue: 101 already has that value"}`,
+		"nested":         `{"status":"error","category":"VALIDATION_ERROR","message":"Property values were not valid: [{\"error\":\"CONFLICTING_UNIQUE_VALUE\",\"name\":\"erp_id\"}]"}`,
+	} {
+		client, s := scriptedClient(t, scripted{status: 400, body: body})
 		_, err := client.Create(t.Context(), "contacts", record.Fields{"erp_id": "c_1", "email": testEmail}, "erp_id", "key")
-		if e := asError(err); e == nil || e.Code != flow.AlreadyExists || e.ExistingID != "171591000198" {
-			t.Errorf("status %d: got %+v", status, err)
+		if flow.CodeOf(err) != flow.AlreadyExists {
+			t.Errorf("%s: got %+v", name, err)
 		}
 		secretless(t, err)
-		if want := `"objectWriteTraceId":"key"`; !strings.Contains(s.bodies[0], want) || !strings.Contains(s.bodies[0], `"idProperty":"erp_id"`) {
-			t.Errorf("sent %s", s.bodies[0])
+		if s.seen[0].Method != "POST" || strings.Contains(s.seen[0].URL.Path, "upsert") {
+			t.Errorf("%s: sent %s %s, which could change a record that exists", name, s.seen[0].Method, s.seen[0].URL.Path)
 		}
 	}
-	client, _ := scriptedClient(t, scripted{status: 200, body: `{"results":[]}`})
-	_, err := client.Create(t.Context(), "contacts", record.Fields{"erp_id": "c_1"}, "erp_id", "key")
-	if e := asError(err); e == nil || e.Code != flow.RemoteBusy || !e.Maybe {
-		t.Errorf("an empty answer: %+v", err)
+	client, s := scriptedClient(t)
+	if _, err := client.Create(t.Context(), "contacts", record.Fields{"email": testEmail}, "erp_id", "key"); flow.CodeOf(err) != flow.BadValue || len(s.seen) > 0 {
+		t.Errorf("a create without its external id: %v after %d requests", err, len(s.seen))
 	}
 }
 

@@ -1,7 +1,6 @@
 package hubspot
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -81,13 +80,14 @@ func (c *Client) get(ctx context.Context, object, id, idProperty string, propert
 	return c.record(object, a, properties, at)
 }
 
-// Create makes a record. With externalID it is a batch upsert of one on that
-// property, which may be repeated; without, it is a POST that HubSpot does not
-// deduplicate. When the record was made but an association was refused, the
-// error's ExistingID names the record.
-func (c *Client) Create(ctx context.Context, object string, fields record.Fields, externalID, key string) (record.Record, error) {
-	if externalID != "" {
-		return c.upsert(ctx, object, fields, externalID, key)
+// Create makes a record by POST. Where a unique property holds the other side's
+// id HubSpot refuses a second one; without, only contacts are deduplicated, by
+// e-mail. An upsert would spare the refusal, but carried out late it overwrites
+// what somebody has edited since. When the record was made but an association
+// was refused, the error's ExistingID names the record.
+func (c *Client) Create(ctx context.Context, object string, fields record.Fields, externalID, _ string) (record.Record, error) {
+	if externalID != "" && fields[externalID] == "" {
+		return record.Record{}, flow.Errorf(flow.BadValue, "creating %s: the external id property %s has no value", object, externalID)
 	}
 	plain, links := partition(fields)
 	inline, later := inlineLinks(object, links)
@@ -99,7 +99,7 @@ func (c *Client) Create(ctx context.Context, object string, fields record.Fields
 	at := c.options.Now()
 	err := c.do(ctx, call{method: http.MethodPost, path: objects(object), body: body, sent: fields}, &a)
 	if err != nil {
-		return record.Record{}, c.createFailed(ctx, object, fields, err)
+		return record.Record{}, c.createFailed(ctx, object, fields, externalID, err)
 	}
 	if err := c.link(ctx, object, a.ID, later); err != nil {
 		return record.Record{}, half(err, a.ID)
@@ -108,14 +108,15 @@ func (c *Client) Create(ctx context.Context, object string, fields record.Fields
 }
 
 // createFailed completes a refusal: 404 means here that the object type is
-// unknown, and a conflict without an id is looked up by the contact's e-mail.
-func (c *Client) createFailed(ctx context.Context, object string, fields record.Fields, err error) error {
+// unknown, and a conflict without an id is looked up by the contact's e-mail,
+// unless it may be the external id that is taken.
+func (c *Client) createFailed(ctx context.Context, object string, fields record.Fields, externalID string, err error) error {
 	e := asError(err)
 	switch {
 	case e == nil:
 	case e.Code == flow.RecordMissing:
 		e.Code = flow.RemoteRefused
-	case e.Code == flow.AlreadyExists && e.ExistingID == "" && object == Contacts && fields[emailProperty] != "":
+	case e.Code == flow.AlreadyExists && e.ExistingID == "" && externalID == "" && object == Contacts && fields[emailProperty] != "":
 		if rec, findErr := c.get(ctx, object, fields[emailProperty], emailProperty, nil, false); findErr == nil {
 			e.ExistingID = rec.ID
 		}
@@ -129,67 +130,6 @@ func half(err error, id string) error {
 		e.Maybe, e.ExistingID = true, id
 	}
 	return err
-}
-
-type upsertInput struct {
-	ID         string        `json:"id"`
-	IDProperty string        `json:"idProperty"`
-	Properties record.Fields `json:"properties"`
-	// TraceID lets one input fail alone and makes HubSpot tell existing ids.
-	TraceID string `json:"objectWriteTraceId"`
-}
-
-// batchAnswer is a batch's body. Its status is 200, 201 or 207 whatever
-// happened to the inputs: numErrors tells.
-type batchAnswer struct {
-	Results   []answered `json:"results"`
-	NumErrors int        `json:"numErrors"`
-	Errors    []failure  `json:"errors"`
-}
-
-func (c *Client) upsert(ctx context.Context, object string, fields record.Fields, externalID, key string) (record.Record, error) {
-	if fields[externalID] == "" {
-		return record.Record{}, flow.Errorf(flow.BadValue, "creating %s: the external id property %s has no value", object, externalID)
-	}
-	plain, links := partition(fields)
-	input := upsertInput{ID: fields[externalID], IDProperty: externalID, Properties: plain, TraceID: cmp.Or(key, "0")}
-	r := call{method: http.MethodPost, path: objects(object, "batch", "upsert"), sent: fields, body: map[string]any{"inputs": []upsertInput{input}}}
-	var b batchAnswer
-	at := c.options.Now()
-	err := c.do(ctx, r, &b)
-	if err == nil {
-		err = b.failed(r)
-	}
-	if err != nil {
-		return record.Record{}, c.createFailed(ctx, object, fields, err)
-	}
-	observed, err := c.relink(ctx, object, b.Results[0].ID, links)
-	if err != nil {
-		return record.Record{}, half(err, b.Results[0].ID)
-	}
-	return c.written(object, b.Results[0], fields, observed, at)
-}
-
-// batchStatus is the status that a row's category would have had alone.
-var batchStatus = map[string]int{
-	"CONFLICT": http.StatusConflict, "OBJECT_ALREADY_EXISTS": http.StatusConflict,
-	"OBJECT_NOT_FOUND": http.StatusNotFound, "RATE_LIMITS": http.StatusTooManyRequests,
-	"INTERNAL_ERROR": http.StatusInternalServerError,
-}
-
-// failed reports the error of a batch of one.
-func (b batchAnswer) failed(r call) error {
-	if b.NumErrors > 0 || len(b.Errors) > 0 {
-		f := failure{}
-		if len(b.Errors) > 0 {
-			f = b.Errors[0]
-		}
-		return refusedAs(r, cmp.Or(batchStatus[f.Category], http.StatusBadRequest), nil, f)
-	}
-	if len(b.Results) != 1 || b.Results[0].ID == "" {
-		return &flow.Error{Code: flow.RemoteBusy, Maybe: true, Message: "HubSpot answered an upsert of one record with neither a result nor an error"}
-	}
-	return nil
 }
 
 // Update patches the named properties; HubSpot has no conditional write, so the
@@ -254,11 +194,11 @@ func (c *Client) Archive(ctx context.Context, object, id string) error {
 }
 
 // Abilities tells what HubSpot can do: no conditional write, a last-modified
-// instant as the version, upserts where a unique property is configured.
+// instant as the version, creates only once where a unique property is configured.
 func (c *Client) Abilities(object string) flow.Abilities {
 	return flow.Abilities{
 		Versioned: true,
-		Upsert:    len(c.options.Unique[object]) > 0,
+		Once:      len(c.options.Unique[object]) > 0,
 		Unique:    object == Contacts,
 		SearchLag: c.options.SearchLag,
 	}

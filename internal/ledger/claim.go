@@ -160,7 +160,7 @@ func (l *Ledger) Link(ctx context.Context, f Fence, sp spec.Pair, source record.
 }
 
 // claimAttrs are what a row no longer needs once it is linked.
-var claimAttrs = []string{attrLease, attrLeaseBy, attrIntent, attrAdopt, attrSince, attrTries, attrKey, attrReason}
+var claimAttrs = []string{attrLease, attrLeaseBy, attrIntent, attrSends, attrAdopt, attrSince, attrTries, attrKey, attrReason}
 
 // linkRow conditions the source's row on the fence, and the other on its own
 // claim as it was read or on its absence.

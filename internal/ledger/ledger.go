@@ -134,13 +134,16 @@ type Change struct {
 	Window *Window
 }
 
-// Left is the window that an open intent's write to HubSpot may have made, seen
-// from a later read of HubSpot; nil when there is none.
+// Landing is how long after it was sent a request may still be carried out.
+const Landing = 15 * time.Second
+
+// Left is the window that an open intent's write to HubSpot may have made or may
+// still make, seen from a later read of HubSpot; nil when there is none.
 func (in *Intent) Left(version string) *Window {
 	if in == nil || in.Before == "" || len(in.Sent[record.HubSpot]) == 0 {
 		return nil
 	}
-	w := &Window{From: in.Before, To: version, Prints: map[string][2]string{}}
+	w := &Window{From: in.Before, To: max(version, Version(in.Sends.Add(Landing))), Prints: map[string][2]string{}}
 	for field, prints := range in.Sent[record.HubSpot] {
 		w.Prints[field] = [2]string{in.Prior[field], prints[len(prints)-1]}
 	}
@@ -170,9 +173,10 @@ func (c Change) encode(set map[string]string) {
 }
 
 // Note stores what was learnt without a write, such as drift that was reported.
-// An intent whose worker is gone is closed: what it may have sent stays a ghost.
+// It counts as a stamp for those who read a side before it. An intent whose
+// worker is gone is closed: what it may have sent stays a ghost.
 func (l *Ledger) Note(ctx context.Context, p *Pair, change Change) error {
-	set := map[string]string{}
+	set := map[string]string{attrStamped: ms(l.Now())}
 	change.encode(set)
 	var remove []string
 	if p.Intent != nil {
@@ -186,12 +190,27 @@ func (l *Ledger) Note(ctx context.Context, p *Pair, change Change) error {
 // stamp has confirmed, so that both sides must be read before deciding.
 func (p *Pair) InDoubt(now time.Time) bool { return p.Intent != nil || now.Before(p.GhostsUntil) }
 
+// Version is an instant of HubSpot's clock in the form of its records' versions.
+func Version(at time.Time) string { return at.UTC().Format(versionLayout) }
+
+const versionLayout = "2006-01-02T15:04:05.000Z"
+
+// sameWrite bounds how far HubSpot's times of one write differ: of the record and
+// of the events that tell of it.
+const sameWrite = time.Second
+
 // Hides reports whether an edit of a field at instant at, with that
 // fingerprint, was overwritten inside the window without having been seen. The
-// value from before the write counts when it was set again inside the window.
-func (w Window) Hides(field, print, at string) bool {
+// value from before the write counts when it was set again inside the window, the
+// written value itself when it was set clearly before the write.
+func (w Window) Hides(field, print string, at time.Time) bool {
+	version := Version(at)
 	prints, ok := w.Prints[field]
-	return ok && print != prints[1] && at <= w.To && (at > w.From || at == w.From && print != prints[0])
+	to, err := time.Parse(versionLayout, w.To)
+	if ok && print == prints[1] {
+		return version > w.From && err == nil && at.Add(sameWrite).Before(to)
+	}
+	return ok && version <= w.To && (version > w.From || version == w.From && print != prints[0])
 }
 
 // update changes one row at the revision it was read and maps a failed condition to ErrMoved.
@@ -212,7 +231,7 @@ func (l *Ledger) update(ctx context.Context, p *Pair, set map[string]string, rem
 // anything is written. The fence moves on.
 func (l *Ledger) Intend(ctx context.Context, p *Pair, in Intent) error {
 	in.At = l.Now()
-	return l.update(ctx, p, map[string]string{attrIntent: toJSON(in)}, nil, func() {})
+	return l.update(ctx, p, map[string]string{attrIntent: toJSON(in), attrSends: ms(in.At.Add(Lease))}, nil, func() {})
 }
 
 // Fence names a mapping row at the revision its lease was taken.
@@ -242,7 +261,7 @@ func (f *Fence) UnmarshalText(text []byte) error {
 func (l *Ledger) Renew(ctx context.Context, f *Fence) (until time.Time, err error) {
 	p := Pair{Key: f.Key, Rev: f.Rev}
 	until = l.Now().Add(Lease)
-	err = l.update(ctx, &p, map[string]string{attrLease: ms(until)}, nil, func() { f.Rev = p.Rev })
+	err = l.update(ctx, &p, map[string]string{attrLease: ms(until), attrSends: ms(until)}, nil, func() { f.Rev = p.Rev })
 	return until, err
 }
 
@@ -268,10 +287,13 @@ func (l *Ledger) Release(ctx context.Context, f Fence, maybe bool, adopt string)
 
 // Stamp is what was observed after a write.
 type Stamp struct {
-	Base    map[string]Base
-	Seen    map[record.System]Seen
-	Window  *Window
-	Left    *Window // of an earlier write, on a row that was not yet the pair's
+	Base   map[string]Base
+	Seen   map[record.System]Seen
+	Window *Window
+	// Left and Ghosts are what earlier writes, on a row that was not yet the
+	// pair's, may have left behind or may still bring.
+	Left    *Window
+	Ghosts  map[record.System]map[string][]string
 	Outcome Outcome
 	Slot    int
 }
@@ -284,6 +306,9 @@ func (s Stamp) set(now time.Time) map[string]string {
 	if s.Window != nil {
 		set[prefixWindow+ring] = toJSON(s.Window)
 	}
+	if len(s.Ghosts) > 0 {
+		set[attrGhosts], set[attrGhostsUntil] = toJSON(s.Ghosts), ms(now.Add(ghostLife))
+	}
 	return set
 }
 
@@ -291,5 +316,5 @@ func (s Stamp) set(now time.Time) map[string]string {
 // when the lease was lost, in which case nothing is stored.
 func (l *Ledger) Stamp(ctx context.Context, f Fence, s Stamp) error {
 	p := Pair{Key: f.Key, Rev: f.Rev}
-	return l.update(ctx, &p, s.set(l.Now()), []string{attrLease, attrLeaseBy, attrIntent, attrAdopt}, func() {})
+	return l.update(ctx, &p, s.set(l.Now()), []string{attrLease, attrLeaseBy, attrIntent, attrSends, attrAdopt}, func() {})
 }

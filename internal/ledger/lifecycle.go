@@ -16,7 +16,7 @@ func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state Stat
 	updates := []table.Update{{
 		Key: p.Key, If: table.AtRev(p.Rev),
 		Set:    map[string]string{attrPair: p.Name, attrState: string(state), attrReason: reason, attrStamped: ms(l.Now())},
-		Remove: []string{attrLease, attrLeaseBy, attrIntent, attrAdopt, attrTries, attrSince, attrKey},
+		Remove: []string{attrLease, attrLeaseBy, attrIntent, attrSends, attrAdopt, attrTries, attrSince, attrKey},
 	}}
 	if p.State == Claimed {
 		updates = append(updates, table.Update{Key: l.flightKey(ref.System.Other(), ref.Object, ref.ID), If: table.Always, Delete: true})

@@ -89,6 +89,18 @@ type Intent struct {
 	Prior  map[string]string `json:"prior,omitempty"`
 	// Create names the system a record is being created in.
 	Create record.System `json:"create,omitempty"`
+	// Sends is when, at the latest, a write of this intent is sent: the end of the
+	// longest lease it was ever worked under. Kept beside the intent.
+	Sends time.Time `json:"-"`
+}
+
+// MaySend lists what a write of this intent, were it carried out, put where;
+// nothing for a nil intent.
+func (in *Intent) MaySend() map[record.System]map[string][]string {
+	if in == nil {
+		return nil
+	}
+	return in.Sent
 }
 
 // After carries over what an earlier intent on the same row, never stamped, may
@@ -215,7 +227,7 @@ const (
 	attrStamped, attrSince, attrTries            = "stampedAt", "since", "tries"
 	attrGhosts, attrGhostsUntil, attrSlot        = "ghosts", "ghostsUntil", "slot"
 	attrAdopt, attrAlias, attrKey                = "adopt", "aliasOf", "matchKey"
-	attrLinked                                   = "linkedAt"
+	attrLinked, attrSends                        = "linkedAt", "sends"
 	prefixBase, prefixSwing, prefixWindow        = "f:", "l:", "w:"
 	prefixParked, prefixDrift, prefixSeen        = "p:", "d:", "seen:"
 	prefixOutcome                                = "o:"
@@ -240,7 +252,9 @@ func decode(it table.Item, self record.Ref) *Pair {
 	if partner := a[attrPartner]; partner != "" {
 		p.IDs[self.System.Other()] = partner
 	}
-	fromJSON(a[attrIntent], &p.Intent)
+	if fromJSON(a[attrIntent], &p.Intent); p.Intent != nil {
+		p.Intent.Sends = latest(p.Intent.At.Add(Lease), millis(a[attrSends]))
+	}
 	fromJSON(a[attrGhosts], &p.Ghosts)
 	p.decodePrefixed(a)
 	return p
@@ -305,6 +319,13 @@ func millis(s string) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(n).UTC()
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func fromJSON(s string, to any) {

@@ -278,8 +278,9 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 // chosen reports whether somebody outside set the trimmed form on the other side.
 func (r *run) chosen(p spec.Pair, pair *ledger.Pair, e edit) bool {
 	other := e.ref.System.Other()
+	ids := r.was(p, other, pair)
 	return slices.ContainsFunc(r.edits, func(o edit) bool {
-		return o.pair == p.Name && o.ref.System == other && o.ref.ID == pair.IDs[other] && o.field == e.field && o.text == strings.TrimSpace(e.text)
+		return o.pair == p.Name && o.ref.System == other && slices.Contains(ids, o.ref.ID) && o.field == e.field && o.text == strings.TrimSpace(e.text)
 	})
 }
 
@@ -315,8 +316,7 @@ func (r *run) carried(p spec.Pair, pair *ledger.Pair, e edit, byUs bool) bool {
 	if e.ref.System == record.Destination {
 		forward, back = back, forward
 	}
-	ids := append([]string{pair.IDs[other]}, r.merged[p.Side(other).Object+"/"+pair.IDs[other]]...)
-	return slices.ContainsFunc(ids, func(id string) bool {
+	return slices.ContainsFunc(r.was(p, other, pair), func(id string) bool {
 		moments := r.past[place{record.Ref{System: other, Object: p.Side(other).Object, ID: id}, e.field}]
 		for i, m := range moments {
 			if i+1 < len(moments) && moments[i+1].at.Before(e.at) || byUs && !m.ours {
@@ -330,6 +330,11 @@ func (r *run) carried(p spec.Pair, pair *ledger.Pair, e edit, byUs bool) bool {
 		}
 		return false
 	})
+}
+
+// was lists a pair's id on one side and those that were merged into it.
+func (r *run) was(p spec.Pair, s record.System, pair *ledger.Pair) []string {
+	return append([]string{pair.IDs[s]}, r.merged[p.Side(s).Object+"/"+pair.IDs[s]]...)
 }
 
 func (r *run) recorded(p spec.Pair, pair *ledger.Pair, e edit) bool {

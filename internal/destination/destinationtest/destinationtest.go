@@ -30,7 +30,8 @@ type Fixture struct {
 	Key       string
 	KeyUnique bool
 	KeyValue  func(n int) string
-	// ExternalID is the property to upsert by, empty when there is none.
+	// ExternalID is the property that holds the other side's id, empty when the
+	// system neither keeps it unique nor upserts by it.
 	ExternalID string
 	// Absent is an id of the system's form that no record has.
 	Absent string
@@ -59,7 +60,7 @@ func Run(t *testing.T, fixture func(t *testing.T) Fixture) {
 	for name, part := range map[string]func(*suite){
 		"create and read": (*suite).createRead, "update": (*suite).update, "blank": (*suite).blank,
 		"find": (*suite).find, "archive": (*suite).archive, "absent": (*suite).absent,
-		"conditional update": (*suite).conditional, "unique": (*suite).unique, "upsert": (*suite).upsert,
+		"conditional update": (*suite).conditional, "unique": (*suite).unique, "once": (*suite).once,
 		"changes": (*suite).changes, "cancelled": (*suite).cancelled, "quoted values": (*suite).quoted,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -245,18 +246,28 @@ func (s *suite) unique() {
 	}
 }
 
-func (s *suite) upsert() {
-	if s.ExternalID == "" || !s.Remote.Abilities(s.Object).Upsert {
-		s.t.Skip("the system offers no upsert")
+// once: a second create with the same external id makes no second record, and
+// where the system refuses it, as it says, changes none.
+func (s *suite) once() {
+	if s.ExternalID == "" {
+		s.t.Skip("the system keeps no external id")
 	}
 	fields := record.Fields{s.ExternalID: "4711", s.Key: s.KeyValue(1), s.Fields[0]: "Ann"}
 	one, err := s.Remote.Create(s.t.Context(), s.Object, fields, s.ExternalID, "k")
 	s.must(err)
 	s.Settle()
+	fields[s.Fields[0]] = "Late"
 	two, err := s.Remote.Create(s.t.Context(), s.Object, fields, s.ExternalID, "k")
-	s.must(err)
-	if one.ID != two.ID {
-		s.t.Errorf("the same upsert twice made %s and %s", one.ID, two.ID)
+	if !s.Remote.Abilities(s.Object).Once {
+		if s.must(err); one.ID != two.ID {
+			s.t.Errorf("the same create twice made %s and %s", one.ID, two.ID)
+		}
+		return
+	}
+	s.code(err, flow.AlreadyExists)
+	now, err := s.Remote.Read(s.t.Context(), s.Object, one.ID, []string{s.Fields[0]})
+	if s.must(err); now.Fields[s.Fields[0]] != "Ann" {
+		s.t.Errorf("a create that was refused changed the record to %q", now.Fields[s.Fields[0]])
 	}
 }
 

@@ -86,11 +86,14 @@ func (s *store) release(e *entry) {
 	}
 }
 
-// conflict is the refusal of a taken unique value: the existing id stands in
-// the text, for contacts in the wording that real answers have.
+// conflict is the refusal of a taken unique value: for a contact's e-mail a 409
+// with the existing id in its text, for a custom property a 400 without one.
 func conflict(object, property, holder string) *Error {
 	if object == hubspot.Contacts && property == "email" {
 		return &Error{HTTP: 409, Category: "CONFLICT", Message: "Contact already exists. Existing ID: " + holder, existing: holder}
 	}
-	return &Error{HTTP: 409, Category: "CONFLICT", Message: fmt.Sprintf("Cannot set PropertyValueCoordinates for property %s: the value is in use. Existing ID: %s", property, holder), existing: holder}
+	d := Detail{Message: fmt.Sprintf("Cannot set %s: %s already has that value.", property, holder), Code: "CONFLICTING_UNIQUE_VALUE", Context: map[string][]string{"propertyName": {property}}}
+	e := invalid("Property values were not valid: "+nestedJSON([]Detail{d}), d)
+	e.existing = holder
+	return e
 }
