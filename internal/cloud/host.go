@@ -105,12 +105,13 @@ func loadSpec(getenv func(string) string) (*spec.Spec, error) {
 // both.
 func machines(getenv func(string) string, own spec.Direction) map[spec.Direction]string {
 	all := map[spec.Direction]string{}
-	for d, arn := range map[spec.Direction]string{
-		own: getenv(names.MachineARN), spec.ToDestination: getenv(names.Machine(spec.ToDestination)), spec.ToHubSpot: getenv(names.Machine(spec.ToHubSpot)),
-	} {
-		if arn != "" {
+	for _, d := range []spec.Direction{spec.ToDestination, spec.ToHubSpot} {
+		if arn := getenv(names.Machine(d)); arn != "" {
 			all[d] = arn
 		}
+	}
+	if arn := getenv(names.MachineARN); arn != "" {
+		all[own] = arn
 	}
 	return all
 }

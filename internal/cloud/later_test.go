@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -84,5 +85,24 @@ func TestLater(t *testing.T) {
 	}
 	if n := strings.Count(metrics.String(), `"`+names.MetricLater+`":1`); n != 2 {
 		t.Errorf("metrics\n%s", metrics.String())
+	}
+}
+
+// A function of one direction may start its own machine, one of both both.
+func TestMachines(t *testing.T) {
+	one, other := names.Machine(spec.ToDestination), names.Machine(spec.ToHubSpot)
+	for _, c := range []struct {
+		own  spec.Direction
+		env  map[string]string
+		want map[spec.Direction]string
+	}{
+		{spec.ToDestination, map[string]string{names.MachineARN: "x"}, map[spec.Direction]string{spec.ToDestination: "x"}},
+		{spec.ToHubSpot, map[string]string{names.MachineARN: "y"}, map[spec.Direction]string{spec.ToHubSpot: "y"}},
+		{"", map[string]string{one: "x", other: "y"}, map[spec.Direction]string{spec.ToDestination: "x", spec.ToHubSpot: "y"}},
+		{"", nil, map[spec.Direction]string{}},
+	} {
+		if got := machines(func(name string) string { return c.env[name] }, c.own); !maps.Equal(got, c.want) {
+			t.Errorf("with %v: %v, want %v", c.env, got, c.want)
+		}
 	}
 }

@@ -180,14 +180,19 @@ func interpreted(ctx context.Context, f *flow.Flow, d spec.Direction, name strin
 	if err != nil {
 		return nil, nil, err.Error()
 	}
-	all = map[string]json.RawMessage{}
 	res := m.Run(ctx, asl.Execution{Name: name, ID: name, Input: input}, asl.Env{Clock: hurried{}, Tasks: tasks{f}})
+	return res.Path, sectionsOf(res), res.Error
+}
+
+// sectionsOf are what the steps of a run have answered, by their names.
+func sectionsOf(res asl.Result) map[string]json.RawMessage {
+	all := map[string]json.RawMessage{}
 	for _, step := range res.Steps {
 		if len(step.Result) > 0 && slices.Contains(flow.Steps, step.State) {
 			all[strings.ToLower(step.State)] = step.Result
 		}
 	}
-	return res.Path, all, res.Error
+	return all
 }
 
 // hurried is a clock on which waiting takes no time.

@@ -42,6 +42,8 @@ func TestDeploy(t *testing.T) {
 		{"a dead letter is redriven", redriven},
 		{"a secret is rotated", rotated},
 		{"the schedule polls orders", polled},
+		{"an event that was put off starts again", putOff},
+		{"a comparison finds what no delivery told", compared},
 		{"beats reach the Centre", beats},
 		{"an alarm reaches Slack", alarmed},
 		{"a changed spec is deployed", changed},

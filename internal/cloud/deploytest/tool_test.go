@@ -1,12 +1,10 @@
 package deploytest
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
 	"tandem/internal/cloud/awsjson"
-	"tandem/internal/simulator/erp"
 	"tandem/internal/simulator/portal"
 )
 
@@ -46,13 +44,7 @@ func redriven(t *testing.T, r *rig) {
 	if code != 0 || strings.Count(out, "UnknownEnum") != 1 || strings.Contains(out, "no-such-status") {
 		t.Fatalf("%d\n%s", code, out)
 	}
-	bad, _ := r.customer(t, "bad@example.com")
-	usual := erp.Usual().Silent
-	r.company.SetHabits(func(h *erp.Habits) { h.Silent = append(slices.Clone(usual), "customers") })
-	if _, err := r.company.Update("customers", bad.ID, map[string]any{"status": "lead"}, 0); err != nil {
-		t.Fatal(err)
-	}
-	r.company.SetHabits(func(h *erp.Habits) { h.Silent = usual })
+	r.unheard(t, "bad@example.com", map[string]any{"status": "lead"})
 	if out, code := r.tandem(t, "", "dead-letters", "acme", "--redrive", "--code", "UnknownEnum"); code != 0 || !strings.Contains(out, "started acme-") {
 		t.Fatalf("%d\n%s", code, out)
 	}
