@@ -16,10 +16,33 @@ func (c *checker) system() {
 				`Use auth: {"kind": "header", "header": "`+name+`", "secret": "..."}`)
 		}
 	}
+	if kind := c.spec.HubSpot.Auth.Kind; kind != "" && kind != "bearer" {
+		c.refuse("auth", "hubspot.auth.kind", "HubSpot takes bearer tokens alone", `Use "bearer" with a private app's access token`)
+	}
+	c.auth(d.Auth)
 	c.plainHTTP("hubspot.baseUrl", c.spec.HubSpot.BaseURL)
 	c.plainHTTP("destination.baseUrl", d.BaseURL)
 	if c.usesWebhook() {
 		c.webhook(d.Webhook)
+	}
+}
+
+// auth: what a kind needs beside its secret.
+func (c *checker) auth(a Auth) {
+	const path = "destination.auth"
+	switch a.Kind {
+	case "header":
+		if a.Header == "" {
+			c.refuse("auth", at(path, "header"), "the secret is sent in a header whose name is not told", "Add header, such as X-Api-Key")
+		}
+	case "oauth2":
+		u, err := url.Parse(a.TokenURL)
+		if err != nil || u.Host == "" || u.User != nil {
+			c.refuse("auth", at(path, "tokenUrl"), "oauth2 needs to know where tokens are fetched", "Add tokenUrl, an absolute URL")
+		}
+		if a.ClientID == "" {
+			c.refuse("auth", at(path, "clientId"), "oauth2 needs the client's id", "Add clientId; the client's secret is the parameter that auth.secret names")
+		}
 	}
 }
 
@@ -50,7 +73,7 @@ func (c *checker) usesWebhook() bool {
 // schemes maps each signature scheme to whether the spec must name its header;
 // the others have a header of their own.
 var schemes = map[string]bool{
-	"hubspot-v3": false, "hmac-sha256-hex": true, "hmac-sha256-base64": true,
+	"hmac-sha256-hex": true, "hmac-sha256-base64": true,
 	"stripe": false, "standard-webhooks": false, "ed25519": true,
 }
 
@@ -65,7 +88,7 @@ func (c *checker) webhook(w *Webhook) {
 	switch {
 	case !known:
 		c.refuse("webhook-scheme", at(path, "scheme"), "no such signature scheme, so nothing could be believed",
-			"Use one of hubspot-v3, hmac-sha256-hex, hmac-sha256-base64, stripe, standard-webhooks, ed25519")
+			"Use one of hmac-sha256-hex, hmac-sha256-base64, stripe, standard-webhooks, ed25519")
 	case header && w.Header == "":
 		c.refuse("webhook-scheme", at(path, "header"), "this scheme needs the name of the header that carries the signature", "Add header")
 	case header && w.TimestampHeader == "":

@@ -20,10 +20,10 @@ const maxFile = 1 << 20
 // Problem is one thing that is wrong with a spec file.
 type Problem struct {
 	// Path is where, as in pairs[0].fields[3].formula; empty for the whole file.
-	Path string
+	Path string `json:"path,omitempty"`
 	// Line counts from 1; 0 when not known.
-	Line    int
-	Message string
+	Line    int    `json:"line,omitempty"`
+	Message string `json:"message"`
 }
 
 // Error spells the problem as line: path: message.

@@ -63,7 +63,7 @@ func TestProblemsNamePathAndWhatIsAllowed(t *testing.T) {
 		{"wrong type", `"portalId": "48975575"`, `"portalId": 48975575`, "hubspot.portalId", "must be a text, not a whole number"},
 		{"missing", `"portalId": "48975575",`, ``, "hubspot.portalId", "is missing"},
 		{"bad duration", `"per": "10s"`, `"per": "10 seconds"`, "hubspot.rateLimit.per", "30s, 5m or 1h"},
-		{"bad enum", `"scheme": "hmac-sha256-hex"`, `"scheme": "sha1"`, "destination.webhook.scheme", "allowed are hubspot-v3, hmac"},
+		{"bad enum", `"scheme": "hmac-sha256-hex"`, `"scheme": "sha1"`, "destination.webhook.scheme", "allowed are hmac-sha256-hex"},
 		{"unknown formula", `"formula": "lowercase"`, `"formula": "uppercase"`, "pairs[0].fields[0].formula", "allowed are null, stripSpaces, lowercase"},
 		{"formula of a wrong type", `"formula": "lowercase"`, `"formula": 7`, "pairs[0].fields[0].formula", "null copies it"},
 		{"two formulas", `{"logic": "phoneAU"}`, `{"logic": "phoneAU", "concat": ["{a}"]}`, "pairs[0].fields[4].formula", "exactly one of concat, enumMap, logic"},

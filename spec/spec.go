@@ -129,8 +129,8 @@ type Destination struct {
 // Webhook says how the destination signs what it sends and where an event's
 // parts stand in the body (JSON paths, see Object).
 type Webhook struct {
-	// Scheme is hubspot-v3, hmac-sha256-hex, hmac-sha256-base64, stripe,
-	// standard-webhooks or ed25519.
+	// Scheme is hmac-sha256-hex, hmac-sha256-base64, stripe, standard-webhooks or
+	// ed25519.
 	Scheme string `json:"scheme"`
 	// Header carries the signature, Prefix stands before it ("sha256=").
 	Header          string   `json:"header,omitempty"`

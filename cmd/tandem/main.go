@@ -70,9 +70,17 @@ var errFound = errors.New("")
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	e := &env{in: stdin, out: stdout, err: stderr, getenv: os.Getenv}
-	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+	switch {
+	case len(args) == 0:
+		help(stderr)
+		return exitMisused
+	case isHelp(args[0]) && len(args) > 1: // tandem help COMMAND is tandem COMMAND -h
+		args = []string{args[1], "-h"}
+	case isHelp(args[0]):
 		help(stdout)
 		return exitOK
+	case args[0] == "--version":
+		args = []string{"version"}
 	}
 	for _, c := range commands {
 		if c.name == args[0] {
@@ -82,6 +90,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	fmt.Fprintf(stderr, "tandem: there is no command %q; tandem help lists them\n", args[0])
 	return exitMisused
 }
+
+func isHelp(word string) bool { return word == "help" || word == "-h" || word == "--help" }
 
 // exit says an error and turns it into a code.
 func exit(stderr io.Writer, name string, err error) int {
@@ -108,25 +118,36 @@ func help(w io.Writer) {
 	fmt.Fprint(w, "\ntandem COMMAND -h tells more. Exit codes: 0 well, 1 failed or found something, 2 misused.\n")
 }
 
-// flags makes a command's flag set; its errors and help go to stderr and stdout.
+// flags makes a command's flag set. Help that was asked for goes to stdout; see parse.
 func (e *env) flags(name, synopsis, more string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
-	f.SetOutput(e.err)
+	f.SetOutput(e.out)
 	f.Usage = func() {
-		fmt.Fprintf(e.err, "usage: tandem %s %s\n\n", name, synopsis)
+		fmt.Fprintf(e.out, "usage: tandem %s %s\n\n", name, synopsis)
 		f.PrintDefaults()
 		if more != "" {
-			fmt.Fprintf(e.err, "\n%s\n", more)
+			fmt.Fprintf(e.out, "\n%s\n", more)
 		}
 	}
 	return f
 }
 
-// parse reads a command's flags. The flag package has told its errors already.
+// parse reads a command's flags. A wrong one is told in one line, without the
+// help that the flag package would print with it.
 func parse(f *flag.FlagSet, args []string) error {
+	help := f.Usage
+	f.Usage = func() {}
+	out := f.Output()
+	f.SetOutput(io.Discard)
 	err := f.Parse(args)
-	if err == nil || errors.Is(err, flag.ErrHelp) {
+	f.Usage = help
+	f.SetOutput(out)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		f.Usage()
 		return err
+	case err != nil:
+		return misused("%v; tandem %s -h lists the flags", err, f.Name())
 	}
-	return usage{errFound}
+	return nil
 }

@@ -36,6 +36,32 @@ func TestHelpNamesEveryCommand(t *testing.T) {
 	}
 }
 
+// Help that is asked for is the answer, so it can be piped.
+func TestHelpOfACommand(t *testing.T) {
+	for _, args := range [][]string{{"help", "run"}, {"run", "-h"}, {"run", "--help"}} {
+		code, out, says := invoke(t, args...)
+		if code != exitOK || says != "" || !strings.Contains(out, "usage: tandem run") || !strings.Contains(out, "/api/outcomes") {
+			t.Errorf("%v ends with %d and says %q; its help: %.80q", args, code, says, out)
+		}
+	}
+	if code, out, _ := invoke(t, "--version"); code != exitOK || !strings.HasPrefix(out, "tandem ") {
+		t.Errorf("--version ends with %d: %q", code, out)
+	}
+}
+
+func TestCheckNamesTheFile(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.json")
+	if err := os.WriteFile(bad, []byte("{\n\"client\": 5}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, _ := invoke(t, "check", bad); code != exitFailed || !strings.Contains(out, bad+":2: client: must be a text") {
+		t.Errorf("ends with %d:\n%s", code, out)
+	}
+	if _, out, _ := invoke(t, "check", "--json", bad); !strings.Contains(out, `"path":"client","line":2,"message":"must be`) {
+		t.Errorf("as JSON: %s", out)
+	}
+}
+
 func TestMisuseIsSaidAndEndsWithTwo(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) string {
@@ -61,7 +87,10 @@ func TestMisuseIsSaidAndEndsWithTwo(t *testing.T) {
 		"missing secret":   {append([]string{"run", "--secrets", file("few.json", `{"hubspot-token":"a"}`)}, systems...), "destination-client-secret"},
 		"no spec":          {append([]string{"run", "--secrets", good, "--spec", dir + "/none"}, systems...), "--spec"},
 		"wrong spec":       {append([]string{"run", "--secrets", good, "--spec", file("spec.json", `{"client":5}`)}, systems...), "client"},
-		"not a URL":        {[]string{"run", "--secrets", good, "--hubspot-url", "here", "--destination-url", "there"}, "absolute URL"},
+		"not a URL":        {[]string{"run", "--secrets", good, "--hubspot-url", "here", "--destination-url", "there"}, "absolute http"},
+		"not HTTP":         {[]string{"run", "--secrets", good, "--hubspot-url", "ftp://a", "--destination-url", "http://b"}, "--hubspot-url"},
+		"in flight":        {append([]string{"run", "--secrets", good, "--in-flight", "-3"}, systems...), "--in-flight"},
+		"no command":       {nil, "usage: tandem COMMAND"},
 		"check nothing":    {[]string{"check"}, "spec file"},
 		"why too little":   {[]string{"why", "acme"}, "an id"},
 		"redrive no id":    {[]string{"redrive", "x"}, "not the id"},

@@ -16,6 +16,7 @@ import (
 
 	"tandem/internal/local"
 	"tandem/internal/local/console"
+	"tandem/internal/local/engine"
 	"tandem/internal/local/sandbox"
 	"tandem/internal/record"
 	"tandem/internal/table"
@@ -85,15 +86,24 @@ func (o *runOptions) check() error {
 	if o.hubspot != "" && o.secrets == "" {
 		return misused("--secrets is missing: a JSON file with the tokens and client secrets of both systems; tandem run -h shows its form")
 	}
-	for name, text := range map[string]string{"--hubspot-url": o.hubspot, "--destination-url": o.destination} {
-		if u, err := url.Parse(text); text != "" && (err != nil || u.Host == "") {
-			return misused("%s must be an absolute URL such as http://127.0.0.1:9001", name)
+	for _, given := range [][2]string{{"--hubspot-url", o.hubspot}, {"--destination-url", o.destination}} {
+		if given[1] != "" && !isAPI(given[1]) {
+			return misused("%s must be an absolute http or https URL without a query, such as http://127.0.0.1:9001", given[0])
 		}
+	}
+	if o.concurrency < 0 {
+		return misused("--in-flight must be at least 1, or 0 for the default of %d", engine.DefaultConcurrency)
 	}
 	if o.listen == "" {
 		o.listen, o.anyPort = defaultListen, true
 	}
 	return nil
+}
+
+// isAPI reports whether text can be where an API answers.
+func isAPI(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.RawQuery == "" && u.Fragment == ""
 }
 
 func runCommand(ctx context.Context, e *env, args []string) error {

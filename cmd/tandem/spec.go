@@ -69,7 +69,7 @@ func checkFile(file string) (checked, error) {
 func printChecked(e *env, all []checked) {
 	for _, c := range all {
 		for _, p := range c.Problems {
-			fmt.Fprintf(e.out, "%s\n", p.Error())
+			fmt.Fprintf(e.out, "%s:%s\n", c.File, p.Error())
 		}
 		for _, f := range c.Findings {
 			fmt.Fprintf(e.out, "%s: %s %s at %s: %s\n", c.File, f.Severity, f.Code, f.Path, f.Message)
@@ -89,7 +89,7 @@ func printChecked(e *env, all []checked) {
 }
 
 func explainCommand(_ context.Context, e *env, args []string) error {
-	f := e.flags("explain", "FILE", "")
+	f := e.flags("explain", "FILE", "Prints Markdown with a Mermaid diagram; spec/acme/mapping.md is the example's.")
 	if err := parse(f, args); err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func explainCommand(_ context.Context, e *env, args []string) error {
 }
 
 func diffCommand(_ context.Context, e *env, args []string) error {
-	f := e.flags("diff", "OLD NEW", "")
+	f := e.flags("diff", "OLD NEW", "It compares the two files alone; tandem simulate tries a change on records.")
 	if err := parse(f, args); err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ type Secrets map[string][]string
 func LoadSecrets(path string) (Secrets, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("secrets file: %w", err)
+		return nil, fmt.Errorf("secrets file: %w; tandem run -h shows its form", err)
 	}
 	var entries map[string]json.RawMessage
 	if json.Unmarshal(data, &entries) != nil {
@@ -63,7 +63,7 @@ func (s Secrets) complete(c *spec.Spec) error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("the secrets lack %s; add them to the secrets file (values of at least one character)", strings.Join(missing, ", "))
+		return fmt.Errorf("the secrets lack %s; add them to the secrets file", strings.Join(missing, ", "))
 	}
 	return nil
 }
