@@ -64,9 +64,9 @@ var tableGrants = map[string][]tableGrant{
 		{"DeleteItem", "claims that are done"},
 	},
 	"selfcheck": {
-		{"GetItem", "it proves that the table answers"},
-		{"PutItem", "the rate limit's row, the first time"},
-		{"UpdateItem", "its two questions take from the shared rate limit"},
+		{"GetItem", "it proves that the table answers; the canary's record and text"},
+		{"PutItem", "the rate limit's row, the deployment's id, the canary's text, the first time"},
+		{"UpdateItem", "its questions take from the shared rate limit; the canary's text"},
 	},
 }
 

@@ -63,6 +63,7 @@ func Check(s *Spec) []Finding {
 		pc.check()
 	}
 	c.references()
+	c.canary()
 	return c.found
 }
 

@@ -57,6 +57,16 @@ func x(edit func(f *Field)) func(*Spec) {
 	return func(s *Spec) { edit(&s.Pairs[0].Fields[1]) }
 }
 
+// canary adds one, in the only pair unless told otherwise.
+func canary(c Canary) func(*Spec) {
+	return func(s *Spec) {
+		if c.Pair == "" {
+			c.Pair = "people"
+		}
+		c.Record, s.Canary = "1", &c
+	}
+}
+
 func table(pairs ...string) *Formula {
 	m := map[string]string{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -126,6 +136,19 @@ func TestFindings(t *testing.T) {
 		{"entry longer than the target", x(func(f *Field) { f.Formula, f.Destination.MaxLength = table("a", "ABC"), 2 }),
 			Error, "max-length", "pairs[0].fields[1]", "ABC"},
 		{"accepting nothing", x(func(f *Field) { f.Accept = []string{"max-length"} }), Warning, "accept-unused", "pairs[0].fields[1].accept", ""},
+		{"a canary of no pair", canary(Canary{Pair: "ghosts", ToDestination: "x"}), Error, "canary", "canary.pair", ""},
+		{"a canary that tries nothing", canary(Canary{}), Error, "canary", "canary", ""},
+		{"a canary's one field both ways", canary(Canary{ToDestination: "x", ToHubSpot: "x"}), Error, "canary", "canary.toHubSpot", ""},
+		{"a canary of no field", canary(Canary{ToHubSpot: "y"}), Error, "canary", "canary.toHubSpot", ""},
+		{"a canary against the field's direction", func(s *Spec) {
+			x(func(f *Field) { f.Direction = OnlyDestination })(s)
+			canary(Canary{ToHubSpot: "x"})(s)
+		}, Error, "canary", "canary.toHubSpot", ""},
+		{"a canary in too small a cage", func(s *Spec) {
+			x(func(f *Field) { f.HubSpot.MaxLength, f.Destination.MaxLength = 20, 20 })(s)
+			canary(Canary{ToDestination: "x"})(s)
+		}, Error, "canary", "canary.toDestination", ""},
+		{"a canary that is a match key", canary(Canary{ToDestination: "email"}), Error, "canary", "canary.toDestination", ""},
 		{"a read-only property", x(func(f *Field) { f.HubSpot.Property = "hs_lastmodifieddate" }), Error, "read-only", "pairs[0].fields[1].hubspot.property", ""},
 		{"the lifecycle stage", x(func(f *Field) { f.HubSpot.Property = "lifecyclestage" }), Warning, "lifecycle-forward", "pairs[0].fields[1].hubspot.property", ""},
 		{"a name twice", x(func(f *Field) { f.Name = "email" }), Error, "duplicate-field", "pairs[0].fields[1].name", ""},
@@ -239,6 +262,17 @@ func TestTextAndOptions(t *testing.T) {
 	found := Check(s)
 	if len(found) != 2 || found[0].Example != `" SW1A 1AA " -> "SW1A 1AA" -> "SW1A 1AA"` || found[1].Code != "type-loose" {
 		t.Errorf("got %v", found)
+	}
+}
+
+func TestACanaryThatCanArrivePasses(t *testing.T) {
+	for _, f := range []*Formula{nil, named("lowercase"), named("stripSpaces")} {
+		s := small(t)
+		s.Pairs[0].Fields[1].Formula = f
+		canary(Canary{ToDestination: "x"})(s)
+		if found := Check(s); Refuses(found) {
+			t.Error(found)
+		}
 	}
 }
 

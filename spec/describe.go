@@ -234,6 +234,9 @@ func remark(f Finding) string {
 // general lists findings that are about no pair.
 func (d *document) general() {
 	var rest []string
+	if c := d.spec.Canary; c != nil {
+		rest = append(rest, fmt.Sprintf("- The %s record `%s` is written by every scheduled beat, to see that data flows.", c.Pair, c.Record))
+	}
 	for _, f := range d.findings {
 		if !strings.HasPrefix(f.Path, "pairs[") {
 			rest = append(rest, "- "+remark(f))

@@ -95,7 +95,7 @@ func (d *differ) systems(a, b *Spec) {
 		{"hubspot.rateLimit", a.HubSpot.RateLimit, b.HubSpot.RateLimit}, {"destination.rateLimit", a.Destination.RateLimit, b.Destination.RateLimit},
 		{"hubspot.searchLag", a.HubSpot.SearchLag, b.HubSpot.SearchLag}, {"destination.searchLag", a.Destination.SearchLag, b.Destination.SearchLag},
 		{"destination.timeout", a.Destination.Timeout, b.Destination.Timeout}, {"destination.headers", a.Destination.Headers, b.Destination.Headers},
-		{"trace", a.Trace, b.Trace}, {"guards", a.Guards, b.Guards},
+		{"trace", a.Trace, b.Trace}, {"guards", a.Guards, b.Guards}, {"canary", a.Canary, b.Canary},
 	} {
 		d.changed(Safe, s.path, s.a, s.b, "operation changes, records do not")
 	}

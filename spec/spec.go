@@ -68,6 +68,7 @@ type Spec struct {
 	Pairs       []Pair      `json:"pairs"`
 	Guards      Guards      `json:"guards,omitzero"`
 	Trace       Trace       `json:"trace,omitzero"`
+	Canary      *Canary     `json:"canary,omitempty"`
 	// Hash is the first 12 hex digits of the SHA-256 of the file's canonical JSON.
 	Hash string `json:"-"`
 }
@@ -347,12 +348,46 @@ type Trace struct {
 	XRay          bool   `json:"xray,omitempty"`
 }
 
+// Canary names one linked record that exists for watching only: each scheduled
+// beat writes a new text into it on one side, and its arrival on the other side
+// proves that data flows, from the webhook or poll to the stamp.
+type Canary struct {
+	// Pair is the pair's name, Record the record's id in HubSpot.
+	Pair   string `json:"pair"`
+	Record string `json:"record"`
+	// ToDestination and ToHubSpot name the field that is written on the side that
+	// direction reads from; empty when that direction is not tried. They differ:
+	// one field written on both sides in turn is what the loop breaker stops.
+	ToDestination string `json:"toDestination,omitempty"`
+	ToHubSpot     string `json:"toHubSpot,omitempty"`
+	// Within is how long the text may take (2m when zero).
+	Within Duration `json:"within,omitzero"`
+}
+
+// Field names the field that is tried in direction d, "" for none.
+func (c Canary) Field(d Direction) string {
+	if d == ToHubSpot {
+		return c.ToHubSpot
+	}
+	return c.ToDestination
+}
+
 // Side returns the side of the pair that system s is.
 func (p Pair) Side(s record.System) Side {
 	if s == record.HubSpot {
 		return p.HubSpot
 	}
 	return p.Destination
+}
+
+// FieldByName finds a field of the pair.
+func (p Pair) FieldByName(name string) (Field, bool) {
+	for _, f := range p.Fields {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Field{}, false
 }
 
 // PairByName finds a pair.

@@ -106,9 +106,9 @@ func (d *deployment) selfCheck(ctx context.Context) (string, error) {
 	}
 	var said []string
 	for _, c := range checks {
-		said = append(said, c.Name)
+		said = append(said, c.String())
 	}
-	return strings.Join(said, ", ") + " answer", nil
+	return "well: " + strings.Join(said, ", "), nil
 }
 
 // hubspotWebhook delivers no events, signed as HubSpot signs (v3): the usual

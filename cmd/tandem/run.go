@@ -48,7 +48,8 @@ DynamoDB under the name TANDEM_TABLE (` + defaultTable + `), made when the endpo
 its own --data, may share it.
 
 A Notification Centre runs beside it and watches it; its login secret is in the file centre/login of --data. It posts to
-Slack when TANDEM_SLACK_URL holds an incoming webhook; else its page of messages shows what it would have told.
+Slack when TANDEM_SLACK_URL holds an incoming webhook; else its page of messages shows what it would have told. With
+TANDEM_CENTRE_URL and TANDEM_CENTRE_SECRET (the client's beat secret) the agency's Centre hears the same.
 
 The secrets file is one JSON object of texts: {"hubspot-token": "...", "hubspot-client-secret": "..." or
 ["current", "previous"], "destination-token": "...", "destination-client-secret": "..."}, under the names the spec gives.

@@ -40,26 +40,30 @@ type Cause string
 // The reasons for dropping or parking an event. Other stands for every word
 // that is not in the set, so that none can be invented on the way.
 const (
-	Echo      Cause = "echo"      // our own write came back
-	Unchanged Cause = "unchanged" // no field differs from the base
-	Stale     Cause = "stale"     // a newer read has been stamped already
-	Unmapped  Cause = "unmapped"  // the record takes no part in the sync
-	Filtered  Cause = "filtered"  // the spec's filter leaves it out
-	Blocked   Cause = "blocked"   // the other side deleted it and stays the master
-	Gone      Cause = "gone"      // the pair is a tombstone
-	Ambiguous Cause = "ambiguous" // more than one candidate
-	Loop      Cause = "loop"      // the loop breaker's budget is spent
-	Guard     Cause = "guard"     // a mass change waits for a person
-	Merge     Cause = "merge"     // a merge left a record without a partner
-	Quota     Cause = "quota"     // a daily limit is used up
-	Conflict  Cause = "conflict"  // a person must choose between two values
-	Agreed    Cause = "agreed"    // both sides hold the same values already
-	Purged    Cause = "purged"    // erased on a privacy request
-	Other     Cause = "other"
+	Echo        Cause = "echo"        // our own write came back
+	Unchanged   Cause = "unchanged"   // no field differs from the base
+	Stale       Cause = "stale"       // a newer read has been stamped already
+	Unmapped    Cause = "unmapped"    // the record takes no part in the sync
+	Filtered    Cause = "filtered"    // the spec's filter leaves it out
+	Blocked     Cause = "blocked"     // the other side deleted it and stays the master
+	Gone        Cause = "gone"        // the pair is a tombstone
+	Ambiguous   Cause = "ambiguous"   // more than one candidate
+	Loop        Cause = "loop"        // the loop breaker's budget is spent
+	Guard       Cause = "guard"       // a mass change waits for a person
+	Merge       Cause = "merge"       // a merge left a record without a partner
+	Quota       Cause = "quota"       // a daily limit is used up
+	Conflict    Cause = "conflict"    // a person must choose between two values
+	Agreed      Cause = "agreed"      // both sides hold the same values already
+	Purged      Cause = "purged"      // erased on a privacy request
+	Drift       Cause = "drift"       // edited on the side it does not travel from
+	Overwritten Cause = "overwritten" // an edit was overwritten before it could be read
+	// NotArrived is a check's: the canary's text has not come through.
+	NotArrived Cause = "not-arrived"
+	Other      Cause = "other"
 )
 
 var causes = []Cause{Echo, Unchanged, Stale, Unmapped, Filtered, Blocked, Gone,
-	Ambiguous, Loop, Guard, Merge, Quota, Conflict, Agreed, Purged, Other}
+	Ambiguous, Loop, Guard, Merge, Quota, Conflict, Agreed, Purged, Drift, Overwritten, NotArrived, Other}
 
 // Known returns c when it is in the closed set of reasons and codes, else Other.
 func Known(c Cause) Cause {
@@ -74,8 +78,10 @@ var phrases = []struct {
 	start string
 	cause Cause
 }{
-	{"deleted in", Gone}, {"the record or its partner was deleted", Gone}, {"the mass-change guard", Guard},
-	{"erased on", Purged}, {"its HubSpot record was merged", Merge}, {"the matching record", Ambiguous},
+	{"deleted in", Gone}, {"the record or its partner was deleted", Gone}, {"its partner in", Gone}, {"the merged record", Gone},
+	{"the mass-change guard", Guard}, {"the guard on", Guard}, {"fields kept alternating", Loop},
+	{"erased on", Purged}, {"its HubSpot record was merged", Merge}, {"merged into", Merge},
+	{"the matching record", Ambiguous}, {"two or more records", Ambiguous}, {"an edit was overwritten", Overwritten},
 }
 
 // CauseOf reduces a reason written for people ("stale: a newer state ...") to
@@ -102,14 +108,12 @@ const (
 	SignatureRefused Signal = "signature-refused" // a webhook nobody we know has signed
 	SealRefused      Signal = "seal-refused"      // an execution was started from outside
 	BeatRefused      Signal = "beat-refused"      // a forged, replayed or malformed beat
-	GuardTripped     Signal = "guard-tripped"     // a mass change was stopped
 	FieldParked      Signal = "field-parked"      // the loop breaker parked a field
-	DriftFound       Signal = "drift-found"       // reconciliation found a difference
 	SecondWriter     Signal = "second-writer"     // two deployments write to one portal
 )
 
 // Signals lists every signal.
-var Signals = []Signal{SignatureRefused, SealRefused, BeatRefused, GuardTripped, FieldParked, DriftFound, SecondWriter}
+var Signals = []Signal{SignatureRefused, SealRefused, BeatRefused, FieldParked, SecondWriter}
 
 // Handlers lists the names a beat may come from: the lambdas' folders, and run
 // for the one process that holds them all.
@@ -135,6 +139,15 @@ type API struct {
 	Limit int `json:"limit"`
 }
 
+// Writer says which deployment writes to which HubSpot portal. Two that write to
+// one portal without sharing a table do not know of each other's leases and
+// bases, and undo each other's work.
+type Writer struct {
+	Portal string `json:"portal"`
+	// Deployment is ledger.Ledger.Deployment: the same for all who share a table.
+	Deployment string `json:"deployment"`
+}
+
 // Beat is what one process of one handler did since its previous beat.
 type Beat struct {
 	Client  string `json:"client"`
@@ -155,6 +168,7 @@ type Beat struct {
 	Signals  map[Signal]int          `json:"signals,omitempty"`
 	Checks   []Check                 `json:"checks,omitempty"`
 	API      *API                    `json:"api,omitempty"`
+	Writer   *Writer                 `json:"writer,omitempty"`
 	// CostMicros is the AWS list price of the work, in millionths of a US dollar.
 	CostMicros int64 `json:"costMicros,omitempty"`
 }
@@ -162,6 +176,7 @@ type Beat struct {
 var (
 	clientName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
 	token      = regexp.MustCompile(`^[0-9a-f]{16,64}$`)
+	portalID   = regexp.MustCompile(`^[0-9]{1,20}$`)
 )
 
 // ValidClient reports whether name can be a client: lower case letters, digits
@@ -186,6 +201,8 @@ func (b *Beat) Validate() error {
 		return errors.New("seq: want at least 1; costMicros: want at least 0")
 	case b.API != nil && (b.API.Used < 0 || b.API.Limit < 0):
 		return errors.New("api: want no negative number")
+	case b.Writer != nil && !(portalID.MatchString(b.Writer.Portal) && token.MatchString(b.Writer.Deployment)):
+		return errors.New("writer: want a portal of digits and a deployment of 16 to 64 hex digits")
 	case len(b.Checks) > len(checkNames):
 		return fmt.Errorf("checks: want at most %d", len(checkNames))
 	}

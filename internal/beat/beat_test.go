@@ -3,6 +3,9 @@ package beat
 import (
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +36,8 @@ func TestValidateRefusesWhatIsOutsideTheClosedSets(t *testing.T) {
 		"seq":            func(b *Beat) { b.Seq = 0 },
 		"cost":           func(b *Beat) { b.CostMicros = -1 },
 		"api":            func(b *Beat) { b.API = &API{Used: -1} },
+		"portal":         func(b *Beat) { b.Writer = &Writer{Portal: personal, Deployment: b.Instance} },
+		"deployment":     func(b *Beat) { b.Writer = &Writer{Portal: "48", Deployment: personal} },
 		"way":            func(b *Beat) { b.Ways = map[spec.Direction]*Way{personal: {}} },
 		"nil way":        func(b *Beat) { b.Ways = map[spec.Direction]*Way{spec.ToHubSpot: nil} },
 		"outcome":        func(b *Beat) { b.Ways = way(Way{Outcomes: map[Kind]int{personal: 1}}) },
@@ -79,6 +84,32 @@ func TestCauseOfNeverRepeatsTheReason(t *testing.T) {
 		if got := CauseOf(reason); got != want {
 			t.Errorf("%q became %q, want %q", reason, got, want)
 		}
+	}
+}
+
+// Every reason that package flow writes for people has a word of its own, so
+// that no outcome is counted as "other".
+func TestEveryReasonHasAWord(t *testing.T) {
+	files, err := filepath.Glob("../flow/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal("package flow is not where it was", err)
+	}
+	written := regexp.MustCompile(`(?:park|drop)\("([^"]+)"|reason := "([^"]+)"|\bp, "([^"]+)"\+|Reason[A-Z]\w+ += "([^"]+)"`)
+	found := 0
+	for _, file := range files {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range written.FindAllStringSubmatch(string(src), -1) {
+			found++
+			if reason := strings.Join(m[1:], ""); CauseOf(reason) == Other {
+				t.Errorf("%s: %q is counted as other; give it a word in phrases", filepath.Base(file), reason)
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("only %d reasons found: the pattern no longer fits the code", found)
 	}
 }
 

@@ -10,6 +10,9 @@ func merge(old, new Beat) Beat {
 	if new.API != nil {
 		old.API = new.API
 	}
+	if new.Writer != nil {
+		old.Writer = new.Writer
+	}
 	if new.Checks != nil {
 		old.Checks = new.Checks
 	}

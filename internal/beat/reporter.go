@@ -163,6 +163,11 @@ func (r *Reporter) Budget(used, limit int) {
 	r.change(func(b *Beat) { b.API = &API{Used: used, Limit: limit} })
 }
 
+// Writes stores which deployment this is and which portal it writes to.
+func (r *Reporter) Writes(portal, deployment string) {
+	r.change(func(b *Beat) { b.Writer = &Writer{Portal: portal, Deployment: deployment} })
+}
+
 // Cost adds to the list price of the work, in millionths of a US dollar.
 func (r *Reporter) Cost(micros int64) { r.change(func(b *Beat) { b.CostMicros += micros }) }
 

@@ -68,7 +68,7 @@ func TestCountsArriveOnce(t *testing.T) {
 	r.Outcome(spec.ToHubSpot, Dead, Cause(flow.UnknownEnum), time.Millisecond)
 	r.Outcome(spec.ToHubSpot, Dead, "jane@example.com", time.Millisecond)
 	r.Error("jane@example.com")
-	r.Signal(GuardTripped)
+	r.Signal(FieldParked)
 	r.Signal("jane@example.com")
 	r.Budget(10, 100)
 	r.Cost(7)

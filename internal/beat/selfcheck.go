@@ -3,7 +3,9 @@ package beat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,11 +23,39 @@ type Check struct {
 	Millis int64 `json:"ms"`
 }
 
+// The canary's questions, one per direction: did its last text arrive there.
+const (
+	CanaryToDestination = "canary-to-destination"
+	CanaryToHubSpot     = "canary-to-hubspot"
+)
+
 // checkNames are the questions a self-check may ask.
-var checkNames = []string{"secrets", "table", "hubspot", "destination", "canary"}
+var checkNames = []string{"secrets", "table", "hubspot", "destination", CanaryToDestination, CanaryToHubSpot}
+
+// String is the check in a few words: its name, and for the canary the round trip.
+func (c Check) String() string {
+	switch {
+	case !c.OK:
+		return strings.TrimSpace(c.Name + " " + string(c.Code))
+	case c.Name == CanaryToDestination || c.Name == CanaryToHubSpot:
+		return fmt.Sprintf("%s in %v", c.Name, time.Duration(c.Millis)*time.Millisecond)
+	}
+	return c.Name
+}
+
+// Failed lists the checks that failed, in words; "" when none did.
+func Failed(checks []Check) string {
+	var failed []string
+	for _, c := range checks {
+		if !c.OK {
+			failed = append(failed, c.String())
+		}
+	}
+	return strings.Join(failed, ", ")
+}
 
 // Probe asks one question: are the secrets readable, does the table answer, do
-// both systems answer with valid credentials, did the canary record come back.
+// both systems answer with valid credentials.
 type Probe struct {
 	Name string
 	Ask  func(ctx context.Context) error

@@ -89,7 +89,7 @@ func (r *rig) post(req *http.Request) int {
 
 func (r *rig) send(b *beat.Beat) {
 	r.t.Helper()
-	if code := r.post(signed(b, secrets["/acme/beat-secret"], r.now)); code != http.StatusNoContent {
+	if code := r.post(signed(b, secrets["/"+b.Client+"/beat-secret"], r.now)); code != http.StatusNoContent {
 		r.t.Fatalf("a valid beat was answered %d: %s", code, r.logs)
 	}
 }

@@ -73,7 +73,7 @@ func (c *Centre) clientView(ctx context.Context, client string) (clientPage, err
 	}
 	recent = slices.DeleteFunc(recent, func(n Notice) bool { return n.Client != client })
 	now := c.o.Now().UTC()
-	v := clientPage{integration: newIntegration(states, now, mutes[client]), Recent: noticeRows(recent[:min(20, len(recent))], now)}
+	v := clientPage{integration: newIntegration(states, now, mutes[client], rivals(client, portals(all, now))), Recent: noticeRows(recent[:min(20, len(recent))], now)}
 	v.Alert = strings.TrimSuffix(client+": "+v.State+", "+v.Why, ", ")
 	for _, d := range []spec.Direction{spec.ToDestination, spec.ToHubSpot} {
 		v.Ways = append(v.Ways, newWay(states, d, now, c.console(client, d)))
@@ -102,7 +102,7 @@ func (v *clientPage) addHandlers(states []*State, now time.Time) {
 }
 
 func newHandler(s *State, now time.Time, today bool) handlerView {
-	one := newIntegration([]*State{s}, now, time.Time{})
+	one := newIntegration([]*State{s}, now, time.Time{}, "")
 	h := handlerView{State: s, Now: now, Mark: one.Marks, Interval: time.Duration(s.Interval) * time.Second,
 		Events: one.EventsLine, Errors: one.ErrorsLine, Latency: one.LatencyLine}
 	if today {
@@ -171,9 +171,9 @@ func noticeRows(notices []Notice, now time.Time) []noticeRow {
 
 func tone(n Notice) string {
 	switch {
-	case n.State == down || n.State == "ALARM" || strings.HasPrefix(string(n.Topic), "dead/") && n.Kind == "count":
+	case n.State == down || n.State == "ALARM" || n.State == crowded || strings.HasPrefix(string(n.Topic), "dead/") && n.Kind == "count":
 		return "bad"
-	case n.State == up || n.State == alarmCalm:
+	case n.State == up || n.State == alarmCalm || n.State == alone:
 		return "good"
 	}
 	return "warn"
@@ -197,6 +197,10 @@ func plain(n Notice) string {
 		return n.Handler + " is down: no beat for more than twice its interval"
 	case n.Kind == "handler":
 		return n.Handler + " beats again"
+	case n.Kind == "portal" && n.State == crowded:
+		return "two deployments without a common table write to HubSpot portal " + n.Handler
+	case n.Kind == "portal":
+		return "HubSpot portal " + n.Handler + " has one writer again"
 	case n.Kind == "check":
 		return strings.TrimSuffix("self-check of "+n.Check+" is "+n.State+" ("+string(n.Topic)+")", " ()")
 	}

@@ -132,6 +132,8 @@ func changeLine(n Notice) string {
 		if n.State == down && n.Topic != "" {
 			what += " (" + escape(string(n.Topic)) + ")"
 		}
+	case "portal":
+		return portalLine(n)
 	case "alarm":
 		what = "alarm `" + escape(n.Handler) + "`"
 		if n.Link != "" {
@@ -148,6 +150,13 @@ func changeLine(n Notice) string {
 		return fmt.Sprintf(":large_yellow_circle: %s changed %d times, now *%s* since %s UTC", what, n.Count, n.State, n.Since.UTC().Format("15:04"))
 	}
 	return fmt.Sprintf("%s %s is *%s* since %s UTC", icon, what, n.State, n.Since.UTC().Format("15:04"))
+}
+
+func portalLine(n Notice) string {
+	if n.State == alone {
+		return fmt.Sprintf(":white_check_mark: HubSpot portal %s has one writer again", escape(n.Handler))
+	}
+	return fmt.Sprintf(":red_circle: two deployments without a common table write to HubSpot portal %s (%s): stop one, they undo each other's work", escape(n.Handler), escape(string(n.Topic)))
 }
 
 func countLine(t Topic, n int) string {

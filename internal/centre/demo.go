@@ -122,7 +122,8 @@ func demoWay(i, m, load int) *beat.Way {
 
 func demoChecks(i int) []beat.Check {
 	checks := []beat.Check{{Name: "secrets", OK: true, Millis: 9}, {Name: "table", OK: true, Millis: 6},
-		{Name: "hubspot", OK: true, Millis: 141}, {Name: "destination", OK: true, Millis: 210}, {Name: "canary", OK: true, Millis: 2_140}}
+		{Name: "hubspot", OK: true, Millis: 141}, {Name: "destination", OK: true, Millis: 210},
+		{Name: beat.CanaryToDestination, OK: true, Millis: 2_140}, {Name: beat.CanaryToHubSpot, OK: true, Millis: 1_320}}
 	if i == 1 {
 		checks[3] = beat.Check{Name: "destination", Code: flow.Unauthorized, Millis: 187}
 	}

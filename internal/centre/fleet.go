@@ -49,6 +49,7 @@ type integration struct {
 	State    string
 	Why      string // why it is not simply live
 	Muted    time.Time
+	Rival    string // who else writes to its portal
 	Handlers []*State
 	Marks    string // one letter a handler: u up, d down, i idle
 	Up, Beat int    // handlers that promise beats and are up, that promise
@@ -107,13 +108,14 @@ func (c *Centre) mutes(ctx context.Context) (map[string]time.Time, error) {
 }
 
 func (f *fleet) add(states []*State, mutes map[string]time.Time) {
+	all := portals(states, f.Now)
 	dropped, dead, errs := map[string]int{}, map[string]int{}, map[string]int{}
 	for start := 0; start < len(states); {
 		end := start + 1
 		for end < len(states) && states[end].Client == states[start].Client {
 			end++
 		}
-		in := newIntegration(states[start:end], f.Now, mutes[states[start].Client])
+		in := newIntegration(states[start:end], f.Now, mutes[states[start].Client], rivals(states[start].Client, all))
 		f.Integrations = append(f.Integrations, in)
 		f.count(in)
 		start = end
@@ -164,8 +166,8 @@ func (f *fleet) filter(q, show string) {
 	})
 }
 
-func newIntegration(states []*State, now, muted time.Time) *integration {
-	in := &integration{Client: states[0].Client, Now: now, Handlers: states, Outcomes: map[beat.Kind]int{}, Last: map[spec.Direction]time.Time{},
+func newIntegration(states []*State, now, muted time.Time, rival string) *integration {
+	in := &integration{Rival: rival, Client: states[0].Client, Now: now, Handlers: states, Outcomes: map[beat.Kind]int{}, Last: map[spec.Direction]time.Time{},
 		EventsLine: make([]int64, sparkPoints), ErrorsLine: make([]int64, sparkPoints), LatencyLine: make([]int64, sparkPoints)}
 	if muted.After(now) {
 		in.Muted = muted
@@ -245,6 +247,9 @@ func (in *integration) addRing(s *State) {
 func (in *integration) judge() {
 	in.State = isLive
 	var why []string
+	if in.Rival != "" {
+		why = append(why, in.Rival)
+	}
 	for _, s := range in.Handlers {
 		for _, ch := range s.Checks {
 			if !ch.OK {

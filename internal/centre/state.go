@@ -33,7 +33,11 @@ type State struct {
 	API    *beat.API                    `json:"api,omitempty"`
 	APIAt  time.Time                    `json:"apiAt,omitzero"`
 	Checks []beat.Check                 `json:"checks,omitempty"`
-	Ring   Ring                         `json:"ring,omitempty"`
+	// Portal is what the handler writes to, Writers the deployments that said so
+	// lately: two of one client share this row.
+	Portal  string               `json:"portal,omitempty"`
+	Writers map[string]time.Time `json:"writers,omitempty"`
+	Ring    Ring                 `json:"ring,omitempty"`
 	// Heard counts what a person should hear of, ever rising, so that the watch
 	// can tell what is new since it last told.
 	Heard map[Topic]int `json:"heard,omitempty"`
@@ -81,6 +85,7 @@ func (s *State) apply(b *beat.Beat, now time.Time) {
 	if b.Checks != nil {
 		s.Checks = b.Checks
 	}
+	s.wrote(b.Writer, now)
 	s.ring(b, now.Unix()/60)
 }
 

@@ -16,9 +16,9 @@ import (
 
 // Notice is one thing to tell: a change of state, or a count of equal ones.
 type Notice struct {
-	Kind      string    `json:"kind"` // handler, check, alarm or count
+	Kind      string    `json:"kind"` // handler, check, portal, alarm or count
 	Client    string    `json:"client,omitempty"`
-	Handler   string    `json:"handler,omitempty"` // State.ID, or the alarm's name
+	Handler   string    `json:"handler,omitempty"` // State.ID, or the alarm's name, or the portal's id
 	Direction string    `json:"direction,omitempty"`
 	Check     string    `json:"check,omitempty"`
 	Topic     Topic     `json:"topic,omitempty"`
@@ -56,6 +56,7 @@ func (c *Centre) Watch(ctx context.Context) error {
 			errs = append(errs, c.held(ctx, it, now))
 		}
 	}
+	errs = append(errs, c.watchPortals(ctx, states, memories, now)...)
 	errs = append(errs, c.deliver(ctx), c.ran(ctx, now))
 	return errors.Join(errs...)
 }

@@ -40,7 +40,7 @@ type Host struct {
 	Log       *slog.Logger
 
 	hubspot     *hubspot.Client
-	budget      *budget
+	budget      *hubspot.Budget
 	destination *destination.Client
 	starter     *starter
 }
@@ -126,7 +126,7 @@ func (h *Host) open() error {
 		}
 	}
 	o := hubspot.OptionsFor(h.Spec)
-	h.budget = &budget{base: cmp.Or(paced[record.HubSpot].Transport, http.DefaultTransport)}
+	h.budget = &hubspot.Budget{Base: cmp.Or(paced[record.HubSpot].Transport, http.DefaultTransport)}
 	paced[record.HubSpot].Transport = h.budget
 	o.HTTP = paced[record.HubSpot]
 	token := names.TokenSecret(h.Spec, record.HubSpot)

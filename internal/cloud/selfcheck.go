@@ -3,10 +3,10 @@ package cloud
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"tandem/internal/beat"
+	"tandem/internal/canary"
 	"tandem/internal/cloud/names"
 	"tandem/internal/flow"
 	"tandem/internal/record"
@@ -21,8 +21,8 @@ const CheckEvery = 5 * time.Minute
 const probeWithin = 20 * time.Second
 
 // SelfCheck is the Lambda handler of the scheduled beat: on a quiet night it
-// proves that secrets, table and both systems answer. It ends in an error when
-// one of them does not.
+// proves that secrets, table and both systems answer, and with a canary in the
+// spec that data flows. It ends in an error when one of them fails.
 func (h *Host) SelfCheck(ctx context.Context) ([]beat.Check, error) {
 	checks := beat.SelfCheck(ctx, probeWithin,
 		beat.Probe{Name: "secrets", Ask: h.probeSecrets},
@@ -30,25 +30,39 @@ func (h *Host) SelfCheck(ctx context.Context) ([]beat.Check, error) {
 		beat.Probe{Name: "hubspot", Ask: h.probeHubSpot},
 		beat.Probe{Name: "destination", Ask: func(ctx context.Context) error { return h.probe(ctx, h.destination, record.Destination) }},
 	)
+	checks = append(checks, h.sing(ctx)...)
 	h.Beats.Checked(checks)
-	if used, limit := h.budget.reading(); limit > 0 {
+	if used, limit := h.budget.Reading(); limit > 0 {
 		h.Beats.Budget(used, limit)
 		h.Metrics.Count(names.MetricBudget, "", 100*used/limit)
 	}
 	if err := h.Beats.Flush(ctx); err != nil {
 		h.Log.Warn("the beat was not delivered", "error", err)
 	}
-	var failed []string
-	for _, c := range checks {
-		if !c.OK {
-			failed = append(failed, c.Name+" "+string(c.Code))
-		}
-	}
-	if len(failed) > 0 {
-		return checks, errors.New("the self-check failed: " + strings.Join(failed, ", "))
+	if failed := beat.Failed(checks); failed != "" {
+		return checks, errors.New("the self-check failed: " + failed)
 	}
 	h.Metrics.Count(names.MetricBeat, "", 1)
 	return checks, nil
+}
+
+// sing tells the Centre which deployment writes to which portal, and lets the
+// canary fly.
+func (h *Host) sing(ctx context.Context) []beat.Check {
+	ctx, cancel := context.WithTimeout(ctx, probeWithin)
+	defer cancel()
+	deployment, err := h.Flow.Ledger.Deployment(ctx)
+	if err != nil {
+		h.Log.Warn("the table does not tell which deployment this is", "error", err)
+		return nil
+	}
+	h.Beats.Writes(h.Spec.HubSpot.PortalID, deployment)
+	bird := canary.Canary{Flow: h.Flow, Deployment: deployment}
+	report := bird.Beat(ctx)
+	if report.SecondWriter {
+		h.Beats.Signal(beat.SecondWriter)
+	}
+	return report.Checks
 }
 
 func (h *Host) probeSecrets(ctx context.Context) error {

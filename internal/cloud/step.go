@@ -70,11 +70,13 @@ func (h *Host) report(s flow.State, section any, err error) {
 func (h *Host) reportPlan(d spec.Direction, s flow.State, plan *flow.Plan) {
 	kind, reason := plan.Outcome()
 	parked := len(plan.Parked)
+	if parked > 0 {
+		h.Beats.Signal(beat.FieldParked)
+	}
 	if beat.Kind(kind) == beat.Parked {
 		parked++
 	}
 	if parked > 0 {
-		h.Beats.Signal(beat.FieldParked)
 		h.Metrics.Count(names.MetricParked, d, parked)
 	}
 	if plan.Act == flow.ActDrop {

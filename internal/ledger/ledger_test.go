@@ -219,17 +219,12 @@ func play(t *testing.T, open func(*rig)) {
 				r.Fatalf("%q at %d, %v", c, rev, err)
 			}
 		},
-		"a second writer is told": func(r *rig) {
-			other, err := r.Announce(r.Context(), "48", "a")
-			if r.must(err); other != "" {
-				r.Fatalf("alone, but met %q", other)
-			}
-			if other, err = r.Announce(r.Context(), "48", "b"); other != "a" || err != nil {
-				r.Fatalf("met %q, %v", other, err)
-			}
-			r.pass(time.Hour)
-			if other, err = r.Announce(r.Context(), "48", "b"); other != "" || err != nil {
-				r.Fatalf("met %q an hour later, %v", other, err)
+		"a deployment keeps its id": func(r *rig) {
+			first, err := r.Deployment(r.Context())
+			r.must(err)
+			other := &ledger.Ledger{Table: r.Table, Client: r.Client, Now: r.now}
+			if again, err := other.Deployment(r.Context()); again != first || len(first) != 16 || err != nil {
+				r.Fatalf("%q, then %q, %v", first, again, err)
 			}
 		},
 		"a guard counts by the hour": func(r *rig) {

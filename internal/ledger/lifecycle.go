@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"strconv"
 	"time"
 
@@ -232,23 +234,25 @@ func (l *Ledger) Count(ctx context.Context, guard string, n int) (int, error) {
 	}
 }
 
-// writerLife is how long a deployment is believed to be alive after its last sign.
-const writerLife = 10 * time.Minute
-
-// Announce says that a deployment writes to a portal, and reports another one
-// that did so lately: two deployments on one portal fight each other.
-func (l *Ledger) Announce(ctx context.Context, portal, deployment string) (other string, err error) {
-	key := table.Key{PK: "WRITER#" + portal, SK: deployment}
-	if _, err = l.Table.Update(ctx, table.Update{
-		Key: key, If: table.Always, Set: map[string]string{"at": ms(l.Now())}, Expires: l.Now().Add(writerLife),
-	}); err != nil {
-		return "", err
-	}
-	items, err := l.Table.Query(ctx, key.PK, "", 10)
-	for _, it := range items {
-		if it.SK != deployment {
-			return it.SK, err
+// Deployment is the id of what writes through this table, made once: every
+// process on one table has the same, since they coordinate through it. Two
+// deployments on one portal do not, and fight each other; the Notification
+// Centre and the canary notice them by this id.
+func (l *Ledger) Deployment(ctx context.Context) (string, error) {
+	key := table.Key{PK: "DEPLOYMENT", SK: "ID"}
+	for {
+		items, err := l.Table.Get(ctx, key)
+		if err != nil {
+			return "", err
+		}
+		if id := items[0].Attrs["id"]; id != "" {
+			return id, nil
+		}
+		var id [8]byte
+		_, _ = rand.Read(id[:]) // never returns an error
+		_, err = l.Table.Update(ctx, table.Update{Key: key, If: table.Absent, Set: map[string]string{"id": hex.EncodeToString(id[:])}})
+		if _, moved := table.Moved(err); err != nil && !moved {
+			return "", err
 		}
 	}
-	return "", err
 }

@@ -9,7 +9,7 @@
 //	KEY#{pair}#{hash}              the claim on a match key while a create is in flight
 //	FLIGHT#{system}#{object}       creates under way towards that system
 //	OUT#{system}#{object}#{id}     outcomes of events that stamped nothing
-//	CURSOR#, GUARD#, WRITER#       how far polls have come, hourly counters, deployments
+//	CURSOR#, GUARD#, DEPLOYMENT    how far polls have come, hourly counters, whose table this is
 //
 // Nothing here knows a formula, a policy or a remote system: it stores
 // fingerprints of values, never values, except for the losers of conflicts,

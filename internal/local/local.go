@@ -69,6 +69,7 @@ type Server struct {
 	engine    *engine.Engine
 	ingress   *flow.Ingress
 	asker     *why.Asker
+	budget    *hubspot.Budget
 	pollers   []*poller
 	receiving atomic.Int64
 	polling   atomic.Int64

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"tandem/internal/beat"
+	"tandem/internal/canary"
 	"tandem/internal/flow"
 	"tandem/internal/local/why"
 	"tandem/internal/record"
@@ -34,6 +35,21 @@ func (s *Server) ask(ctx context.Context, sys record.System) error {
 	}
 	return err
 }
+
+// Deployment is the id of whoever works on the server's table.
+func (s *Server) Deployment(ctx context.Context) (string, error) {
+	return s.ingress.Flow.Ledger.Deployment(ctx)
+}
+
+// Canary judges the spec's canary and lets it fly again.
+func (s *Server) Canary(ctx context.Context, deployment string) canary.Report {
+	c := canary.Canary{Flow: s.ingress.Flow, Deployment: deployment}
+	return c.Beat(ctx)
+}
+
+// Budget is how much of HubSpot's daily budget is used, by its last answer; the
+// limit is 0 when it has told none.
+func (s *Server) Budget() (used, limit int) { return s.budget.Reading() }
 
 // Spec is the spec in force.
 func (s *Server) Spec() *spec.Spec { return s.ingress.Flow.Spec }

@@ -98,6 +98,8 @@ func (s *Server) remotes(c *spec.Spec) (map[record.System]flow.Remote, error) {
 		}
 	}
 	ho := hubspot.OptionsFor(c)
+	s.budget = &hubspot.Budget{Base: web[record.HubSpot].Transport}
+	web[record.HubSpot].Transport = s.budget
 	ho.HTTP = web[record.HubSpot]
 	token := s.o.Secrets.token(c, record.HubSpot)
 	ho.Token = func(context.Context) (string, error) { return token, nil }

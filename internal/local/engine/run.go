@@ -176,8 +176,10 @@ type Outcome struct {
 	// Reason says why; of a dead letter it is the cause, and Code its code.
 	Reason string `json:"reason,omitempty"`
 	Code   string `json:"code,omitempty"`
-	// Fields are the names of the fields written.
+	// Fields are the names of the fields written, Parked of those that the loop
+	// breaker took out.
 	Fields []string  `json:"fields,omitempty"`
+	Parked []string  `json:"parkedFields,omitempty"`
 	At     time.Time `json:"at"`
 	Events []string  `json:"events,omitempty"`
 	// Start is when the execution began, for who hears of the outcome as it happens.
@@ -202,6 +204,7 @@ func (r *run) outcome(res *asl.Result) *Outcome {
 		return o
 	}
 	o.Kind, o.Reason = r.plan.Outcome()
+	o.Parked = r.plan.Parked
 	if r.stamped != nil && o.Kind == ledger.Stamped {
 		o.Fields = r.stamped.Fields
 	}

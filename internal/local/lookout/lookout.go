@@ -55,21 +55,24 @@ type Options struct {
 	// SlackURL is an incoming webhook, a secret. When empty, messages are shown
 	// on the dashboard only.
 	SlackURL string
+	// ReportURL is where another Centre takes beats, such as the agency's, which
+	// hears the same; ReportSecret is the client's beat secret there.
+	ReportURL, ReportSecret string
 	// Every is the interval of beats in whole seconds, Every when zero.
 	Every time.Duration
 	Now   func() time.Time
 	Log   *slog.Logger
 }
 
-// Lookout is a Centre and the reporter that beats to it.
+// Lookout is a Centre and the reporters that beat to it and to another one.
 type Lookout struct {
-	o        Options
-	listener net.Listener
-	table    *embedded.Table
-	centre   *centre.Centre
-	reporter *beat.Reporter
-	login    string
-	server   atomic.Pointer[local.Server]
+	o         Options
+	listener  net.Listener
+	table     *embedded.Table
+	centre    *centre.Centre
+	reporters []*beat.Reporter
+	login     string
+	server    atomic.Pointer[local.Server]
 }
 
 // Open listens and opens the Centre's table. Nothing is served before Run.
@@ -107,10 +110,31 @@ func (l *Lookout) open() (err error) {
 	if l.centre, err = centre.New(co); err != nil {
 		return err
 	}
-	l.reporter, err = beat.New(beat.Options{
-		Client: l.o.Client, Handler: "run", Interval: l.o.Every, URL: l.URL() + "/beat", Secret: key, Now: l.o.Now, Log: l.o.Log,
+	if err := l.report(l.URL()+"/beat", key, l.o.Now); err != nil || l.o.ReportURL == "" {
+		return err
+	}
+	if err := l.report(l.o.ReportURL, l.o.ReportSecret, nil); err != nil {
+		return fmt.Errorf("the other Notification Centre: %w", err)
+	}
+	return nil
+}
+
+// report adds a Centre that beats are sent to.
+func (l *Lookout) report(url, secret string, now func() time.Time) error {
+	r, err := beat.New(beat.Options{
+		Client: l.o.Client, Handler: "run", Interval: l.o.Every, URL: url, Secret: secret, Now: now, Log: l.o.Log,
 	})
+	if err == nil {
+		l.reporters = append(l.reporters, r)
+	}
 	return err
+}
+
+// tell counts something for every Centre.
+func (l *Lookout) tell(what func(r *beat.Reporter)) {
+	for _, r := range l.reporters {
+		what(r)
+	}
 }
 
 // onPage takes the messages of a Centre without a channel: the page of messages
@@ -174,15 +198,30 @@ func (l *Lookout) Ended(o engine.Outcome) {
 	cause := beat.CauseOf(o.Reason)
 	if o.Kind == ledger.Dead {
 		cause = beat.Cause(o.Code)
-		l.reporter.Error(flow.Code(o.Code))
 	}
-	l.reporter.Event(o.Direction)
-	l.reporter.Outcome(o.Direction, beat.Kind(o.Kind), cause, max(0, took))
+	l.tell(func(r *beat.Reporter) {
+		if o.Kind == ledger.Dead {
+			r.Error(flow.Code(o.Code))
+		}
+		if flow.Code(o.Code) == flow.BadSeal {
+			r.Signal(beat.SealRefused)
+		}
+		if len(o.Parked) > 0 {
+			r.Signal(beat.FieldParked)
+		}
+		r.Event(o.Direction)
+		r.Outcome(o.Direction, beat.Kind(o.Kind), cause, max(0, took))
+	})
 }
 
 // Refused counts a delivery whose signature was refused; it is for
 // local.Options.Refused.
-func (l *Lookout) Refused() { l.reporter.Signal(beat.SignatureRefused) }
+func (l *Lookout) Refused() { l.signal(beat.SignatureRefused) }
+
+// SecondWriter says that another deployment writes to the same portal.
+func (l *Lookout) SecondWriter() { l.signal(beat.SecondWriter) }
+
+func (l *Lookout) signal(s beat.Signal) { l.tell(func(r *beat.Reporter) { r.Signal(s) }) }
 
 // Run serves the pages, beats and watches until ctx ends, then closes.
 func (l *Lookout) Run(ctx context.Context) error {
@@ -226,20 +265,38 @@ func (l *Lookout) Serve(ctx context.Context) error {
 // Beat sends beats until ctx ends, each minute with the answers of a self-check.
 func (l *Lookout) Beat(ctx context.Context) {
 	var work sync.WaitGroup
-	work.Go(func() { l.reporter.Run(ctx) })
+	for _, r := range l.reporters {
+		work.Go(func() { r.Run(ctx) })
+	}
 	work.Go(func() { repeat(ctx, checkEvery, l.check) })
 	work.Wait()
 }
 
+// check asks the server's own questions and stores the answers for the next beat.
 func (l *Lookout) check(ctx context.Context) {
 	s := l.server.Load()
 	if s == nil {
 		return
 	}
 	checks := beat.SelfCheck(ctx, checkWithin, s.Probes()...)
-	if ctx.Err() == nil {
-		l.reporter.Checked(checks)
+	if deployment, err := s.Deployment(ctx); err == nil {
+		l.tell(func(r *beat.Reporter) { r.Writes(s.Spec().HubSpot.PortalID, deployment) })
+		report := s.Canary(ctx, deployment)
+		checks = append(checks, report.Checks...)
+		if report.SecondWriter {
+			l.SecondWriter()
+		}
 	}
+	if ctx.Err() != nil {
+		return
+	}
+	used, limit := s.Budget()
+	l.tell(func(r *beat.Reporter) {
+		r.Checked(checks)
+		if limit > 0 {
+			r.Budget(used, limit)
+		}
+	})
 }
 
 // WatchEvery watches until ctx ends. The first beat comes before the first

@@ -74,12 +74,14 @@ func TestOutcomesReachTheDashboard(t *testing.T) {
 		{Kind: ledger.ParkedKind, Reason: "ambiguous: two candidates"},
 		{Kind: ledger.Dead, Code: string(flow.UnknownEnum), Reason: "pair contacts, field status"},
 		{Kind: ledger.Dead, Code: "States.Timeout", Reason: "the machine's own"},
+		{Kind: ledger.Dead, Code: string(flow.BadSeal), Reason: "started from outside"},
+		{Kind: ledger.Stamped, Parked: []string{"phone"}},
 	} {
 		o.At, o.Direction, o.Ref = at, spec.ToHubSpot, record.Ref{System: record.Destination, Object: "customers", ID: "c_1"}
 		l.Ended(o)
 	}
 	l.Refused()
-	if err := l.reporter.Flush(t.Context()); err != nil {
+	if err := l.reporters[0].Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Watch(t.Context()); err != nil {
@@ -87,7 +89,7 @@ func TestOutcomesReachTheDashboard(t *testing.T) {
 	}
 	page := pages(t, l)
 	said := page("/c/acme")
-	for _, want := range []string{"UnknownEnum", "unchanged", "signature", "Log out"} {
+	for _, want := range []string{"UnknownEnum", "unchanged", "signature refused", "seal refused", "field parked", "Log out"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("the client's page does not say %q", want)
 		}
@@ -119,7 +121,7 @@ func TestAbsenceDelaysNothing(t *testing.T) {
 	for range 10_000 {
 		l.Ended(engine.Outcome{Kind: ledger.Stamped, At: time.Now(), Direction: spec.ToHubSpot})
 	}
-	if err := l.reporter.Flush(t.Context()); err == nil {
+	if err := l.reporters[0].Flush(t.Context()); err == nil {
 		t.Error("a beat was delivered to a Centre that is gone")
 	}
 }
