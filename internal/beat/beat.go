@@ -109,11 +109,12 @@ const (
 	SealRefused      Signal = "seal-refused"      // an execution was started from outside
 	BeatRefused      Signal = "beat-refused"      // a forged, replayed or malformed beat
 	FieldParked      Signal = "field-parked"      // the loop breaker parked a field
+	DriftFound       Signal = "drift-found"       // reconciliation found a difference
 	SecondWriter     Signal = "second-writer"     // two deployments write to one portal
 )
 
 // Signals lists every signal.
-var Signals = []Signal{SignatureRefused, SealRefused, BeatRefused, FieldParked, SecondWriter}
+var Signals = []Signal{SignatureRefused, SealRefused, BeatRefused, FieldParked, DriftFound, SecondWriter}
 
 // Handlers lists the names a beat may come from: the lambdas' folders, and run
 // for the one process that holds them all.
