@@ -40,6 +40,8 @@ func TestBootstraps(t *testing.T) {
 		t.Skip("builds functions for arm64 and emulates them")
 	}
 	f := newFleet(t)
+	t.Run("what a schedule and a queue call", f.scheduled)
+	t.Run("refusals", f.refusals)
 	runs, err := filepath.Glob("../../testdata/runs/*/*.txtar")
 	if err != nil || len(runs) == 0 {
 		t.Fatalf("no recorded runs: %v", err)
@@ -54,6 +56,7 @@ func TestBootstraps(t *testing.T) {
 			compare(t, run.Files[2:], through(t, door{"bootstraps", f.open}, run, from.Source()))
 		})
 	}
+	t.Run("grants", f.granted)
 }
 
 // fleet is every function of a client, each running once for all runs; what
@@ -62,14 +65,14 @@ type fleet struct {
 	t     *testing.T
 	qemu  string
 	dir   string
-	store string // DynamoDB's endpoint
-	aws   string // what the functions take for AWS
+	store *url.URL // where DynamoDB is
 	hosts map[string]*runtimehost.Host
 
 	log       output
 	mu        sync.Mutex
 	hub, dest http.Handler
 	starts    []start
+	used      map[string]map[string]bool // by function, as the inventory names it: permissions its requests need
 }
 
 // output is what the functions have printed; several write at once.
@@ -98,10 +101,13 @@ type start struct{ StateMachineArn, Name, Input string }
 func newFleet(t *testing.T) *fleet {
 	f := &fleet{
 		t: t, qemu: engines.Command(t, "qemu-aarch64", "install it (Debian: apt-get install qemu-user)"),
-		dir: t.TempDir(), store: engines.DynamoDBLocal(t), hosts: map[string]*runtimehost.Host{},
+		dir: t.TempDir(), hosts: map[string]*runtimehost.Host{}, used: map[string]map[string]bool{},
 	}
-	f.aws = f.serve(http.HandlerFunc(f.answer))
-	f.build("webhook", "verify", "transform", "lookup", "write", "stamp")
+	var err error
+	if f.store, err = url.Parse(engines.DynamoDBLocal(t)); err != nil {
+		t.Fatal(err)
+	}
+	f.build("webhook", "poll", "reconcile", "later", "verify", "transform", "lookup", "write", "stamp")
 	return f
 }
 
@@ -124,30 +130,56 @@ func (f *fleet) build(functions ...string) {
 	}
 }
 
-// answer is AWS: parameters and machines are played, the table is DynamoDB Local's.
-func (f *fleet) answer(w http.ResponseWriter, r *http.Request) {
-	switch target := r.Header.Get("X-Amz-Target"); target {
-	case "AmazonSSM.GetParameters":
-		var in struct{ Names []string }
-		_ = json.NewDecoder(r.Body).Decode(&in) // what cannot be read asks for nothing
-		var out struct{ Parameters []map[string]string }
-		for _, name := range in.Names {
-			if value := parameter(strings.TrimPrefix(name, "/acme/")); value != "" {
-				out.Parameters = append(out.Parameters, map[string]string{"Name": name, "Value": value})
-			}
+// amazon is AWS as one function sees it: parameters and machines are played, the
+// table is DynamoDB Local's. It writes down what the function must be allowed to.
+func (f *fleet) amazon(function string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
 		}
-		_ = json.NewEncoder(w).Encode(out)
-	case "AWSStepFunctions.StartExecution":
-		var in start
-		_ = json.NewDecoder(r.Body).Decode(&in)
-		f.mu.Lock()
-		f.starts = append(f.starts, in)
-		f.mu.Unlock()
-		_, _ = io.WriteString(w, `{"executionArn":"arn","startDate":0}`)
-	default:
-		to, _ := url.Parse(f.store)
-		(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(to) }}).ServeHTTP(w, r)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		target := r.Header.Get("X-Amz-Target")
+		f.note(function, target, body)
+		switch target {
+		case "AmazonSSM.GetParameters":
+			parameters(w, body)
+		case "AWSStepFunctions.StartExecution":
+			f.started(w, body)
+		default:
+			(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(f.store) }}).ServeHTTP(w, r)
+		}
+	})
+}
+
+func parameters(w io.Writer, body []byte) {
+	var in struct{ Names []string }
+	_ = json.Unmarshal(body, &in) // what cannot be read asks for nothing
+	var out struct{ Parameters []map[string]string }
+	for _, name := range in.Names {
+		if value := parameter(strings.TrimPrefix(name, "/acme/")); value != "" {
+			out.Parameters = append(out.Parameters, map[string]string{"Name": name, "Value": value})
+		}
 	}
+	_ = json.NewEncoder(w).Encode(out)
+}
+
+func (f *fleet) started(w io.Writer, body []byte) {
+	var in start
+	_ = json.Unmarshal(body, &in) // what cannot be read fails when it is executed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.starts = append(f.starts, in)
+	_, _ = io.WriteString(w, `{"executionArn":"arn","startDate":0}`)
+}
+
+// taken are the executions that were started since it was last asked.
+func (f *fleet) taken() []start {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	starts := f.starts
+	f.starts = nil
+	return starts
 }
 
 // parameter is a parameter's value, "" for one that does not exist.
@@ -161,14 +193,26 @@ func parameter(name string) string {
 	return map[string]string{names.CentreSecret: "unused"}[name]
 }
 
-// env is a function's environment, as the stack and Lambda set it.
-func (f *fleet) env(d spec.Direction, name string) map[string]string {
-	return map[string]string{
-		"AWS_REGION": "ap-southeast-2", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_ENDPOINT_URL": f.aws,
+// env is a function's environment, as the stack and Lambda set it. The ARN of a
+// machine is the direction's name.
+func env(endpoint string, d spec.Direction, name string) map[string]string {
+	e := map[string]string{
+		"AWS_REGION": "ap-southeast-2", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_ENDPOINT_URL": endpoint,
 		"AWS_LAMBDA_FUNCTION_NAME": "acme-" + name, names.Client: "acme", names.Table: "acme", names.SecretsPrefix: "/acme/",
-		names.SpecHash: "0123456789ab", names.Direction: string(d), names.MachineARN: string(d),
+		names.SpecHash: "0123456789ab",
 	}
+	if d != "" {
+		e[names.Direction], e[names.MachineARN] = string(d), string(d)
+		return e
+	}
+	for _, d := range []spec.Direction{spec.ToDestination, spec.ToHubSpot} {
+		e[names.Machine(d)] = string(d)
+	}
+	return e
 }
+
+// getenv is what this test itself reaches the table with.
+func (f *fleet) getenv(name string) string { return env(f.store.String(), "", "")[name] }
 
 // open is the door: it puts a run's systems and an empty table behind the functions.
 func (f *fleet) open(r *rig) session {
@@ -176,7 +220,7 @@ func (f *fleet) open(r *rig) session {
 	f.hub, f.dest, f.starts = r.hub.Config.Handler, r.dest.Config.Handler, nil
 	f.mu.Unlock()
 	f.describe(r.spec)
-	api, err := dynamo.Client(func(name string) string { return f.env("", "")[name] })
+	api, err := dynamo.Client(f.getenv)
 	if err == nil {
 		err = f.table("DeleteTable", nil)
 		if awsjson.Is(err, "ResourceNotFoundException") {
@@ -190,7 +234,13 @@ func (f *fleet) open(r *rig) session {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() {
-		if printed := f.log.take(); r.t.Failed() {
+		printed := f.log.take()
+		for _, value := range []string{"@example.com", "hub-secret", "hub-token", "dest-secret", "dest-token"} {
+			if strings.Contains(printed, value) {
+				r.t.Errorf("a log line holds %s", value)
+			}
+		}
+		if r.t.Failed() {
 			r.t.Logf("the functions printed\n%s", printed)
 		}
 	})
@@ -225,7 +275,7 @@ func (f *fleet) system(s record.System) http.Handler {
 
 // table asks DynamoDB for an operation on the client's table.
 func (f *fleet) table(operation string, out any) error {
-	config, err := awsjson.FromEnv(func(name string) string { return f.env("", "")[name] })
+	config, err := awsjson.FromEnv(f.getenv)
 	if err != nil {
 		return err
 	}
@@ -234,11 +284,14 @@ func (f *fleet) table(operation string, out any) error {
 
 // invoke calls a function, which is started when it is first needed.
 func (f *fleet) invoke(ctx context.Context, d spec.Direction, name string, event, out any) error {
-	key := string(d) + "/" + name
+	key := "sample-" + name // the inventory's client is called sample
+	if d != "" {
+		key = "sample-" + string(d) + "-" + name
+	}
 	if f.hosts[key] == nil {
 		cmd := exec.Command(f.qemu, filepath.Join(f.dir, name))
 		cmd.Env, cmd.Stdout, cmd.Stderr = []string{}, &f.log, &f.log
-		for k, v := range f.env(d, name) {
+		for k, v := range env(f.serve(f.amazon(key)), d, name) {
 			cmd.Env = append(cmd.Env, k+"="+v)
 		}
 		host, err := runtimehost.Start(cmd)
@@ -269,11 +322,7 @@ func (d *deployed) deliver(sys record.System, body []byte) int {
 	if err != nil {
 		d.r.t.Fatal(err)
 	}
-	d.fleet.mu.Lock()
-	starts := d.fleet.starts
-	d.fleet.starts = nil
-	d.fleet.mu.Unlock()
-	for _, s := range starts {
+	for _, s := range d.fleet.taken() {
 		d.execute(s)
 	}
 	return answer.StatusCode

@@ -3,6 +3,7 @@ package runtimehost_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,7 +43,7 @@ func BenchmarkStart(b *testing.B) {
 	}
 	native(b, dir)
 	endpoint := serve(b, http.HandlerFunc(parameters))
-	for _, name := range []string{"webhook", "poll", "verify", "transform", "lookup", "write", "stamp", "selfcheck"} {
+	for _, name := range []string{"webhook", "poll", "reconcile", "later", "verify", "transform", "lookup", "write", "stamp", "selfcheck"} {
 		b.Run(name, func(b *testing.B) {
 			took := map[string][]time.Duration{}
 			for b.Loop() {
@@ -81,10 +82,13 @@ func native(b *testing.B, dir string) {
 
 // environment is what a function is given, as lines; selfcheck serves both ways.
 func environment(name, endpoint string) []string {
-	env := (&rig{}).env(name, endpoint)
-	env[names.CentreURL] = endpoint
-	env[names.MachineARN] = "arn:aws:states:ap-southeast-2:000000000001:stateMachine:acme-" + string(spec.ToDestination)
-	if name == "selfcheck" {
+	env := map[string]string{
+		"AWS_REGION": "ap-southeast-2", "AWS_ACCESS_KEY_ID": engines.Account, "AWS_SECRET_ACCESS_KEY": "unused", "AWS_ENDPOINT_URL": endpoint,
+		"AWS_LAMBDA_FUNCTION_NAME": "acme-" + name, names.Client: "acme", names.Table: "acme", names.SecretsPrefix: "/acme/",
+		names.SpecHash: "0123456789ab", names.Direction: string(spec.ToDestination), names.CentreURL: endpoint,
+		names.MachineARN: "arn:aws:states:ap-southeast-2:000000000001:stateMachine:acme-" + string(spec.ToDestination),
+	}
+	if name == "selfcheck" || name == "later" {
 		delete(env, names.Direction)
 	}
 	var lines []string
@@ -129,4 +133,11 @@ func startOf(b *testing.B, cmd *exec.Cmd, env []string) time.Duration {
 func milliseconds(all []time.Duration, q float64) float64 {
 	slices.Sort(all)
 	return float64(all[int(q*float64(len(all)-1))].Microseconds()) / 1000
+}
+
+func serve(t testing.TB, h http.Handler) string {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return server.URL
 }

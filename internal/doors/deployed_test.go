@@ -1,0 +1,176 @@
+package doors_test
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/internal/engines"
+	"tandem/internal/flow"
+	"tandem/internal/record"
+	"tandem/internal/runtimehost"
+	"tandem/internal/simulator/portal"
+	"tandem/spec"
+)
+
+// sweep calls poll or reconcile as a schedule does; what it has started is left.
+func (d *deployed) sweep(name string, way spec.Direction, pair string, want int) {
+	d.r.t.Helper()
+	var started int
+	if err := d.fleet.invoke(d.r.t.Context(), way, name, map[string]string{"pair": pair}, &started); err != nil || started != want {
+		d.r.t.Fatalf("%s of %s started %d, %v; want %d", name, pair, started, err, want)
+	}
+}
+
+// executed runs what was started, each to an outcome that is wanted.
+func (d *deployed) executed(want string) {
+	d.r.t.Helper()
+	for _, s := range d.fleet.taken() {
+		d.execute(s)
+	}
+	for _, j := range d.journeys() {
+		if j.outcome != want {
+			d.r.t.Fatalf("%s ended %s, want %s", j.record, j.outcome, want)
+		}
+	}
+}
+
+// scheduled: what nobody has told of is found, by a poll or by a comparison, and
+// what is put off comes back.
+func (f *fleet) scheduled(t *testing.T) {
+	r := newRig(t)
+	d := f.open(r).(*deployed)
+
+	if _, err := r.company.Create("orders", map[string]any{"number": "A-1", "title": "Engine", "stage": "quote"}); err != nil {
+		t.Fatal(err)
+	}
+	d.sweep("poll", spec.ToHubSpot, "deals", 1)
+	d.executed("stamped")
+	if found, err := r.portal.Search("deals", portal.Query{Text: "Engine"}); err != nil || len(found.Results) != 1 {
+		t.Fatalf("the order is %d deals, %v", len(found.Results), err)
+	}
+	d.sweep("poll", spec.ToHubSpot, "deals", 0)
+
+	ada, err := r.portal.Create(portal.Person, "contacts", map[string]string{"email": "ada@example.com", "lastname": "Lovelace"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.sweep("reconcile", spec.ToDestination, "contacts", 1)
+	d.executed("stamped")
+	time.Sleep(2 * time.Millisecond) // HubSpot's versions are milliseconds
+	if _, err := r.portal.Update(portal.Person, "contacts", ada.ID, "", map[string]string{"lastname": "King"}); err != nil {
+		t.Fatal(err)
+	}
+	d.sweep("reconcile", spec.ToDestination, "contacts", 1)
+	d.putOff()
+	d.executed("stamped")
+	if found, err := r.company.Find("customers", "email", "ada@example.com"); err != nil || len(found) != 1 || found[0].Fields["last_name"] != "King" {
+		t.Errorf("customers %v, %v", found, err)
+	}
+	d.sweep("reconcile", spec.ToDestination, "contacts", 0)
+}
+
+// putOff sends what was started through the queue of deferred events, beside a
+// message that is none.
+func (d *deployed) putOff() {
+	d.r.t.Helper()
+	s := d.fleet.taken()[0]
+	var input struct{ Event json.RawMessage }
+	if err := json.Unmarshal([]byte(s.Input), &input); err != nil {
+		d.r.t.Fatal(err)
+	}
+	body, _ := json.Marshal(map[string]any{"machine": s.StateMachineArn, "execution": s.Name, "event": input.Event, "later": map[string]any{"delay": 60}})
+	var answer struct {
+		BatchItemFailures []struct{ ItemIdentifier string }
+	}
+	err := d.fleet.invoke(d.r.t.Context(), "", "later", map[string]any{"Records": []any{
+		map[string]any{"messageId": "11111111-1", "body": string(body)}, map[string]any{"messageId": "22222222-2", "body": "{}"},
+	}}, &answer)
+	if err != nil || len(answer.BatchItemFailures) != 1 || answer.BatchItemFailures[0].ItemIdentifier != "22222222-2" {
+		d.r.t.Fatalf("later answers %+v, %v", answer, err)
+	}
+	d.fleet.mu.Lock()
+	defer d.fleet.mu.Unlock()
+	if again := d.fleet.starts; len(again) != 1 || again[0].StateMachineArn != s.StateMachineArn || again[0].Name != s.Name+"-later-11111111" {
+		d.r.t.Fatalf("started again: %+v, after %s", again, s.Name)
+	}
+}
+
+// refusals: a function's failure has the name that Retry and Catch know.
+func (f *fleet) refusals(t *testing.T) {
+	f.open(newRig(t))
+	sealer := &flow.Sealer{Secrets: func(s record.System) ([]string, error) { return secrets[string(s)+"-client-secret"], nil }}
+	e, err := sealer.Seal(flow.Envelope{Client: "acme", Direction: spec.ToDestination, Pair: "contacts", ID: "999999", Kind: flow.Changed, Name: "acme-contacts-999999"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	altered := e
+	altered.ID = "1"
+	for _, c := range []struct {
+		function string
+		event    flow.Envelope
+		want     flow.Code
+	}{{"verify", altered, flow.BadSeal}, {"transform", e, flow.RecordMissing}} {
+		var failed *runtimehost.Error
+		if err := f.invoke(t.Context(), spec.ToDestination, c.function, flow.State{Event: c.event}, &struct{}{}); !errors.As(err, &failed) || failed.Type != string(c.want) {
+			t.Errorf("%s: %v, want %s", c.function, err, c.want)
+		}
+	}
+}
+
+// note remembers which permission a request needs. A transaction needs those of
+// its parts (Amazon DynamoDB developer guide, "IAM and transactions").
+func (f *fleet) note(function, target string, body []byte) {
+	service, operation, _ := strings.Cut(target, ".")
+	prefix := map[string]string{"DynamoDB_20120810": "dynamodb:", "AmazonSSM": "ssm:", "AWSStepFunctions": "states:"}[service]
+	actions := []string{operation}
+	if operation == "TransactWriteItems" {
+		var in struct{ TransactItems []map[string]json.RawMessage }
+		_ = json.Unmarshal(body, &in) // DynamoDB refuses what cannot be read
+		actions = nil
+		for _, item := range in.TransactItems {
+			for part := range item {
+				actions = append(actions, map[string]string{"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}[part])
+			}
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.used[function] == nil {
+		f.used[function] = map[string]bool{}
+	}
+	for _, a := range actions {
+		f.used[function][prefix+a] = true
+	}
+}
+
+// granted holds all requests that were seen against what the stack allows, as its
+// reviewed inventory lists it.
+func (f *fleet) granted(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(engines.Root(t), "cdk/testdata/client.golden"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, function := range slices.Sorted(maps.Keys(f.used)) {
+		_, section, ok := strings.Cut(string(raw), "# function "+function+",")
+		section, _, _ = strings.Cut(section, "\n\n")
+		if !ok {
+			t.Errorf("the inventory has no function %s", function)
+		}
+		for action := range f.used[function] {
+			if !strings.Contains(section, "\n"+action+" on ") {
+				t.Errorf("%s sends %s, which it is not granted", function, action)
+			}
+		}
+		t.Logf("%s used %v", function, slices.Sorted(maps.Keys(f.used[function])))
+	}
+	if used := f.used["sample-destination-to-hubspot-lookup"]; !used["dynamodb:BatchGetItem"] || !used["ssm:GetParameters"] {
+		t.Error("the functions sent nothing: this test sees nothing")
+	}
+}
