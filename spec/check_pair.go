@@ -29,7 +29,7 @@ func (c *pairChecker) sides() {
 		if s.Trigger == "poll" && s.Every.Duration <= 0 {
 			c.refuse("poll-no-interval", at(path, "every"), "a poll needs an interval", `Add "every": "1m"`)
 		}
-		if s.ExternalID == "" && c.writes(From(sys.Other())) {
+		if s.ExternalID == "" && c.writes(From(sys.Other())) && (sys == record.HubSpot || !c.object.TellsCreated()) {
 			c.warn("no-external-id", at(path, "externalId"), "after a create whose answer is lost, the search index must settle before it can be decided whether to repeat it",
 				"Name a unique property that holds the other side's id")
 		}

@@ -10,6 +10,7 @@ package spec
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"tandem/internal/record"
@@ -169,10 +170,13 @@ type Object struct {
 	Restore *Call  `json:"restore,omitempty"`
 	Find    *Call  `json:"find,omitempty"`
 	List    *List  `json:"list,omitempty"`
-	// ID, Version and UpdatedAt are JSON paths in a record; Archived names a
-	// boolean or a non-empty field that marks a record as deleted.
+	// ID, Version, CreatedAt and UpdatedAt are JSON paths in a record; Archived
+	// names a boolean or a non-empty field that marks a record as deleted. With
+	// CreatedAt and a List since a time, what a create whose answer was lost has
+	// made is found again without any match field.
 	ID        string `json:"id"`
 	Version   string `json:"version,omitempty"`
+	CreatedAt string `json:"createdAt,omitempty"`
 	UpdatedAt string `json:"updatedAt,omitempty"`
 	Archived  string `json:"archived,omitempty"`
 	// Fields is the path below which the mapped fields stand, in answers and requests.
@@ -254,6 +258,18 @@ const (
 	PolicyDestination = "destination"
 	PolicyNewest      = "newest"
 )
+
+// TellsCreated reports whether what was created since an instant can be listed.
+func (o Object) TellsCreated() bool { return o.CreatedAt != "" && o.List != nil && o.List.tellsSince() }
+
+// tellsSince reports whether the list can be limited to what changed since an instant.
+func (l *List) tellsSince() bool {
+	text := l.Path
+	for _, v := range l.Query {
+		text += v
+	}
+	return l.Since != "" || strings.Contains(text, "{since}")
+}
 
 // Field directions.
 const (

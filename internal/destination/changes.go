@@ -120,32 +120,38 @@ func (c *Client) Changed(ctx context.Context, name, text string) ([]flow.Changed
 	if cur.Page == "" {
 		cur.Started = c.now()
 	}
-	r := request{call: o.list.call, args: args{"since": o.list.format(cur.Since), "cursor": o.list.first(cur.Page)}}
-	if o.list.Paging == "link" && cur.Page != "" {
-		if r.url, err = c.sameOrigin(cur.Page); err != nil {
-			return nil, "", false, err
-		}
-	}
-	a, err := c.do(ctx, o, r)
+	a, next, err := c.page(ctx, o, cur.Since, cur.Page)
 	if err != nil {
 		return nil, "", false, err
 	}
-	items := list(a.body)
-	refs, err := cur.take(o, a, items)
+	refs, err := cur.take(o, a, list(a.body))
 	if err != nil {
 		return nil, "", false, err
 	}
-	previous := cur.Page
-	cur.Page = o.list.next(a, cur.Page, len(items))
-	if cur.Page != "" && cur.Page == previous {
-		return nil, "", false, flow.Errorf(flow.RemoteRefused, "%s: the answer names the same page again as the next one", a.what)
-	}
+	cur.Page = next
 	more := cur.Page != ""
 	if !more {
 		cur.finish(o.list.Overlap.Duration)
 	}
 	encoded, err := json.Marshal(cur)
 	return refs, string(encoded), more, err
+}
+
+// page lists one page of what changed since an instant, and names the next.
+func (c *Client) page(ctx context.Context, o *object, since time.Time, page string) (a *answer, next string, err error) {
+	r := request{call: o.list.call, args: args{"since": o.list.format(since), "cursor": o.list.first(page)}}
+	if o.list.Paging == "link" && page != "" {
+		if r.url, err = c.sameOrigin(page); err != nil {
+			return nil, "", err
+		}
+	}
+	if a, err = c.do(ctx, o, r); err != nil {
+		return nil, "", err
+	}
+	if next = o.list.next(a, page, len(list(a.body))); next != "" && next == page {
+		return nil, "", flow.Errorf(flow.RemoteRefused, "%s: the answer names the same page again as the next one", a.what)
+	}
+	return a, next, nil
 }
 
 // first is the {cursor} of a page: page numbers begin at 1, offsets at 0.

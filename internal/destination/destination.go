@@ -66,6 +66,7 @@ type Client struct {
 var (
 	_ flow.Remote  = (*Client)(nil)
 	_ flow.Changes = (*Client)(nil)
+	_ flow.Recents = (*Client)(nil)
 )
 
 // New makes a client from a spec. It sends nothing; an error says which part of
@@ -228,6 +229,7 @@ func (c *Client) Abilities(name string) flow.Abilities {
 	return flow.Abilities{
 		ConditionalWrite: o.Conditional == "etag", Versioned: o.Version != "",
 		Once: o.once, Unique: o.unique, SearchLag: c.spec.SearchLag.Duration,
+		Recent: o.TellsCreated(),
 	}
 }
 

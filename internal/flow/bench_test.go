@@ -26,6 +26,7 @@ type shelf struct {
 	prefix    string
 	abilities flow.Abilities
 	rows      map[string]record.Record // key object/id
+	born      map[string]time.Time     // when, where a test says it
 	next      int
 	reads     int
 	writes    []string
@@ -170,7 +171,7 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), machines: map[spec.Direction]*asl.Machine{}}
 	b.hub = &shelf{bench: b, prefix: "1", rows: map[string]record.Record{}, abilities: flow.Abilities{Versioned: true, Unique: true, Once: true}}
-	b.dest = &shelf{bench: b, prefix: "c_", rows: map[string]record.Record{}, abilities: flow.Abilities{Versioned: true, ConditionalWrite: true, Once: true, Unique: true}}
+	b.dest = &shelf{bench: b, prefix: "c_", rows: map[string]record.Record{}, born: map[string]time.Time{}, abilities: flow.Abilities{Versioned: true, ConditionalWrite: true, Once: true, Unique: true}}
 	s, err := spec.Load("../../spec/acme/integration-spec.json")
 	if err != nil {
 		t.Fatal(err)

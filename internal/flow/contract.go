@@ -46,6 +46,15 @@ type Abilities struct {
 	Unique bool
 	// SearchLag is how long Find may miss a new record; 0 when it is consistent.
 	SearchLag time.Duration
+	// Recent: the Remote is a Recents for this object.
+	Recent bool
+}
+
+// Recents is a Remote that can list what was created within a span of time, in
+// its own clock. It settles what became of a create whose answer was lost where
+// nothing else tells, see Flow.lost.
+type Recents interface {
+	Created(ctx context.Context, object string, from, until time.Time, properties []string) ([]record.Record, error)
 }
 
 // Changes lists what changed in one object type since a cursor; a system that

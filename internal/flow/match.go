@@ -103,8 +103,8 @@ func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Tr
 		return found, err
 	}
 	if by.value == "" {
-		if err := f.unresolved(j, doubt); err != nil {
-			return nil, err
+		if found, err := f.lost(ctx, j, doubt, props); err != nil || len(found) > 0 {
+			return found, err
 		}
 		return nil, f.absent(j, p, doubt, true, asked)
 	}
@@ -170,15 +170,6 @@ func (f *Flow) reread(ctx context.Context, j *journey, found []record.Record, pr
 		}
 	}
 	return fresh, nil
-}
-
-// unresolved: without a match value and without an external id nothing can tell
-// whether a create whose answer was lost has happened.
-func (f *Flow) unresolved(j *journey, doubt *ledger.Intent) error {
-	if !lastCreate(doubt).IsZero() && j.pair.Side(j.target).ExternalID == "" {
-		return Errorf(RemoteRefused, "a create without match value lost its answer, and %s has no unique external id to look it up by: check by hand, then redrive", j.target)
-	}
-	return nil
 }
 
 func (f *Flow) properties(j *journey) []string {
