@@ -81,7 +81,7 @@ func newClient() (*hubspot.Client, error) {
 		return nil, err
 	}
 	o := hubspot.OptionsFor(&spec.Spec{HubSpot: spec.HubSpot{BaseURL: os.Getenv("BURST_HUBSPOT")}})
-	o.HTTP = &http.Client{Transport: limit.Transport(http.DefaultTransport, l)}
+	o.HTTP = &http.Client{Transport: limit.Transport(http.DefaultTransport, l, hubspot.Pause)}
 	o.Token = func(context.Context) (string, error) { return "token", nil }
 	return hubspot.New(o)
 }

@@ -118,25 +118,25 @@ func machines(getenv func(string) string, own spec.Direction) map[spec.Direction
 
 // open makes the systems' clients and the flow over them.
 func (h *Host) open() error {
-	paced := map[record.System]*http.Client{}
-	for sys, budget := range map[record.System]spec.RateLimit{record.HubSpot: h.Spec.HubSpot.RateLimit, record.Destination: h.Spec.Destination.RateLimit} {
-		var err error
-		if paced[sys], err = h.client(sys, budget); err != nil {
-			return err
-		}
+	hub, err := h.client(record.HubSpot, h.Spec.HubSpot.RateLimit, hubspot.Pause)
+	if err != nil {
+		return err
+	}
+	dest, err := h.client(record.Destination, h.Spec.Destination.RateLimit, destination.Pauses(h.Spec.Destination, time.Now))
+	if err != nil {
+		return err
 	}
 	o := hubspot.OptionsFor(h.Spec)
-	h.budget = &hubspot.Budget{Base: cmp.Or(paced[record.HubSpot].Transport, http.DefaultTransport)}
-	paced[record.HubSpot].Transport = h.budget
-	o.HTTP = paced[record.HubSpot]
+	h.budget = &hubspot.Budget{Base: hub.Transport}
+	hub.Transport = h.budget
+	o.HTTP = hub
 	token := names.TokenSecret(h.Spec, record.HubSpot)
 	o.Token = func(ctx context.Context) (string, error) { return h.Secrets.Get(ctx, token) }
 	o.Invalidate = func(string) { h.Secrets.Refresh(context.Background()) }
-	var err error
 	if h.hubspot, err = hubspot.New(o); err != nil {
 		return err
 	}
-	if h.destination, err = destination.New(h.Spec, destination.Options{Secrets: h.secret, HTTP: paced[record.Destination]}); err != nil {
+	if h.destination, err = destination.New(h.Spec, destination.Options{Secrets: h.secret, HTTP: dest}); err != nil {
 		return err
 	}
 	h.Flow, err = flow.New(flow.Options{
@@ -154,16 +154,13 @@ const remoteTimeout = time.Minute
 
 // client is an HTTP client that stays within the budget of system sys, which
 // all functions of the client share through the table.
-func (h *Host) client(sys record.System, budget spec.RateLimit) (*http.Client, error) {
+func (h *Host) client(sys record.System, budget spec.RateLimit, pause limit.Pause) (*http.Client, error) {
 	c := &http.Client{Timeout: remoteTimeout}
-	if limit.Unlimited(budget) {
-		return c, nil
-	}
 	l, err := limit.New(limit.Options{Table: h.Table, System: sys, Budget: budget})
 	if err != nil {
 		return nil, fmt.Errorf("%s.rateLimit: %w", sys, err)
 	}
-	c.Transport = limit.Transport(http.DefaultTransport, l)
+	c.Transport = limit.Transport(http.DefaultTransport, l, pause)
 	return c, nil
 }
 

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"net/http"
 	"strconv"
-	"time"
 
 	"tandem/internal/flow"
+	"tandem/spec"
 )
 
 // Transient reports whether a status that no rule of the spec covers is retried,
@@ -39,10 +39,8 @@ func (c *Client) classify(o *object, r request, a *answer, raw []byte) error {
 
 // code finds an answer's class.
 func (c *Client) code(r request, a *answer, raw []byte) flow.Code {
-	for _, rule := range c.spec.Errors {
-		if rule.Status == a.status && bytes.Contains(raw, []byte(rule.Contains)) {
-			return ruled(rule.Class)
-		}
+	if class, ok := ruleFor(c.spec.Errors, a.status, raw); ok {
+		return ruled(class)
 	}
 	if code, ok := Transient(a.status); ok {
 		return code
@@ -70,6 +68,16 @@ func (c *Client) code(r request, a *answer, raw []byte) flow.Code {
 	return flow.RemoteRefused
 }
 
+// ruleFor is the class that the spec's rules give an answer.
+func ruleFor(rules []spec.ErrorRule, status int, raw []byte) (class string, ok bool) {
+	for _, rule := range rules {
+		if rule.Status == status && bytes.Contains(raw, []byte(rule.Contains)) {
+			return rule.Class, true
+		}
+	}
+	return "", false
+}
+
 // ruled is the code of an ErrorRule's class.
 func ruled(class string) flow.Code {
 	switch class {
@@ -94,29 +102,4 @@ func existingID(v any) string {
 		}
 	}
 	return ""
-}
-
-// retryAfter reads how long to wait: Retry-After in seconds or as an HTTP date
-// (RFC 9110, 10.2.3), else the reset of a rate limit in seconds from now or as
-// an epoch (draft-ietf-httpapi-ratelimit-headers and its X- forerunners).
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	if v := h.Get("Retry-After"); v != "" {
-		if s, err := strconv.ParseFloat(v, 64); err == nil && s >= 0 && s < 1e8 {
-			return time.Duration(s * float64(time.Second))
-		}
-		if t, err := http.ParseTime(v); err == nil {
-			return max(0, t.Sub(now))
-		}
-	}
-	for _, name := range []string{"RateLimit-Reset", "X-RateLimit-Reset"} {
-		n, err := strconv.ParseInt(h.Get(name), 10, 64)
-		switch {
-		case err != nil || n < 0:
-		case n > 1e9:
-			return max(0, time.Unix(n, 0).Sub(now))
-		default:
-			return time.Duration(n) * time.Second
-		}
-	}
-	return 0
 }

@@ -1,6 +1,7 @@
 package hubspot
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -133,6 +134,28 @@ func (f failure) throttled(header http.Header) (flow.Code, time.Duration) {
 		return flow.RateLimited, max(wait, 10*time.Second)
 	}
 	return flow.RateLimited, max(wait, time.Second)
+}
+
+// quotaPause is how long nobody calls once the daily limit is used up, where the
+// answer does not say; then one call looks again.
+const quotaPause = time.Hour
+
+// Pause is the limit.Pause of HubSpot: how long an answer asks everybody to leave
+// the portal alone. The short limits of a rolling window pass a call every moment,
+// so they ask for a second; the daily limit, and the move of a portal between
+// data centres (477), for long.
+func Pause(status int, header http.Header, body []byte) (time.Duration, bool) {
+	var f failure
+	_ = json.Unmarshal(body, &f) // A body that is not JSON leaves the status to speak.
+	switch code, wait := f.throttled(header); {
+	case status == 477:
+		return max(retryAfter(header), time.Minute), true
+	case status != http.StatusTooManyRequests:
+		return 0, false
+	case code == flow.QuotaExhausted:
+		return cmp.Or(wait, quotaPause), true
+	}
+	return max(retryAfter(header), time.Second), true
 }
 
 // retryAfter reads the header's seconds, bounded by the day that a 477 may ask for.

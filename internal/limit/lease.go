@@ -3,9 +3,10 @@ package limit
 import (
 	"context"
 	"strconv"
+	"time"
+
 	"tandem/internal/flow"
 	"tandem/internal/table"
-	"time"
 )
 
 // take uses one permit and tells from when on it is good. A permit that is too
@@ -20,6 +21,10 @@ func (l *Limiter) take(ctx context.Context) (time.Time, error) {
 		return time.Time{}, wait(l.System, inPlace)
 	}
 	c, now := classOf(ctx), l.Now()
+	if l.unlimited() {
+		at := later(now, l.hold())
+		return at, l.near(ctx, at, now)
+	}
 	at, ok := l.spend(c, now)
 	if !ok {
 		var err error

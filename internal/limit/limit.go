@@ -35,9 +35,6 @@ const (
 	// hopeless is the shortest wait that a five-minute execution cannot retry
 	// through, with room for its own work.
 	hopeless = 2 * time.Minute
-	// quotaPause is how long a used-up daily quota holds everybody back where
-	// the remote does not say; then one request looks again.
-	quotaPause = time.Hour
 	// tries bounds how often one call competes for the row.
 	tries = 50
 )
@@ -75,11 +72,15 @@ type lease struct {
 	scarce      bool // more than half of the budget was in use
 }
 
-// New makes a limiter; a budget without Requests is an error, see Unlimited.
+// New makes a limiter. A budget without Requests lets everything through but
+// what the remote asks for, which each worker then hears for itself.
 func New(o Options) (*Limiter, error) {
-	w, err := newWindow(o.Budget)
-	if err != nil {
-		return nil, fmt.Errorf("rate limit of %s: %w", o.System, err)
+	var w window
+	if o.Budget.Requests != 0 {
+		var err error
+		if w, err = newWindow(o.Budget); err != nil {
+			return nil, fmt.Errorf("rate limit of %s: %w", o.System, err)
+		}
 	}
 	if o.Table == nil {
 		return nil, errors.New("rate limit: no table; set Options.Table")
@@ -96,8 +97,8 @@ func New(o Options) (*Limiter, error) {
 	}, nil
 }
 
-// Unlimited reports whether a budget sets no limit at all.
-func Unlimited(b spec.RateLimit) bool { return b.Requests == 0 }
+// unlimited reports whether the budget sets no limit of its own.
+func (l *Limiter) unlimited() bool { return l.window.requests == 0 }
 
 // TableRequests counts the requests made to the table so far.
 func (l *Limiter) TableRequests() int64 { return l.asked.Load() }
@@ -197,8 +198,12 @@ func (l *Limiter) Throttled(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	until := l.Now().Add(cmp.Or(d, l.window.per/10))
+	until := l.Now().Add(cmp.Or(d, l.window.per/10, time.Second))
 	l.held = [2]lease{}
+	if l.unlimited() {
+		l.row.Attrs = map[string]string{"hold": strconv.FormatInt(later(until, l.hold()).UnixMilli(), 10)}
+		return nil
+	}
 	for range tries {
 		if !l.hold().Before(until) {
 			return nil
@@ -209,24 +214,4 @@ func (l *Limiter) Throttled(ctx context.Context, d time.Duration) error {
 		}
 	}
 	return &flow.Error{Code: flow.StoreBusy, Message: "the rate limit's row changed too often"}
-}
-
-// Observe feeds an answer's error back: RateLimited and QuotaExhausted hold
-// every worker. The error itself is returned as it is; that the pause could not
-// be shared loses only a warning to the others.
-func (l *Limiter) Observe(ctx context.Context, err error) error {
-	var e *flow.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	pause := e.RetryAfter
-	switch e.Code {
-	case flow.QuotaExhausted:
-		pause = cmp.Or(pause, quotaPause)
-	case flow.RateLimited:
-	default:
-		return err
-	}
-	_ = l.Throttled(context.WithoutCancel(ctx), pause)
-	return err
 }

@@ -213,13 +213,12 @@ func TestThrottled(t *testing.T) {
 		one, other := limiter(t, tab, b), limiter(t, tab, b)
 		for _, c := range []struct {
 			asked time.Duration
-			told  flow.Error
 			want  flow.Code
 		}{
-			{7 * time.Second, flow.Error{Code: flow.RateLimited, RetryAfter: 7 * time.Second}, flow.RateLimited},
-			{time.Hour, flow.Error{Code: flow.QuotaExhausted}, flow.QuotaExhausted},
+			{7 * time.Second, flow.RateLimited},
+			{time.Hour, flow.QuotaExhausted},
 		} {
-			if err := one.Observe(t.Context(), &c.told); flow.CodeOf(err) != c.told.Code {
+			if err := one.Throttled(t.Context(), c.asked); err != nil {
 				t.Fatal(err)
 			}
 			var e *flow.Error
@@ -274,65 +273,51 @@ func short(t *testing.T) context.Context {
 }
 
 func TestBudgets(t *testing.T) {
-	for _, b := range []spec.RateLimit{{}, {Requests: -1}, {Requests: 1, Per: seconds(0.01)}, {Requests: 1, LiveShare: 100}, {Requests: 1, Burst: -1}} {
+	for _, b := range []spec.RateLimit{{Requests: -1}, {Requests: 1, Per: seconds(0.01)}, {Requests: 1, LiveShare: 100}, {Requests: 1, Burst: -1}} {
 		if _, err := limit.New(limit.Options{Table: distant{}, Budget: b}); err == nil {
 			t.Errorf("budget %+v was accepted", b)
 		}
 	}
 }
 
-// answering is a remote whose every call has one outcome.
-type answering struct {
-	flow.Remote
-	err   error
-	calls int
-}
-
-func (a *answering) Read(context.Context, string, string, []string) (record.Record, error) {
-	a.calls++
-	return record.Record{ID: "1"}, a.err
-}
-
-// TestWrap feeds a 429 back, so that the next call is not sent at all.
-func TestWrap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		inner := &answering{err: &flow.Error{Code: flow.RateLimited, RetryAfter: 5 * time.Second}}
-		r := limit.Wrap(inner, limiter(t, open(t), spec.RateLimit{Requests: 100, Per: seconds(10)}))
-		for range 2 {
-			if _, err := r.Read(t.Context(), "x", "1", nil); flow.CodeOf(err) != flow.RateLimited {
-				t.Errorf("got %v, want RateLimited", err)
-			}
-		}
-		if inner.calls != 1 {
-			t.Errorf("%d calls were sent, want 1", inner.calls)
-		}
-		time.Sleep(5 * time.Second)
-		inner.err = nil
-		if _, err := r.Read(t.Context(), "x", "1", nil); err != nil || inner.calls != 2 {
-			t.Errorf("after the pause: %v, %d calls", err, inner.calls)
-		}
-	})
-}
-
 type respond func(*http.Request) *http.Response
 
 func (f respond) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
-// TestTransport holds back single HTTP requests.
+// TestTransport holds back single HTTP requests, with a budget of our own and
+// without: what the remote asks for counts either way, and its body stays whole.
 func TestTransport(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		busy := respond(func(r *http.Request) *http.Response {
-			return &http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {"9"}}, Body: io.NopCloser(strings.NewReader("")), Request: r}
+	long := strings.Repeat("x", 10_000)
+	for name, b := range map[string]spec.RateLimit{"budget": {Requests: 100, Per: seconds(10)}, "none": {}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent := 0
+				busy := respond(func(r *http.Request) *http.Response {
+					sent++
+					return &http.Response{StatusCode: 429, Body: io.NopCloser(strings.NewReader(long)), Request: r}
+				})
+				pause := func(status int, _ http.Header, body []byte) (time.Duration, bool) {
+					return 9 * time.Second, status == 429 && strings.HasPrefix(string(body), "xxx")
+				}
+				c := http.Client{Transport: limit.Transport(busy, limiter(t, open(t), b), pause)}
+				resp, err := c.Get("http://remote.test/")
+				if err != nil || resp.StatusCode != 429 {
+					t.Fatal(resp, err)
+				}
+				if body, err := io.ReadAll(resp.Body); err != nil || string(body) != long {
+					t.Errorf("%d bytes of the answer are left, want %d", len(body), len(long))
+				}
+				_, err = c.Post("http://remote.test/", "text/plain", strings.NewReader("x"))
+				var e *flow.Error
+				if !errors.As(err, &e) || e.Code != flow.RateLimited || e.RetryAfter < 8*time.Second || sent != 1 {
+					t.Errorf("got %v after %d requests, want RateLimited for 9 s after one", err, sent)
+				}
+				if time.Sleep(9 * time.Second); second(c.Get("http://remote.test/")) != nil || sent != 2 {
+					t.Error("nothing is sent after the pause")
+				}
+			})
 		})
-		c := http.Client{Transport: limit.Transport(busy, limiter(t, open(t), spec.RateLimit{Requests: 100, Per: seconds(10)}))}
-		resp, err := c.Get("http://remote.test/")
-		if err != nil || resp.StatusCode != 429 {
-			t.Fatal(resp, err)
-		}
-		_, err = c.Post("http://remote.test/", "text/plain", strings.NewReader("x"))
-		var e *flow.Error
-		if !errors.As(err, &e) || e.Code != flow.RateLimited || e.RetryAfter < 8*time.Second {
-			t.Errorf("got %v, want RateLimited for 9 s", err)
-		}
-	})
+	}
 }
+
+func second[T any](_ T, err error) error { return err }

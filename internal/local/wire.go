@@ -71,43 +71,40 @@ const remoteTimeout = 40 * time.Second
 
 // client is an HTTP client that keeps a connection for every execution and
 // stays within the system's budget, which all processes on the table share.
-func (s *Server) client(sys record.System, budget spec.RateLimit) (*http.Client, error) {
+func (s *Server) client(sys record.System, budget spec.RateLimit, pause limit.Pause) (*http.Client, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = cmp.Or(s.o.Concurrency, engine.DefaultConcurrency) * 2
 	t.MaxIdleConns = 0
 	s.closers = append(s.closers, func() error { t.CloseIdleConnections(); return nil })
 	c := &http.Client{Transport: t, Timeout: remoteTimeout}
-	if limit.Unlimited(budget) {
-		return c, nil
-	}
 	l, err := limit.New(limit.Options{Table: s.table, System: sys, Budget: budget})
 	if err != nil {
 		return nil, fmt.Errorf("%s.rateLimit: %w", sys, err)
 	}
-	c.Transport = limit.Transport(t, l)
+	c.Transport = limit.Transport(t, l, pause)
 	return c, nil
 }
 
 // remotes builds both systems' clients.
 func (s *Server) remotes(c *spec.Spec) (map[record.System]flow.Remote, error) {
-	web := map[record.System]*http.Client{}
-	for sys, budget := range map[record.System]spec.RateLimit{record.HubSpot: c.HubSpot.RateLimit, record.Destination: c.Destination.RateLimit} {
-		var err error
-		if web[sys], err = s.client(sys, budget); err != nil {
-			return nil, err
-		}
-	}
 	ho := hubspot.OptionsFor(c)
-	s.budget = &hubspot.Budget{Base: web[record.HubSpot].Transport}
-	web[record.HubSpot].Transport = s.budget
-	ho.HTTP = web[record.HubSpot]
+	var err error
+	if ho.HTTP, err = s.client(record.HubSpot, c.HubSpot.RateLimit, hubspot.Pause); err != nil {
+		return nil, err
+	}
+	web, err := s.client(record.Destination, c.Destination.RateLimit, destination.Pauses(c.Destination, time.Now))
+	if err != nil {
+		return nil, err
+	}
+	s.budget = &hubspot.Budget{Base: ho.HTTP.Transport}
+	ho.HTTP.Transport = s.budget
 	token := s.o.Secrets.token(c, record.HubSpot)
 	ho.Token = func(context.Context) (string, error) { return token, nil }
 	hub, err := hubspot.New(ho)
 	if err != nil {
 		return nil, err
 	}
-	dest, err := destination.New(c, destination.Options{Secrets: s.o.Secrets.value, HTTP: web[record.Destination]})
+	dest, err := destination.New(c, destination.Options{Secrets: s.o.Secrets.value, HTTP: web})
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 func TestGitea(t *testing.T) {
 	g := &gitea{t: t}
 	g.system = &system{
-		spec: "gitea", pair: "tickets", hubText: "subject", losesDeliveries: true, matchless: true,
+		spec: "gitea", pair: "tickets", hubText: "subject", losesDeliveries: true,
 		secrets: map[string]string{"destination-client-secret": "webhook-secret"},
 		start:   g.start,
 		record: func(n int) map[string]string {

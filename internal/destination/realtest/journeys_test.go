@@ -1,13 +1,9 @@
 package realtest
 
 import (
-	"slices"
-	"strings"
 	"testing"
 
-	"tandem/internal/flow"
 	"tandem/internal/ledger"
-	"tandem/internal/local/engine"
 	"tandem/internal/record"
 	"tandem/internal/simulator/portal"
 )
@@ -93,41 +89,19 @@ func (r *rig) restarted() {
 	r.kill()
 	r.t.Logf("%d of %d records were there when the server was killed", r.system.count()-before, burst)
 	r.start()
-	linked, doubtful := 0, 0
 	for _, id := range ids {
-		r.eventually("the record of "+id+" is there", func() bool { return r.partner(record.HubSpot, id) != "" || r.doubtful(id) })
-		if r.partner(record.HubSpot, id) != "" {
-			linked++
-		} else {
-			doubtful++
-		}
+		r.eventually("the record of "+id+" is there", func() bool { return r.partner(record.HubSpot, id) != "" })
 	}
 	r.quiet()
 	writes := r.writes()
 	r.replay()
 	r.quiet()
-	if n := r.system.count() - before; n < linked || n > burst {
-		r.t.Errorf("%d records there for %d in HubSpot, of which %d are linked and %d in doubt", n, burst, linked, doubtful)
+	if n := r.system.count() - before; n != burst {
+		r.t.Errorf("%d records there for %d in HubSpot", n, burst)
 	}
 	if n := r.writes() - writes; n != 0 {
 		r.t.Errorf("%d remote writes after everything was delivered again, want none", n)
 	}
-}
-
-// doubtful: the create of a record lost its answer when the process was killed,
-// and a person was asked to look. Only a pair without a match field may end so.
-func (r *rig) doubtful(id string) bool {
-	return r.system.matchless && slices.ContainsFunc(r.outcomes(), func(o engine.Outcome) bool { return o.ID == id && lostAnswer(o) })
-}
-
-func lostAnswer(o engine.Outcome) bool {
-	return o.Kind == ledger.Dead && strings.Contains(o.Reason, "a create without match value lost its answer")
-}
-
-// unclaimed: a record there may be what such a create has made, so it is not
-// believed to be somebody's own before that is settled.
-func unclaimed(o engine.Outcome) bool {
-	return o.Kind == ledger.Dead && flow.Code(o.Code) == flow.ClaimHeld && o.System == record.Destination
 }
 
 // editedMeanwhile edits both sides while the server is down.
@@ -155,9 +129,6 @@ func (r *rig) editedMeanwhile() {
 // ended demands that no event of these journeys was given up or parked.
 func (r *rig) ended() {
 	for _, o := range r.outcomes() {
-		if r.system.matchless && (lostAnswer(o) || unclaimed(o)) {
-			continue
-		}
 		if o.Kind == ledger.Dead || o.Kind == ledger.ParkedKind {
 			r.t.Errorf("%s %s: %s %s %s", o.Object, o.ID, o.Kind, o.Code, o.Reason)
 		}
