@@ -12,8 +12,8 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"tandem/internal/cloud"
 	"tandem/internal/cloud/names"
+	"tandem/internal/flow"
 	"tandem/spec"
 )
 
@@ -229,12 +229,12 @@ func notices(site Site, dirs []*Direction) []AlarmProps {
 // comparisons watch what watches for lost events.
 func comparisons(site Site, dirs []*Direction) (props []AlarmProps) {
 	for _, d := range dirs {
-		compared := cloud.Reconciled(site.Spec, d.Name)
+		compared := flow.Reconciled(site.Spec, d.Name)
 		if len(compared) == 0 {
 			continue
 		}
 		name, source := site.Spec.Client+"-"+string(d.Name), string(d.Name.Source())
-		silence := site.silence(d, names.MetricCompared, compared, cloud.ReconcileEvery)
+		silence := site.silence(d, names.MetricCompared, compared, flow.ReconcileEvery)
 		silence.Name = name + "-no-comparison"
 		silence.Means = "No comparison with " + source + " has gone through for several intervals: a lost delivery would not be noticed."
 		silence.Runbook = "read the last lines of /aws/lambda/" + name + "-reconcile; its cursor has not moved, so the next one makes up for all."

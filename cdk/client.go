@@ -14,6 +14,7 @@ import (
 
 	"tandem/internal/cloud"
 	"tandem/internal/cloud/names"
+	"tandem/internal/flow"
 	"tandem/spec"
 )
 
@@ -81,9 +82,9 @@ func NewClient(scope constructs.Construct, id string, p ClientProps) awscdk.Stac
 			poll := NewPoller(stack, pascal(string(m.Direction))+"Poll", "poll", site, dir)
 			ticks = append(ticks, pairTicks(poll, m.Direction, "poll", polled, func(s spec.Side) time.Duration { return s.Every.Duration })...)
 		}
-		if compared := cloud.Reconciled(p.Spec, m.Direction); len(compared) > 0 {
+		if compared := flow.Reconciled(p.Spec, m.Direction); len(compared) > 0 {
 			reconcile := NewPoller(stack, pascal(string(m.Direction))+"Reconcile", "reconcile", site, dir)
-			ticks = append(ticks, pairTicks(reconcile, m.Direction, "reconcile", compared, cloud.ReconcileEvery)...)
+			ticks = append(ticks, pairTicks(reconcile, m.Direction, "reconcile", compared, flow.ReconcileEvery)...)
 		}
 	}
 	NewLater(stack, "LaterAgain", site, dirs)

@@ -36,15 +36,23 @@ func (e *env) ofClient(f *flag.FlagSet, args []string) (*deployment, error) {
 	if len(named) == 0 {
 		return nil, misused("name a client, such as acme")
 	}
-	client := named[0]
-	s, err := loadSpec(cmp.Or(*specFile, "spec/"+client+"/"+names.SpecName))
+	d, err := e.deployment(named[0], *specFile)
+	if err == nil {
+		d.args = named[1:]
+	}
+	return d, err
+}
+
+// deployment is the client called so, by its spec.
+func (e *env) deployment(client, specFile string) (*deployment, error) {
+	s, err := loadSpec(cmp.Or(specFile, "spec/"+client+"/"+names.SpecName))
 	if err != nil {
 		return nil, err
 	}
 	if s.Client != client {
 		return nil, misused("the spec is of client %s, not %s", s.Client, client)
 	}
-	return &deployment{client: client, args: named[1:], spec: s}, nil
+	return &deployment{client: client, spec: s}, nil
 }
 
 // mixed parses flags that stand before or after what is named: runbooks put the

@@ -49,6 +49,7 @@ var commands = []command{
 	{"diff", "OLD NEW", "say in words what a change of spec means, and its risk", diffCommand},
 	{"why", "[flags] CLIENT OBJECT ID", "say why a record looks the way it does", whyCommand},
 	{"redrive", "[flags] [ID...]", "list dead letters, or start their events again", redriveCommand},
+	{"backfill", "[flags] [CLIENT]", "tell of every record once: first contact, and repair", backfillCommand},
 	{"centre", "--demo [flags]", "show the Notification Centre's pages with sample data", centreCommand},
 	{"secrets", "[flags] CLIENT [NAME]", "on AWS: check, set or rotate a client's secrets", secretsCommand},
 	{"doctor", "CLIENT", "on AWS: prove a deployment", doctorCommand},

@@ -230,7 +230,7 @@ func TestPromise(t *testing.T) {
 		{"poll", poll(10*time.Minute, 150*time.Second), 2 * time.Minute},
 		{"poll", poll(10 * time.Minute), 12 * time.Minute},
 		{"reconcile", poll(time.Minute), 0},
-		{"reconcile", listed, reconcileEvery + Flexible},
+		{"reconcile", listed, time.Hour + Flexible},
 	} {
 		if got := Promise(c.spec, c.name, spec.ToHubSpot); got != c.want {
 			t.Errorf("%s of %+v promises %s, want %s", c.name, c.spec.Pairs, got, c.want)

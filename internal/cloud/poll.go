@@ -8,17 +8,13 @@ import (
 
 	"tandem/internal/cloud/names"
 	"tandem/internal/flow"
+	"tandem/internal/limit"
 	"tandem/internal/record"
 	"tandem/spec"
 )
 
-// Tick is what a schedule calls with: it names the pair.
-type Tick struct {
-	Pair string `json:"pair"`
-}
-
 // Poll is the Lambda handler of the poller.
-func (h *Host) Poll(ctx context.Context, t Tick) (int, error) {
+func (h *Host) Poll(ctx context.Context, t names.Tick) (names.Swept, error) {
 	return h.sweep(ctx, t, names.MetricPolled, h.changes(), "")
 }
 
@@ -32,15 +28,23 @@ func (h *Host) changes() flow.Changes {
 
 // sweep starts an execution for each record that from lists; metric counts the
 // sweeps that go through, mark is put on their events.
-func (h *Host) sweep(ctx context.Context, t Tick, metric string, from flow.Changes, mark string) (int, error) {
+func (h *Host) sweep(ctx context.Context, t names.Tick, metric string, from flow.Changes, mark string) (out names.Swept, err error) {
 	pair, ok := h.Spec.PairByName(t.Pair)
 	if !ok {
-		return 0, fmt.Errorf("the schedule names pair %q, which the spec does not have: deploy again", t.Pair)
+		return out, fmt.Errorf("the schedule names pair %q, which the spec does not have: deploy again", t.Pair)
 	}
 	source := h.Direction.Source()
 	in := &flow.Ingress{Flow: h.Flow, Starter: h.starter, Mark: mark}
-	started, err := in.Poll(ctx, source, pair.Side(source).Object, from)
-	for range started {
+	object := pair.Side(source).Object
+	if t.All {
+		var a flow.Answer
+		in.Mark = flow.MarkBackfill
+		out.Cursor, out.More, a, err = in.Page(limit.Backfill(ctx), source, object, h.changes(), t.Cursor)
+		out.Started, out.Dropped = a.Started, a.Dropped
+	} else {
+		out.Started, err = in.Poll(ctx, source, object, from)
+	}
+	for range out.Started {
 		h.Beats.Event(h.Direction)
 	}
 	if err != nil {
@@ -51,10 +55,12 @@ func (h *Host) sweep(ctx context.Context, t Tick, metric string, from flow.Chang
 		h.Log.Warn("the beat was not delivered", "error", lost)
 	}
 	if err != nil {
-		return started, Failure(err)
+		return out, Failure(err)
 	}
-	h.Metrics.Count(metric, h.Direction, 1)
-	return started, nil
+	if !t.All {
+		h.Metrics.Count(metric, h.Direction, 1)
+	}
+	return out, nil
 }
 
 // Flexible is by how much a poll may be later than its interval, so that the
@@ -77,8 +83,8 @@ func Promise(s *spec.Spec, name string, d spec.Direction) time.Duration {
 			}
 		}
 	case "reconcile":
-		for _, p := range Reconciled(s, d) {
-			every = append(every, max(ReconcileEvery(p.Side(d.Source())).Truncate(time.Minute), time.Minute))
+		for _, p := range flow.Reconciled(s, d) {
+			every = append(every, max(flow.ReconcileEvery(p.Side(d.Source())).Truncate(time.Minute), time.Minute))
 		}
 	}
 	if len(every) == 0 {

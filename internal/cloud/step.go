@@ -11,6 +11,7 @@ import (
 	"tandem/internal/beat"
 	"tandem/internal/cloud/names"
 	"tandem/internal/flow"
+	"tandem/internal/limit"
 	"tandem/spec"
 )
 
@@ -18,6 +19,9 @@ import (
 // machine's whole state and returns the section it adds.
 func (h *Host) Step(state string) func(context.Context, flow.State) (any, error) {
 	return func(ctx context.Context, s flow.State) (any, error) {
+		if s.Event.Bulk() {
+			ctx = limit.Backfill(ctx)
+		}
 		section, err := h.Flow.Handle(ctx, state, s)
 		h.report(s, section, err)
 		return section, Failure(err)

@@ -20,13 +20,9 @@ func (in *Ingress) Poll(ctx context.Context, sys record.System, object string, f
 		if err != nil {
 			return started, store(err)
 		}
-		lines, next, more, err := from.Changed(ctx, object, cursor)
-		if err != nil {
+		next, more, answer, err := in.Page(ctx, sys, object, from, cursor)
+		if started += answer.Started; err != nil {
 			return started, err
-		}
-		answer := in.accept(ctx, sys, in.notifications(object, lines))
-		if started += answer.Started; answer.Problem != "" {
-			return started, fmt.Errorf("polling %s: %s", object, answer.Problem)
 		}
 		if next != cursor {
 			if err := in.Flow.Ledger.MoveCursor(ctx, sys, object, next, rev); isMoved(err) {
@@ -40,6 +36,19 @@ func (in *Ingress) Poll(ctx context.Context, sys record.System, object string, f
 		}
 	}
 	return started, nil
+}
+
+// Page starts an execution for each record of one page of changes, except for
+// those that the mapping has seen at that version. The next page begins at next.
+func (in *Ingress) Page(ctx context.Context, sys record.System, object string, from Changes, cursor string) (next string, more bool, a Answer, err error) {
+	lines, next, more, err := from.Changed(ctx, object, cursor)
+	if err != nil {
+		return cursor, true, a, err
+	}
+	if a = in.accept(ctx, sys, in.notifications(object, lines)); a.Problem != "" {
+		return cursor, true, a, fmt.Errorf("polling %s: %s", object, a.Problem)
+	}
+	return next, more, a, nil
 }
 
 func (in *Ingress) notifications(object string, lines []ChangedRecord) []Notification {

@@ -39,6 +39,12 @@ const APIDoc = `HTTP API (JSON; errors are {"error": what, "where": where, "do":
   GET  /api/executions/{name}         one execution: each state's input, output, attempts, error and times
   GET  /api/why/{object}/{id}         what is known of a record and what would happen next
   POST /api/poll                      polls every polled object now; answers {"started"}
+  POST /api/reconcile                 asks the objects that deliver webhooks what changed, for deliveries that
+                                      were lost; answers {"started"}
+  GET  /api/backfill                  what a backfill goes through, in order: {"steps":[{"pair","system"}]}
+  POST /api/backfill/{pair}/{system}  tells of one page of all records of a pair on hubspot or destination,
+       ?cursor=C                      changed or not; answers {"started","dropped","cursor","more"}: while more,
+                                      go on with that cursor
   GET  /healthz                       200 once the server serves
 Values of fields that the spec marks as sensitive are shown as fingerprints.`
 
@@ -59,6 +65,9 @@ func (s *Server) handler() http.Handler {
 	own.HandleFunc("GET /api/executions/{name}", s.trace)
 	own.HandleFunc("GET /api/why/{object}/{id}", s.why)
 	own.HandleFunc("POST /api/poll", s.pollNow)
+	own.HandleFunc("POST /api/reconcile", s.reconcileNow)
+	own.HandleFunc("GET /api/backfill", s.backfillSteps)
+	own.HandleFunc("POST /api/backfill/{pair}/{system}", s.backfill)
 	own.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "there is no such address or method", r.Method+" "+r.URL.Path, "see tandem run -h for the API")
 	})
@@ -265,6 +274,10 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) pollNow(w http.ResponseWriter, r *http.Request) {
 	started, err := s.Poll(r.Context())
+	answerSweep(w, r, started, err)
+}
+
+func answerSweep(w http.ResponseWriter, r *http.Request, started int, err error) {
 	if err != nil {
 		refuse(w, http.StatusBadGateway, err.Error(), r.URL.Path, "see whether the system answers; "+strconv.Itoa(started)+" executions were started")
 		return

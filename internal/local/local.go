@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,6 +72,7 @@ type Server struct {
 	asker     *why.Asker
 	budget    *hubspot.Budget
 	pollers   []*poller
+	comparers []*poller
 	receiving atomic.Int64
 	polling   atomic.Int64
 }
@@ -143,7 +145,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	var pollers sync.WaitGroup
 	polling, stop := context.WithCancel(ctx)
-	for _, p := range s.pollers {
+	for _, p := range slices.Concat(s.pollers, s.comparers) {
 		pollers.Go(func() { p.run(polling) })
 	}
 	served := make(chan error, 1)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tandem/internal/flow"
+	"tandem/internal/limit"
 	"tandem/internal/record"
 	"tandem/spec"
 )
@@ -24,6 +25,7 @@ type poller struct {
 	object string
 	every  time.Duration
 	from   flow.Changes
+	mark   string // of the events it tells of
 
 	mu sync.Mutex // one poll at a time
 }
@@ -67,13 +69,25 @@ func (p *poller) poll(ctx context.Context) (int, error) {
 	defer p.server.polling.Add(-1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.server.ingress.Poll(ctx, p.system, p.object, p.from)
+	in := *p.server.ingress
+	if in.Mark = p.mark; p.mark != "" {
+		ctx = limit.Backfill(ctx) // live traffic goes first
+	}
+	return in.Poll(ctx, p.system, p.object, p.from)
 }
 
 // Poll asks every polled object now and returns how many executions it started.
-func (s *Server) Poll(ctx context.Context) (started int, err error) {
+func (s *Server) Poll(ctx context.Context) (started int, err error) { return sweep(ctx, s.pollers) }
+
+// Reconcile asks the objects that deliver webhooks what has changed since it was
+// last asked, and returns how many executions it started.
+func (s *Server) Reconcile(ctx context.Context) (started int, err error) {
+	return sweep(ctx, s.comparers)
+}
+
+func sweep(ctx context.Context, pollers []*poller) (started int, err error) {
 	var errs []error
-	for _, p := range s.pollers {
+	for _, p := range pollers {
 		n, err := p.poll(ctx)
 		if started += n; err != nil {
 			errs = append(errs, fmt.Errorf("%s %s: %w", p.system, p.object, err))

@@ -35,6 +35,7 @@ func (s *Server) wire() error {
 	}
 	s.ingress = &flow.Ingress{Flow: f, Receivers: receivers, Starter: s.engine, Dropped: s.engine.Dropped}
 	s.asker = &why.Asker{Flow: f}
+	s.comparers = s.compared(c, f.Remotes)
 	s.pollers, err = s.polled(c, f.Remotes)
 	return err
 }

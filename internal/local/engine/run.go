@@ -12,6 +12,7 @@ import (
 	"tandem/internal/asl"
 	"tandem/internal/flow"
 	"tandem/internal/ledger"
+	"tandem/internal/limit"
 	"tandem/internal/record"
 	"tandem/spec"
 )
@@ -97,6 +98,9 @@ func (r *run) Invoke(ctx context.Context, resource string, input json.RawMessage
 	var s flow.State
 	if err := json.Unmarshal(input, &s); err != nil {
 		return nil, &asl.Failure{Name: string(flow.BadEnvelope), Cause: "the state is not what the handlers take"}
+	}
+	if s.Event.Bulk() {
+		ctx = limit.Backfill(ctx)
 	}
 	step := strings.TrimSuffix(strings.TrimPrefix(resource, "${"), "Arn}")
 	result, err := r.engine.o.Flow.Handle(ctx, step, s)
