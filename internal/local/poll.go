@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tandem/internal/flow"
+	"tandem/internal/ledger"
 	"tandem/internal/limit"
 	"tandem/internal/record"
 	"tandem/spec"
@@ -25,7 +26,9 @@ type poller struct {
 	object string
 	every  time.Duration
 	from   flow.Changes
-	mark   string // of the events it tells of
+	// A comparison puts mark on its events and, the very first time, only notes
+	// first as where to begin.
+	mark, first string
 
 	mu sync.Mutex // one poll at a time
 }
@@ -71,9 +74,26 @@ func (p *poller) poll(ctx context.Context) (int, error) {
 	defer p.mu.Unlock()
 	in := *p.server.ingress
 	if in.Mark = p.mark; p.mark != "" {
+		if begun, err := p.begin(ctx); !begun {
+			return 0, err
+		}
 		ctx = limit.Backfill(ctx) // live traffic goes first
 	}
 	return in.Poll(ctx, p.system, p.object, p.from)
+}
+
+// begin reports whether the object was compared before, and notes where to begin
+// if it was not.
+func (p *poller) begin(ctx context.Context) (bool, error) {
+	cursor, rev, err := p.server.ingress.Flow.Ledger.Cursor(ctx, p.system, p.object)
+	if err != nil || cursor != "" {
+		return err == nil, err
+	}
+	err = p.server.ingress.Flow.Ledger.MoveCursor(ctx, p.system, p.object, p.first, rev)
+	if errors.Is(err, ledger.ErrMoved) {
+		err = nil // another process was first
+	}
+	return false, err
 }
 
 // Poll asks every polled object now and returns how many executions it started.

@@ -30,8 +30,8 @@ func (s *Server) compared(c *spec.Spec, remotes map[record.System]flow.Remote) (
 		for _, pair := range flow.Reconciled(c, d) {
 			side := pair.Side(sys)
 			out = append(out, &poller{
-				server: s, system: sys, object: side.Object, every: flow.ReconcileEvery(side), mark: flow.MarkReconcile,
-				from: flow.Beginning{Changes: from, First: first[sys]},
+				server: s, system: sys, object: side.Object, every: flow.ReconcileEvery(side), from: from,
+				mark: flow.MarkReconcile, first: first[sys],
 			})
 		}
 	}
