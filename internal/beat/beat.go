@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"tandem/internal/flow"
@@ -174,15 +175,21 @@ type Beat struct {
 	CostMicros int64 `json:"costMicros,omitempty"`
 }
 
+// pattern is a regular expression that is compiled when it is first needed: a
+// function checks no beat when it starts.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
+
 var (
-	clientName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
-	token      = regexp.MustCompile(`^[0-9a-f]{16,64}$`)
-	portalID   = regexp.MustCompile(`^[0-9]{1,20}$`)
+	clientName = pattern(`^[a-z][a-z0-9-]{0,39}$`)
+	token      = pattern(`^[0-9a-f]{16,64}$`)
+	portalID   = pattern(`^[0-9]{1,20}$`)
 )
 
 // ValidClient reports whether name can be a client: lower case letters, digits
 // and hyphens, a letter first, at most 40.
-func ValidClient(name string) bool { return clientName.MatchString(name) }
+func ValidClient(name string) bool { return clientName().MatchString(name) }
 
 // Validate refuses a beat whose words are outside the closed sets or whose numbers
 // make no sense. The error names the member and never repeats what it held.
@@ -196,13 +203,13 @@ func (b *Beat) Validate() error {
 		return errDirection("direction")
 	case b.Interval < 0 || b.Interval > 86400:
 		return errors.New("interval: want 0 to 86400 seconds")
-	case !token.MatchString(b.Instance) || !token.MatchString(b.Nonce):
+	case !token().MatchString(b.Instance) || !token().MatchString(b.Nonce):
 		return errors.New("instance, nonce: want 16 to 64 hex digits")
 	case b.Seq < 1 || b.CostMicros < 0:
 		return errors.New("seq: want at least 1; costMicros: want at least 0")
 	case b.API != nil && (b.API.Used < 0 || b.API.Limit < 0):
 		return errors.New("api: want no negative number")
-	case b.Writer != nil && !(portalID.MatchString(b.Writer.Portal) && token.MatchString(b.Writer.Deployment)):
+	case b.Writer != nil && !(portalID().MatchString(b.Writer.Portal) && token().MatchString(b.Writer.Deployment)):
 		return errors.New("writer: want a portal of digits and a deployment of 16 to 64 hex digits")
 	case len(b.Checks) > len(checkNames):
 		return fmt.Errorf("checks: want at most %d", len(checkNames))

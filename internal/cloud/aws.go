@@ -12,17 +12,25 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
+	"tandem/internal/cloud/awsjson"
 	"tandem/spec"
 )
 
 // starter starts executions of the machines whose ARNs it knows.
 type starter struct {
-	api      *sfn.Client
+	api      *awsjson.Client
 	machines map[spec.Direction]string
+}
+
+// startWithin bounds one attempt to start an execution: a sender waits for it.
+const startWithin = 2 * time.Second
+
+func newStarter(c aws.Config, machines map[spec.Direction]string) *starter {
+	return &starter{api: awsjson.New(c, startWithin), machines: machines}
 }
 
 // Start implements flow.Starter. An EXPRESS machine starts again for a name it
@@ -32,9 +40,8 @@ func (s *starter) Start(ctx context.Context, d spec.Direction, name string, inpu
 	if !ok {
 		return fmt.Errorf("this function may not start the machine of %s", d)
 	}
-	_, err := s.api.StartExecution(ctx, &sfn.StartExecutionInput{
-		StateMachineArn: aws.String(arn), Name: aws.String(name), Input: aws.String(string(input)),
-	})
+	in := map[string]string{"stateMachineArn": arn, "name": name, "input": string(input)}
+	err := s.api.Call(ctx, awsjson.States, "StartExecution", in, nil)
 	if err != nil {
 		return fmt.Errorf("starting %s: %w", name, err)
 	}

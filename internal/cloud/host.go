@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/sfn"
-
 	"tandem/internal/beat"
 	"tandem/internal/cloud/awsjson"
 	"tandem/internal/cloud/names"
@@ -65,7 +63,7 @@ func New(ctx context.Context, name string, getenv func(string) string) (*Host, e
 	if _, err := h.Secrets.Get(ctx, names.CentreSecret); err != nil {
 		log.Warn("beats will not be signed", "error", err)
 	}
-	h.starter = &starter{api: sfn.NewFromConfig(aws), machines: machines(getenv, h.Direction)}
+	h.starter = newStarter(aws, machines(getenv, h.Direction))
 	api, err := dynamo.Client(getenv)
 	if err != nil {
 		return nil, err

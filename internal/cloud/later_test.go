@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"tandem/internal/cloud/awsjson"
 	"tandem/internal/cloud/names"
@@ -47,7 +46,7 @@ func machinesOf(t *testing.T) (*starter, func() []started) {
 		t.Fatal(err)
 	}
 	machines := map[spec.Direction]string{spec.ToDestination: "there", spec.ToHubSpot: "back"}
-	return &starter{api: sfn.NewFromConfig(c), machines: machines}, func() []started { return all }
+	return newStarter(c, machines), func() []started { return all }
 }
 
 // What was put off starts again at its own machine, sealed as it was; each

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -168,7 +167,7 @@ func retryAfter(header http.Header) time.Duration {
 }
 
 // existingID is undocumented wording, seen in every real 409 of a contact.
-var existingID = regexp.MustCompile(`Existing ID:\s*(\d+)`)
+var existingID = pattern(`Existing ID:\s*(\d+)`)
 
 func (f failure) existing() string {
 	details := []failureDetail{f.Context}
@@ -180,7 +179,7 @@ func (f failure) existing() string {
 			return d.ExistingID[0]
 		}
 	}
-	if m := existingID.FindStringSubmatch(f.Message); m != nil {
+	if m := existingID().FindStringSubmatch(f.Message); m != nil {
 		return m[1]
 	}
 	return ""
@@ -194,7 +193,7 @@ func (f failure) describe(sent record.Fields) string {
 	}
 	for _, e := range f.Errors {
 		parts = append(parts, strings.TrimSpace(code(e.Code)+" "+strings.Join(known(e.Context.PropertyName, sent), ",")))
-		parts = append(parts, slices.DeleteFunc(e.Context.Scopes, func(s string) bool { return !scopeName.MatchString(s) })...)
+		parts = append(parts, slices.DeleteFunc(e.Context.Scopes, func(s string) bool { return !scopeName().MatchString(s) })...)
 	}
 	if f.Message != "" {
 		parts = append(parts, redact(f.Message, sent))
@@ -207,13 +206,13 @@ func (f failure) describe(sent record.Fields) string {
 }
 
 var (
-	upperWord = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,79}$`)
-	scopeName = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,79}$`)
+	upperWord = pattern(`^[A-Z][A-Z0-9_]{0,79}$`)
+	scopeName = pattern(`^[a-z][a-z0-9._-]{0,79}$`)
 )
 
 // code passes HubSpot's upper-case words and nothing else.
 func code(s string) string {
-	if upperWord.MatchString(s) {
+	if upperWord().MatchString(s) {
 		return s
 	}
 	return ""

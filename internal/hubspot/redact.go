@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"tandem/internal/record"
 )
@@ -16,11 +17,17 @@ const (
 	maxMessage = 300
 )
 
+// pattern is a regular expression that is compiled when it is first needed: a
+// function that starts needs none, and may never see an error.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
+
 var (
-	email  = regexp.MustCompile(`[^\s"'<>\\,;:()\[\]]+@[^\s"'<>\\,;:()\[\]]+`)
-	quoted = regexp.MustCompile("\\\\*\"[^\"\\\\]*\\\\*\"|'[^']*'|`[^`]*`")
-	digits = regexp.MustCompile(`\+?\d[\d ().-]{4,}\d`)
-	word   = regexp.MustCompile(`^[A-Za-z][A-Za-z_]*$`)
+	email  = pattern(`[^\s"'<>\\,;:()\[\]]+@[^\s"'<>\\,;:()\[\]]+`)
+	quoted = pattern("\\\\*\"[^\"\\\\]*\\\\*\"|'[^']*'|`[^`]*`")
+	digits = pattern(`\+?\d[\d ().-]{4,}\d`)
+	word   = pattern(`^[A-Za-z][A-Za-z_]*$`)
 )
 
 // redact makes HubSpot's message fit for a log. HubSpot quotes property values
@@ -32,9 +39,9 @@ func redact(message string, sent record.Fields) string {
 	for _, v := range longestFirst(sent) {
 		message = replaceFold(message, v)
 	}
-	message = email.ReplaceAllString(message, hidden)
-	message = quoted.ReplaceAllStringFunc(message, func(q string) string { return keepName(q, sent) })
-	message = digits.ReplaceAllString(message, hidden)
+	message = email().ReplaceAllString(message, hidden)
+	message = quoted().ReplaceAllStringFunc(message, func(q string) string { return keepName(q, sent) })
+	message = digits().ReplaceAllString(message, hidden)
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
 	}
@@ -44,7 +51,7 @@ func redact(message string, sent record.Fields) string {
 func keepName(q string, sent record.Fields) string {
 	inner := strings.Trim(q, "\\\"'`")
 	_, ours := sent[inner]
-	code := word.MatchString(inner) && strings.Contains(inner, "_") && inner == strings.ToUpper(inner)
+	code := word().MatchString(inner) && strings.Contains(inner, "_") && inner == strings.ToUpper(inner)
 	if ours || code {
 		return q
 	}

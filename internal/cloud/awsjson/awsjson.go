@@ -2,10 +2,9 @@
 // (Smithy 2.0, "AWS JSON 1.0 protocol" and "AWS JSON 1.1 protocol"): one signed
 // POST per operation. Where a program needs two operations of a service, the
 // SDK's client would bring 150: a page rendered by html/template keeps the
-// linker from leaving unused methods out.
-//
-// It is not for calls on a record's way: package dynamo and the SDK's Step
-// Functions client are.
+// linker from leaving unused methods out, and endpoint tables of a whole SDK are
+// built at every start. StartExecution is the one call on a record's way; the
+// table's are package dynamo's.
 package awsjson
 
 import (
@@ -20,6 +19,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -52,8 +52,19 @@ type Client struct {
 
 // New makes a client that waits up to timeout for each answer.
 func New(c aws.Config, timeout time.Duration) *Client {
-	return &Client{Config: c, HTTP: &http.Client{Timeout: timeout}, Pause: 100 * time.Millisecond, signer: v4.NewSigner()}
+	return &Client{Config: c, HTTP: &http.Client{Timeout: timeout, Transport: transport()}, Pause: 100 * time.Millisecond, signer: v4.NewSigner()}
 }
+
+// idle is how many connections to one service are kept: a webhook of 100 events
+// starts 16 executions at once.
+const idle = 64
+
+// transport is shared, so that a second client finds the first one's connections.
+var transport = sync.OnceValue(func() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = idle
+	return t
+})
 
 // FromEnv makes the configuration from the variables that Lambda sets and that
 // `aws configure export-credentials --format env` prints. The SDK's config
