@@ -98,8 +98,8 @@ func (c *calls) plot(changes int) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">`+"\n", width, height)
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="#fff"/>`+"\n")
-	fmt.Fprintf(&b, `<text x="%d" y="20">%d changes, %d workers, one budget of %d calls in %v: %.2f %% answered 429, %.1f %% of the allowed rate used</text>`+"\n",
-		left, changes, workers, allowed, window, 100*s.refused, 100*s.used)
+	fmt.Fprintf(&b, `<text x="%d" y="20">%d changes, %d processes, one budget of %d calls in %v: %.2f %% answered 429, %.1f %% of the allowed rate used</text>`+"\n",
+		left, changes, processes, allowed, window, 100*s.refused, 100*s.used)
 	for n := 0; n <= allowed; n += 50 {
 		fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end" fill="#555">%d</text>`+"\n", left, y(n), left+inner, left-6, y(n)+4, n)
 	}

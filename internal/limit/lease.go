@@ -38,7 +38,7 @@ func (l *Limiter) take(ctx context.Context) (time.Time, error) {
 
 // near refuses an instant that lies too far ahead to wait for.
 func (l *Limiter) near(ctx context.Context, at, now time.Time) error {
-	if pause := at.Sub(now); pause > inPlace || pause > 0 && beyond(ctx, pause) {
+	if pause := at.Sub(now); pause > patience(ctx) || pause > 0 && beyond(ctx, pause) {
 		return wait(l.System, pause)
 	}
 	return nil

@@ -9,7 +9,8 @@
 // used up, and decides everything else from the row it saw last: others only
 // ever add to it, so a "no" stays true without asking.
 //
-// A wait of up to a second is slept in place; a longer one is the machine's, as
+// A wait of up to a second is slept in place, a longer one where the caller has
+// Patience or waits to be admitted (see Admit); else it is the machine's, as
 // flow.RateLimited with RetryAfter; one that no execution can wait out is
 // flow.QuotaExhausted. What a remote asks for with 429 holds all workers back.
 package limit
@@ -136,9 +137,12 @@ func classOf(ctx context.Context) class {
 }
 
 // Wait returns nil when a request may be sent now. It sleeps for at most a
-// second and never beyond the context's deadline; what it returns else is
+// second, unless the context has more Patience, and never beyond the context's deadline; what it returns else is
 // RateLimited, QuotaExhausted or StoreBusy.
 func (l *Limiter) Wait(ctx context.Context) error {
+	if l.admitted(ctx) {
+		return nil
+	}
 	at, err := l.take(ctx)
 	if err != nil {
 		return err

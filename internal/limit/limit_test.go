@@ -205,6 +205,73 @@ func TestLiveShare(t *testing.T) {
 	})
 }
 
+// TestAdmit begins work only when its first request can be sent, which then needs
+// no other permit, and leaves the next second to work that has begun.
+func TestAdmit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tab, b := open(t), spec.RateLimit{Requests: 4, Per: seconds(10)}
+		l, other := limiter(t, tab, b), limiter(t, tab, b)
+		began := time.Now()
+		for i := range 6 {
+			ctx, err := l.Admit(t.Context())
+			if waited := time.Since(began); err != nil || (waited > 9*time.Second) != (i >= 4) {
+				t.Fatalf("admission %d after %v: %v", i, waited, err)
+			}
+			// The permit is good for this limiter's next request, and for one only.
+			if err := l.Wait(ctx); err != nil {
+				t.Errorf("the admitted request: %v", err)
+			}
+			if i == 3 {
+				for name, err := range map[string]error{"a second request": l.Wait(ctx), "another system's": other.Wait(ctx)} {
+					if flow.CodeOf(err) != flow.RateLimited {
+						t.Errorf("%s: %v, want RateLimited", name, err)
+					}
+				}
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for l.Wait(t.Context()) == nil {
+		}
+		if _, err := l.Admit(ctx); err == nil {
+			t.Error("admitted beyond the budget")
+		}
+	})
+}
+
+// TestAdmittedLate does not use a permit that was taken long ago.
+func TestAdmittedLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limiter(t, open(t), spec.RateLimit{Requests: 1, Per: seconds(10)})
+		ctx, err := l.Admit(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if err := l.Wait(ctx); flow.CodeOf(err) != flow.RateLimited {
+			t.Errorf("got %v, want RateLimited", err)
+		}
+	})
+}
+
+// TestPatience waits in place for longer where the caller can.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limiter(t, open(t), spec.RateLimit{Requests: 1, Per: seconds(5)})
+		patient := limit.Patience(t.Context(), 6*time.Second)
+		began := time.Now()
+		if err := l.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Wait(t.Context()); flow.CodeOf(err) != flow.RateLimited {
+			t.Errorf("without patience: %v", err)
+		}
+		if err := l.Wait(patient); err != nil || time.Since(began) < 5*time.Second {
+			t.Errorf("with patience: %v after %v", err, time.Since(began))
+		}
+	})
+}
+
 // TestThrottled shares a remote's pause with a worker that did not see it.
 func TestThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

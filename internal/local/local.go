@@ -25,6 +25,7 @@ import (
 
 	"tandem/internal/flow"
 	"tandem/internal/hubspot"
+	"tandem/internal/limit"
 	"tandem/internal/local/console"
 	"tandem/internal/local/engine"
 	"tandem/internal/local/why"
@@ -73,6 +74,7 @@ type Server struct {
 	budget    *hubspot.Budget
 	pollers   []*poller
 	comparers []*poller
+	limits    map[record.System]*limit.Limiter
 	receiving atomic.Int64
 	polling   atomic.Int64
 }
@@ -81,11 +83,15 @@ type Server struct {
 // says what to correct.
 func Open(o Options) (*Server, error) {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	s := &Server{o: o, log: o.Log, table: o.Table}
+	s := newServer(o)
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+func newServer(o Options) *Server {
+	return &Server{o: o, log: o.Log, table: o.Table, limits: map[record.System]*limit.Limiter{}}
 }
 
 func (s *Server) open() (err error) {

@@ -30,7 +30,7 @@ func (s *Server) wire() error {
 	if err != nil {
 		return err
 	}
-	if s.engine, err = engine.Open(engine.Options{Flow: f, Dir: s.o.Data, Concurrency: s.o.Concurrency, Log: s.log, Ended: s.o.Ended}); err != nil {
+	if s.engine, err = engine.Open(engine.Options{Flow: f, Dir: s.o.Data, Concurrency: s.o.Concurrency, Log: s.log, Ended: s.o.Ended, Admit: s.admit, Waited: waited}); err != nil {
 		return err
 	}
 	s.ingress = &flow.Ingress{Flow: f, Receivers: receivers, Starter: s.engine, Dropped: s.engine.Dropped}
@@ -59,11 +59,27 @@ func (s *Server) flow() (*flow.Flow, error) {
 	})
 }
 
+// admit lets an execution begin once its source can be read.
+func (s *Server) admit(ctx context.Context, d spec.Direction) (context.Context, error) {
+	return s.limits[d.Source()].Admit(ctx)
+}
+
+// Whoever was told to wait waits the longer in place the more often it was, within
+// the timeout of a state: it goes before those who come later.
+const (
+	patienceStep = 2 * time.Second
+	patienceMost = 8 * time.Second
+)
+
+func waited(ctx context.Context, n int) context.Context {
+	return limit.Patience(ctx, min(time.Duration(n+1)*patienceStep, patienceMost))
+}
+
 // NewAsker answers questions about records from the table and both systems
 // alone, without a server. Options.Table is required.
 func NewAsker(o Options) (*why.Asker, error) {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	f, err := (&Server{o: o, log: o.Log, table: o.Table}).flow()
+	f, err := newServer(o).flow()
 	return &why.Asker{Flow: f}, err
 }
 
@@ -83,6 +99,7 @@ func (s *Server) client(sys record.System, budget spec.RateLimit, pause limit.Pa
 		return nil, fmt.Errorf("%s.rateLimit: %w", sys, err)
 	}
 	c.Transport = limit.Transport(t, l, pause)
+	s.limits[sys] = l
 	return c, nil
 }
 

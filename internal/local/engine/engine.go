@@ -63,6 +63,13 @@ type Options struct {
 	Log         *slog.Logger
 	// Ended, when set, hears of every outcome.
 	Ended func(Outcome)
+	// Admit, when set, is asked before an execution begins, one after the other; it
+	// returns when the execution can get on, and the context that it runs under. An
+	// error lets it begin all the same.
+	Admit func(context.Context, spec.Direction) (context.Context, error)
+	// Waited, when set, makes the context of a step of an execution that was told
+	// to wait for the rate limit n times so far.
+	Waited func(ctx context.Context, n int) context.Context
 }
 
 // Engine implements flow.Starter. It is safe for concurrent use.
@@ -86,6 +93,7 @@ type Engine struct {
 	mu       sync.Mutex
 	queue    []job
 	deferred int // events postponed and not yet due
+	limited  int // executions that wait for the rate limit between two attempts
 	running  map[uint64]*run
 	finished []finished // oldest first
 	byName   map[string]uint64
@@ -173,10 +181,30 @@ func (e *Engine) dispatch() {
 		if !ok {
 			return
 		}
+		e.admit(r)
 		e.runs.Go(func() {
 			defer func() { <-e.slots; <-e.started }()
 			e.run(r)
 		})
+	}
+}
+
+// maxLimited is how many executions may wait for the rate limit before no other
+// is begun: it would only wait beside them, and outlast its retries.
+const maxLimited = 8
+
+// admit lets an execution wait for its turn before it begins.
+func (e *Engine) admit(r *run) {
+	r.ctx = e.ctx
+	if e.o.Admit == nil {
+		return
+	}
+	ctx, err := e.o.Admit(e.ctx, r.job.direction)
+	switch {
+	case err == nil:
+		r.ctx = ctx
+	case e.ctx.Err() == nil:
+		e.o.Log.Warn("an execution begins without a permit of the rate limit", "execution", r.job.name, "error", err)
 	}
 }
 
@@ -188,7 +216,7 @@ func (e *Engine) take() (*run, bool) {
 			e.mu.Unlock()
 			return nil, false
 		}
-		if len(e.queue) > 0 {
+		if len(e.queue) > 0 && e.limited < maxLimited {
 			r := &run{engine: e, job: e.queue[0], since: time.Now()}
 			e.queue = e.queue[1:]
 			e.running[r.job.seq] = r
@@ -216,7 +244,7 @@ func (e *Engine) run(r *run) {
 		e.o.Log.Error("an accepted execution cannot be read; it is tried again at the next start", "execution", r.job.name, "error", err)
 		return
 	}
-	res := e.machines[r.job.direction].Run(e.ctx, asl.Execution{Name: r.job.name, ID: r.job.id(), Input: r.input},
+	res := e.machines[r.job.direction].Run(r.ctx, asl.Execution{Name: r.job.name, ID: r.job.id(), Input: r.input},
 		asl.Env{Clock: r, Tasks: r, Rand: rand.Float64, Observe: r.observe})
 	if res.Status == asl.Aborted {
 		return

@@ -24,6 +24,7 @@ type run struct {
 	input  json.RawMessage
 	event  flow.Envelope
 	since  time.Time
+	ctx    context.Context // of the whole execution
 
 	// What the handlers returned last, and what may be shown of each section.
 	plan     *flow.Plan
@@ -32,8 +33,10 @@ type run struct {
 	sections []section
 	lettered bool
 
-	mu   sync.Mutex
-	path []string // states entered, for those who look at it meanwhile
+	mu      sync.Mutex
+	path    []string // states entered, for those who look at it meanwhile
+	waited  int      // how often a step was told to wait for the rate limit
+	limited bool     // the last step was
 }
 
 // section is what a handler returned: as the machine got it, and with sensitive
@@ -59,9 +62,37 @@ func (r *run) Now() time.Time { return time.Now() }
 // Sleep implements asl.Clock.
 func (r *run) Sleep(ctx context.Context, d time.Duration) error {
 	<-r.engine.slots
+	if limited, _ := r.pressed(); limited {
+		r.engine.count(1)
+		defer r.engine.count(-1)
+	}
 	err := asl.RealClock{}.Sleep(ctx, d)
 	r.engine.slots <- struct{}{}
 	return err
+}
+
+// press notes whether a step was told to wait for the rate limit.
+func (r *run) press(limited bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.limited = limited; limited {
+		r.waited++
+	}
+}
+
+// pressed tells whether the last step was, and how many were so far.
+func (r *run) pressed() (limited bool, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.limited, r.waited
+}
+
+// count notes that an execution begins or ends to wait for the rate limit.
+func (e *Engine) count(n int) {
+	e.mu.Lock()
+	e.limited += n
+	e.mu.Unlock()
+	e.rouse()
 }
 
 // WithTimeout implements asl.Clock.
@@ -103,7 +134,11 @@ func (r *run) Invoke(ctx context.Context, resource string, input json.RawMessage
 		ctx = limit.Backfill(ctx)
 	}
 	step := strings.TrimSuffix(strings.TrimPrefix(resource, "${"), "Arn}")
+	if _, n := r.pressed(); n > 0 && r.engine.o.Waited != nil {
+		ctx = r.engine.o.Waited(ctx, n)
+	}
 	result, err := r.engine.o.Flow.Handle(ctx, step, s)
+	r.press(flow.CodeOf(err) == flow.RateLimited)
 	if err != nil {
 		return nil, failure(err)
 	}
