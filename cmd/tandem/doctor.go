@@ -21,7 +21,8 @@ import (
 
 func doctorCommand(ctx context.Context, e *env, args []string) error {
 	f := e.flags("doctor", "[flags] CLIENT", "Proves a deployment: secrets, machines, both systems, and the webhooks' real addresses with a signed delivery\n"+
-		"of no events. It changes no record. Exit code 1: something is wrong, and the line says what to do.")
+		"of no events. It changes no record but the canary, where the spec names one: then it waits until a new text has\n"+
+		"travelled each way. Exit code 1: something is wrong, and the line says what to do.")
 	d, err := e.ofClient(f, args)
 	if err != nil {
 		return err
@@ -62,6 +63,9 @@ func (d *deployment) examination() []check {
 	}
 	if d.spec.Destination.Webhook != nil {
 		all = append(all, check{"destination webhook", d.destinationWebhook})
+	}
+	if d.spec.Canary != nil {
+		all = append(all, check{"canary", d.canary})
 	}
 	return all
 }

@@ -26,8 +26,11 @@ import (
 	"tandem/spec"
 )
 
-// defaultWithin is how long a text may take where the spec does not say.
-const defaultWithin = 2 * time.Minute
+// Row is the partition of the texts on their way, one row per direction.
+const Row = "CANARY"
+
+// DefaultWithin is how long a text may take where the spec does not say.
+const DefaultWithin = 2 * time.Minute
 
 // Report is what a beat learnt.
 type Report struct {
@@ -85,7 +88,7 @@ func checkName(d spec.Direction) string {
 // beat is one direction's. A process that was overtaken by another on the same
 // table leaves the judgement to that one.
 func (c *Canary) beat(ctx context.Context, d spec.Direction) (check *beat.Check, rival bool) {
-	key := table.Key{PK: "CANARY", SK: string(d)}
+	key := table.Key{PK: Row, SK: string(d)}
 	items, err := c.Flow.Ledger.Table.Get(ctx, key)
 	if err != nil {
 		return failed(flow.StoreBusy), false
@@ -195,7 +198,7 @@ func within(c *spec.Canary) time.Duration {
 	if c.Within.Duration > 0 {
 		return c.Within.Duration
 	}
-	return defaultWithin
+	return DefaultWithin
 }
 
 var song = regexp.MustCompile(`^tandem-canary-([0-9a-f]{8})-([0-9]{1,16})$`)

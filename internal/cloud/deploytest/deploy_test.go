@@ -235,7 +235,11 @@ func unchanged(t *testing.T, r *rig) {
 }
 
 func changed(t *testing.T, r *rig) {
-	r.writeSpec(t, map[string]string{`{"concat": ["{firstname}", " ", "{lastname}"]}`: `{"concat": ["{lastname}", ", ", "{firstname}"]}`})
+	r.writeSpec(t, map[string]string{
+		`{"concat": ["{firstname}", " ", "{lastname}"]}`: `{"concat": ["{lastname}", ", ", "{firstname}"]}`,
+		`"guards":`: `"canary": {"pair": "contacts", "record": "` + r.contact("grace@example.com").ID +
+			`", "toDestination": "firstName", "toHubSpot": "lastName"}, "guards":`,
+	})
 	if out := r.deploy(t, "tandem-acme", "--exclusively"); strings.Contains(out, "(no changes)") {
 		t.Fatalf("nothing has changed:\n%s", tail([]byte(out)))
 	}
@@ -247,4 +251,7 @@ func changed(t *testing.T, r *rig) {
 		c, _ := r.customer(t, "ada@example.com")
 		return c.Fields["name"] == "King, Augusta"
 	})
+	if out, code := r.tandem(t, "", "doctor", "acme"); code != 0 || !strings.Contains(out, "has travelled hubspot-to-destination and destination-to-hubspot") {
+		t.Errorf("%d\n%s", code, out)
+	}
 }
