@@ -53,7 +53,10 @@ func (h *Host) again(ctx context.Context, m events.SQSMessage) (spec.Direction, 
 	if err := errors.Join(json.Unmarshal([]byte(m.Body), &d), json.Unmarshal(d.Event, &event)); err != nil || event.Name == "" {
 		return "", errors.New("the message is not one of the state Later; it goes to the dead letters")
 	}
-	input, err := json.Marshal(map[string]json.RawMessage{"event": d.Event, "later": d.Later})
+	input, err := json.Marshal(struct {
+		Event json.RawMessage `json:"event"`
+		Later json.RawMessage `json:"later,omitempty"`
+	}{d.Event, d.Later})
 	if err != nil {
 		return "", fmt.Errorf("the execution's input: %w", err)
 	}

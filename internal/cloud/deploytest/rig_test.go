@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,6 +44,7 @@ type rig struct {
 	secrets  map[string]string
 	portal   *portal.Portal
 	company  *erp.Company
+	busy     atomic.Bool // the destination refuses every change, for now
 	slack    chan string
 }
 
@@ -144,8 +146,20 @@ func (r *rig) systems(t *testing.T) {
 	token := r.secrets[names.Prefix(r.spec.Client)+names.TokenSecret(r.spec, record.Destination)]
 	r.writeSpec(t, map[string]string{
 		`"portalId"`:                            `"baseUrl": "` + serve(t, r.portal.Handler()) + `", "portalId"`,
-		`"baseUrl": "https://erp.acme.example"`: `"baseUrl": "` + serve(t, erp.Handler(r.company, token)) + `"`,
+		`"baseUrl": "https://erp.acme.example"`: `"baseUrl": "` + serve(t, r.whenFree(erp.Handler(r.company, token))) + `"`,
 		`"searchLag": "10s"`:                    `"searchLag": "2s"`,
+	})
+}
+
+// whenFree answers 429 to changes while the destination is busy.
+func (r *rig) whenFree(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method != http.MethodGet && r.busy.Load() {
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, `{"error":"rate_limited"}`, http.StatusTooManyRequests)
+			return
+		}
+		h.ServeHTTP(w, req)
 	})
 }
 

@@ -1,19 +1,13 @@
 package deploytest
 
 import (
-	"encoding/json"
 	"slices"
 	"testing"
-	"time"
 
 	"tandem/internal/cloud/awsjson"
-	"tandem/internal/cloud/names"
 	"tandem/internal/engines"
-	"tandem/internal/flow"
-	"tandem/internal/record"
 	"tandem/internal/simulator/erp"
 	"tandem/internal/simulator/portal"
-	"tandem/spec"
 )
 
 // unheard changes a customer without a delivery that tells of it.
@@ -33,27 +27,30 @@ func (r *rig) unheard(t *testing.T, email string, fields map[string]any) erp.Rec
 	return c
 }
 
-// putOff puts an event into the queue as the state Later does.
+// putOff keeps the destination busy for longer than the machine tries.
 func putOff(t *testing.T, r *rig) {
-	grace := r.unheard(t, "grace@example.com", map[string]any{"last_name": "Murray"})
-	sealer := &flow.Sealer{Secrets: func(s record.System) ([]string, error) {
-		return []string{r.secrets[names.Prefix(r.spec.Client)+names.ClientSecret(r.spec, s)]}, nil
-	}}
-	event, err := sealer.Seal(flow.Envelope{
-		Client: r.spec.Client, Direction: spec.ToHubSpot, Pair: "contacts", ID: grace.ID, Kind: flow.Changed,
-		Name: "acme-customers-" + grace.ID, At: time.Now().UnixMilli(),
+	r.busy.Store(true)
+	defer r.busy.Store(false)
+	ada := r.contact("ada@example.com")
+	if _, err := r.portal.Update(portal.Person, "contacts", ada.ID, "", map[string]string{"zip": "30 00"}); err != nil {
+		t.Fatal(err)
+	}
+	queue := map[string]any{"QueueUrl": r.endpoint + "/" + engines.Account + "/acme-later", "AttributeNames": []string{"ApproximateNumberOfMessagesDelayed"}}
+	eventually(t, "no event is put off", func() bool {
+		var out struct {
+			Attributes struct{ ApproximateNumberOfMessagesDelayed string }
+		}
+		r.call(t, awsjson.SQS, "GetQueueAttributes", queue, &out)
+		return out.Attributes.ApproximateNumberOfMessagesDelayed == "1"
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := json.Marshal(map[string]any{"machine": spec.ToHubSpot, "execution": event.Name, "event": event, "later": map[string]any{"delay": 1}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.call(t, awsjson.SQS, "SendMessage", map[string]any{
-		"QueueUrl": r.endpoint + "/" + engines.Account + "/acme-later", "MessageBody": string(body), "DelaySeconds": 1,
-	}, nil)
-	eventually(t, "the event did not start again", func() bool { return r.contact("grace@example.com").Text("lastname") == "Murray" })
+}
+
+// cameBack: half a minute later the function of the queue has started it again.
+func cameBack(t *testing.T, r *rig) {
+	eventually(t, "what was put off is not in the destination", func() bool {
+		c, _ := r.customer(t, "ada@example.com")
+		return c.Fields["postcode"] == "3000"
+	})
 }
 
 // compared calls what a schedule calls every hour.
