@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"tandem/internal/ledger"
 	"tandem/internal/record"
@@ -15,7 +16,7 @@ import (
 func (f *Flow) deleted(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
 	reason := "deleted in " + string(j.source)
 	if p.State != ledger.Linked {
-		return drop(reason + " before it was linked"), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, reason)
+		return f.neverLinked(ctx, j, p, reason)
 	}
 	switch j.deletes() {
 	case "archive":
@@ -25,6 +26,47 @@ func (f *Flow) deleted(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 	}
 	reason += ": the policy is to ask"
 	return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
+}
+
+// neverLinked: the record was deleted before it had a partner. What a create in
+// doubt has made for it all the same is a person's to decide.
+func (f *Flow) neverLinked(ctx context.Context, j *journey, p *ledger.Pair, reason string) (*Plan, error) {
+	made, err := f.orphan(ctx, j, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, reason); err != nil {
+		return nil, err
+	}
+	if made != "" {
+		return park(fmt.Sprintf("%s, after %s record %s had been made for it", reason, j.target, made)), nil
+	}
+	return drop(reason + " before it was linked"), nil
+}
+
+// orphan finds the record that a create in doubt has made for a record that is
+// gone by now, once it must have landed; "" where nothing tells.
+func (f *Flow) orphan(ctx context.Context, j *journey, p *ledger.Pair) (string, error) {
+	last := lastCreate(p.Intent)
+	if p.State != ledger.Claimed || last.IsZero() || j.pair.Side(j.target).ExternalID == "" {
+		return "", nil
+	}
+	asked := f.Now()
+	found, err := f.made(ctx, j, p, p.Intent, f.properties(j))
+	if err != nil || len(found) > 0 {
+		return first(found), err
+	}
+	if from := last.Add(ledger.Landing + j.to.Abilities(j.object(j.target)).SearchLag); asked.Before(from) {
+		return "", Errorf(IndexLag, "a create in %s may still land until %s", j.target, from.Format(time.TimeOnly))
+	}
+	return "", nil
+}
+
+func first(found []record.Record) string {
+	if len(found) == 0 {
+		return ""
+	}
+	return found[0].ID
 }
 
 // deletes is the policy for deletions seen on the source.
@@ -171,8 +213,18 @@ func (f *Flow) afterMerge(ctx context.Context, j *journey, s State, survivor str
 // purge erases a person: everything the ledger holds of the record and its
 // partner. What becomes of the partner itself follows the delete policy.
 func (f *Flow) purge(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	if p.Held(f.Now()) && p.LeaseBy != j.execution {
+		return f.held(p) // a create under way would outlive the erasure
+	}
 	reason := "erased on a privacy request"
-	if id := p.IDs[j.target]; id != "" && p.State == ledger.Linked {
+	id, err := f.orphan(ctx, j, p)
+	if err != nil {
+		return nil, err
+	}
+	if p.State == ledger.Linked {
+		id = p.IDs[j.target]
+	}
+	if id != "" {
 		if j.deletes() == "archive" {
 			if err := j.to.Archive(ctx, j.object(j.target), id); err != nil {
 				return nil, err

@@ -23,14 +23,36 @@ func (f *Flow) fresh(ctx context.Context, j *journey, p *ledger.Pair, t *Transfo
 
 // again reads the source once more and puts it into the decision.
 func (f *Flow) again(ctx context.Context, j *journey, t *Transformed, m *merge) (*Transformed, error) {
-	rec, err := f.read(ctx, j.from, j.source, j.object(j.source), t.ID, j.forward, j.pair)
-	if err != nil {
-		return nil, err
-	}
-	if t, err = f.translated(ctx, j, rec); err == nil && !t.Archived {
+	t, err := f.readAgain(ctx, j, t)
+	if err == nil && !t.Archived {
 		m.see(j, t)
 	}
 	return t, err
+}
+
+// readAgain reads the source once more. A record that was there a moment ago and is
+// not any more is looked at again: its deletion's own event says what it means.
+func (f *Flow) readAgain(ctx context.Context, j *journey, t *Transformed) (*Transformed, error) {
+	rec, err := f.read(ctx, j.from, j.source, j.object(j.source), t.ID, j.forward, j.pair)
+	if CodeOf(err) == RecordMissing {
+		return nil, Errorf(LeaseHeld, "the record was there and is not found any more: it is looked at again")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.translated(ctx, j, rec)
+}
+
+// recent is how old a read may be on which a create is decided.
+const recent = 2 * time.Second
+
+// stillThere reads the source again where it was read some time ago, as when a
+// search index had to settle first: it may have been deleted since, or merged.
+func (f *Flow) stillThere(ctx context.Context, j *journey, t *Transformed) (*Transformed, error) {
+	if f.Now().Sub(time.UnixMilli(t.ReadAt)) < recent {
+		return t, nil
+	}
+	return f.readAgain(ctx, j, t)
 }
 
 // stillSo reads the source again where it seems that both sides were changed to

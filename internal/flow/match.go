@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +13,17 @@ import (
 
 // unlinked looks for a record's partner, and claims the right to create one.
 func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
-	t := s.Transform
+	t, err := f.stillThere(ctx, j, s.Transform)
+	if err != nil {
+		return nil, err
+	}
+	s.Transform = t
+	switch {
+	case j.source == record.HubSpot && t.ID != j.ref.ID:
+		return f.merged(ctx, j, s, p)
+	case t.Archived:
+		return f.deleted(ctx, j, p)
+	}
 	key, match := f.matchKey(j, t)
 	if err := f.wait(ctx, j, t, p, key); err != nil {
 		return nil, err
@@ -26,7 +37,10 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 	}
 	plan.MatchKey, plan.Until, plan.Ghosts = key, p.LeaseUntil.UnixMilli(), doubt.MaySend()
 	found, err := f.candidates(ctx, j, p, t, match, doubt)
-	if err == nil {
+	switch {
+	case errors.Is(err, errWidowed):
+		return f.ambiguous(ctx, j, p, err.Error())
+	case err == nil:
 		plan, err = f.choose(ctx, j, s, p, plan, found, doubt)
 	}
 	if err != nil {
@@ -97,6 +111,11 @@ func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Tr
 		if err != nil && CodeOf(err) != RecordMissing {
 			return nil, err
 		}
+		if id == t.Partner {
+			if err := f.widowed(ctx, j, id); err != nil {
+				return nil, err
+			}
+		}
 	}
 	asked := f.Now()
 	if found, err := f.made(ctx, j, p, doubt, props); err != nil || len(found) > 0 {
@@ -116,6 +135,23 @@ func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Tr
 		return found, err
 	}
 	return nil, f.absent(j, p, doubt, consistent, asked)
+}
+
+// errWidowed: the record names, as the one it was made for, a record that is at rest.
+var errWidowed = errors.New("it was made for a record that has been deleted since")
+
+// widowed: the record that this one names as its partner is not there. If it had
+// been synced, this one is what a create of ours has made before its source was
+// deleted, and nothing is made anew for it.
+func (f *Flow) widowed(ctx context.Context, j *journey, partner string) error {
+	p, err := f.Ledger.Find(ctx, j.pair, record.Ref{System: j.target, Object: j.object(j.target), ID: partner}, "")
+	switch {
+	case err != nil || !p.Exists():
+		return err
+	case p.State == ledger.Claimed:
+		return Errorf(ClaimHeld, "the record that it was made for is still being worked on")
+	}
+	return errWidowed
 }
 
 // absent: nothing was found. A lagging index says so only of what is older than
@@ -237,11 +273,11 @@ func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, d
 	ids := map[record.System]string{j.source: j.ref.ID, j.target: partner.ID}
 	plan := f.write(j, ids, m, v, t, partner)
 	plan.Link, plan.MatchKey, plan.Until, plan.Ghosts = true, draft.MatchKey, draft.Until, draft.Ghosts
+	plan.Left = doubt.Left(hubVersion(j, t, partner))
 	if len(plan.Patch) == 0 {
 		plan.Act = ActStamp
 		return plan, f.lose(ctx, j, ids, v.conflicts)
 	}
-	plan.Left = doubt.Left(hubVersion(j, t, partner))
 	if err := f.Ledger.Intend(ctx, p, f.intent(j, plan).After(doubt)); err != nil {
 		return nil, err
 	}

@@ -51,6 +51,9 @@ func (f *Flow) Write(ctx context.Context, s State) (*Written, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, until.Sub(f.Now()))
 	defer cancel()
+	if err := f.stillWanted(ctx, j, plan, w); err != nil {
+		return nil, f.giveBack(ctx, j, plan, w, err)
+	}
 	for _, sys := range []record.System{j.target, j.source} {
 		if err := f.writeSide(ctx, j, plan, sys, w); err != nil {
 			return nil, f.giveBack(ctx, j, plan, w, err)
@@ -73,6 +76,19 @@ func (f *Flow) hold(ctx context.Context, plan *Plan, fence *ledger.Fence) (time.
 		return until, Errorf(LeaseLost, "another execution has taken the pair over")
 	}
 	return until, store(err)
+}
+
+// stillWanted looks again before a create that has waited so long that its lease
+// had to be renewed: nothing is made for a record that was deleted meanwhile.
+func (f *Flow) stillWanted(ctx context.Context, j *journey, plan *Plan, w *Written) error {
+	if plan.Create == "" || *w.Fence == *plan.Fence {
+		return nil
+	}
+	rec, err := j.from.Read(ctx, j.object(j.source), j.ref.ID, j.forward.Properties())
+	if CodeOf(err) == RecordMissing || err == nil && rec.Archived {
+		return Errorf(LeaseLost, "the record was deleted while its create waited")
+	}
+	return err
 }
 
 // giveBack ends the lease where the machine will not repeat this step, and

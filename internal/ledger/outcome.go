@@ -2,6 +2,9 @@ package ledger
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
 	"strconv"
 	"time"
 
@@ -83,20 +86,25 @@ type Conflict struct {
 
 // Lose stores conflicts below the pair's destination record, whose id outlives
 // merges. They hold values, so that a person can restore one; a privacy deletion
-// removes them.
+// removes them. One told of twice is one.
 func (l *Ledger) Lose(ctx context.Context, dest record.Ref, conflicts ...Conflict) error {
-	updates := make([]table.Update, 0, len(conflicts))
+	var updates []table.Update
 	for _, c := range conflicts {
-		updates = append(updates, table.Update{
-			Key: table.Key{PK: conflictPK(dest), SK: strconv.FormatInt(c.At.UnixMilli(), 10) + "#" + c.Field},
-			If:  table.Always, Set: map[string]string{"conflict": toJSON(c)}, Expires: l.Now().Add(outcomeLife),
-		})
+		u := table.Update{Key: conflictKey(dest, c), If: table.Always, Set: map[string]string{"conflict": toJSON(c)}, Expires: l.Now().Add(outcomeLife)}
+		if !slices.ContainsFunc(updates, func(other table.Update) bool { return other.Key == u.Key }) {
+			updates = append(updates, u)
+		}
 	}
 	if len(updates) == 0 {
 		return nil
 	}
 	_, err := l.Table.Update(ctx, updates...)
 	return err
+}
+
+func conflictKey(dest record.Ref, c Conflict) table.Key {
+	lost := sha256.Sum256([]byte(c.Loser + "\x1f" + c.LoserPrint))
+	return table.Key{PK: conflictPK(dest), SK: strconv.FormatInt(c.At.UnixMilli(), 10) + "#" + c.Field + "#" + hex.EncodeToString(lost[:4])}
 }
 
 func conflictPK(dest record.Ref) string { return "LOST#" + dest.Object + "#" + dest.ID }

@@ -103,6 +103,7 @@ func (r *run) check(fail func(string, ...any)) {
 		pairs := r.pairs(p, fail)
 		r.converged(p, pairs, fail)
 		r.unique(p, fail)
+		r.atRest(p, fail)
 		r.kept(p, pairs, fail)
 	}
 }
@@ -214,6 +215,46 @@ func (r *run) unique(p spec.Pair, fail func(string, ...any)) {
 			}
 		}
 	}
+}
+
+// underWay bounds how long a create is under way: the state's time to send it,
+// and the network's to carry it out late.
+const underWay = 30 * time.Second
+
+// atRest: what somebody deleted is not made again by us, on either side.
+func (r *run) atRest(p spec.Pair, fail func(string, ...any)) {
+	for _, d := range r.removed {
+		if d.pair != p.Name || d.key == "" {
+			continue
+		}
+		for _, s := range []record.System{record.HubSpot, record.Destination} {
+			for _, id := range r.known[s][p.Side(s).Object] {
+				ref := record.Ref{System: s, Object: p.Side(s).Object, ID: id}
+				made := r.past[place{ref, p.Match[0].Field}]
+				now := r.now1(p, s, id)
+				if now == nil || r.foreign[ref] || len(made) == 0 || !made[0].at.After(d.at) || strings.ToLower(now[p.Match[0].Field]) != d.key {
+					continue
+				}
+				// A create that is on its way when somebody deletes cannot be called back;
+				// then both records are at rest.
+				if state := r.pairOf(p, ref).State; made[0].at.Sub(d.at) < underWay && (state == ledger.Gone || state == ledger.Parked) {
+					continue
+				}
+				if !r.wanted[keyOf{p.Name, d.key}].After(d.at) && !r.lived(p, s.Other(), d.key, made[0].at) {
+					fail("no resurrection: %s was made at %s, after %s had been deleted at %s", ref, made[0].at.Sub(epoch), d.ref, d.at.Sub(epoch))
+				}
+			}
+		}
+	}
+}
+
+// lived: a record that somebody made on a side had that key, and was there at that time.
+func (r *run) lived(p spec.Pair, s record.System, key string, at time.Time) bool {
+	return slices.ContainsFunc(r.known[s][p.Side(s).Object], func(id string) bool {
+		ref := record.Ref{System: s, Object: p.Side(s).Object, ID: id}
+		had := slices.ContainsFunc(r.past[place{ref, p.Match[0].Field}], func(m moment) bool { return strings.ToLower(m.text) == key })
+		return r.foreign[ref] && had && !slices.ContainsFunc(r.removed, func(d removal) bool { return d.ref == ref && d.at.Before(at) })
+	})
 }
 
 func (r *run) anyParked(p spec.Pair, s record.System, ids []string) bool {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"tandem/internal/record"
@@ -120,9 +121,15 @@ func (r *run) act() {
 	case n < 88: // there and back
 		r.change(pair, side, 1)
 		r.after(r.between(0, 4*time.Second), func() { r.change(pair, side, 1) })
-	case n < 92:
+	case n < 91:
 		r.remove(pair, side)
-	case n < 96:
+	case n < 92:
+		r.erase(pair)
+	case n < 94:
+		r.restore(pair, side)
+	case n < 95:
+		r.rekey(pair, side)
+	case n < 97:
 		r.combine(pair)
 	default: // both sides at once
 		r.change(pair, side, 2)
@@ -155,7 +162,11 @@ func (r *run) change(p spec.Pair, s record.System, n int) {
 	if len(ids) == 0 {
 		return
 	}
-	id := ids[r.rng.IntN(len(ids))]
+	r.edit(p, s, ids[r.rng.IntN(len(ids))], n)
+}
+
+// edit sets some fields of one record.
+func (r *run) edit(p spec.Pair, s record.System, id string, n int) {
 	fields := map[string]string{}
 	for range n {
 		f := p.Fields[r.rng.IntN(len(p.Fields))]
@@ -186,6 +197,9 @@ func (r *run) put(p spec.Pair, s record.System, id string, fields map[string]str
 		return ""
 	}
 	r.note("somebody sets %s/%s %s %v", s, p.Side(s).Object, id, fields)
+	if k := fields[p.Match[0].Field]; k != "" {
+		r.wanted[keyOf{p.Name, k}] = r.now
+	}
 	ref, stored := record.Ref{System: s, Object: p.Side(s).Object, ID: id}, r.now1(p, s, id)
 	for name := range fields {
 		if text := stored[name]; was[name] != text { // as the system keeps it
@@ -310,15 +324,98 @@ func (r *run) remove(p spec.Pair, s record.System) {
 		return
 	}
 	id := ids[r.rng.IntN(len(ids))]
-	if r.now1(p, s, id) == nil {
+	now := r.now1(p, s, id)
+	if now == nil {
 		return
 	}
+	r.gone(p, record.Ref{System: s, Object: p.Side(s).Object, ID: id}, now, false)
 	r.note("somebody deletes %s/%s %s", s, p.Side(s).Object, id)
 	if s == record.HubSpot {
 		_ = r.hub.Archive(portal.Person, p.HubSpot.Object, id)
 		return
 	}
 	_ = r.erp.Delete(p.Destination.Object, id)
+}
+
+// restore brings a deleted record back, with an edit of it at times.
+func (r *run) restore(p spec.Pair, s record.System) {
+	if len(r.removed) == 0 {
+		return
+	}
+	d := r.removed[r.rng.IntN(len(r.removed))]
+	if d.pair != p.Name || d.ref.System != s || d.erased || r.now1(p, s, d.ref.ID) != nil {
+		return
+	}
+	var err error
+	if s == record.HubSpot {
+		err = r.hub.Restore(portal.Person, d.ref.Object, d.ref.ID)
+	} else {
+		_, err = r.erp.Restore(d.ref.Object, d.ref.ID)
+	}
+	if err != nil {
+		return
+	}
+	r.counts["restore"]++
+	r.note("somebody restores %s", d.ref)
+	r.foreign[d.ref] = true
+	r.wanted[keyOf{p.Name, d.key}] = r.now
+	r.observe(s, false)
+	if r.rng.IntN(2) == 0 {
+		r.after(r.between(0, time.Second), func() { r.edit(p, s, d.ref.ID, 1) })
+	}
+}
+
+// erase deletes a contact for good, on a privacy request.
+func (r *run) erase(p spec.Pair) {
+	ids := r.known[record.HubSpot][p.HubSpot.Object]
+	if p.HubSpot.Object != "contacts" || len(ids) == 0 {
+		return
+	}
+	id := ids[r.rng.IntN(len(ids))]
+	now := r.now1(p, record.HubSpot, id)
+	if now == nil || r.hub.Purge(portal.Person, p.HubSpot.Object, id, "") != nil {
+		return
+	}
+	r.counts["erasure"]++
+	r.note("somebody erases hubspot/%s %s", p.HubSpot.Object, id)
+	r.gone(p, record.Ref{System: record.HubSpot, Object: p.HubSpot.Object, ID: id}, now, true)
+}
+
+// rekey gives a record another match key, unless somebody can see it is taken.
+func (r *run) rekey(p spec.Pair, s record.System) {
+	ids := r.known[s][p.Side(s).Object]
+	if len(ids) == 0 {
+		return
+	}
+	id, k := ids[r.rng.IntN(len(ids))], key(p, 3+r.rng.IntN(3))
+	if r.now1(p, s, id) == nil {
+		return
+	}
+	for _, sys := range []record.System{s, s.Other()} {
+		for _, other := range r.known[sys][p.Side(sys).Object] {
+			if r.now1(p, sys, other)[p.Match[0].Field] == k {
+				return
+			}
+		}
+	}
+	r.counts["key changed"]++
+	r.put(p, s, id, map[string]string{p.Match[0].Field: k})
+}
+
+// removal is a record that somebody deleted.
+type removal struct {
+	at     time.Time
+	ref    record.Ref
+	pair   string
+	key    string
+	erased bool
+}
+
+// keyOf is a match key of a pair.
+type keyOf struct{ pair, key string }
+
+func (r *run) gone(p spec.Pair, ref record.Ref, now map[string]string, erased bool) {
+	r.removed = append(r.removed, removal{r.now, ref, p.Name, strings.ToLower(now[p.Match[0].Field]), erased})
 }
 
 // combine merges two HubSpot records of one type.
@@ -340,6 +437,7 @@ func (r *run) combine(p spec.Pair) {
 		key := p.HubSpot.Object + "/" + rec.ID
 		r.merged[key] = append(append(r.merged[key], old), r.merged[p.HubSpot.Object+"/"+old]...)
 	}
+	r.foreign[record.Ref{System: record.HubSpot, Object: p.HubSpot.Object, ID: rec.ID}] = true
 	r.note("somebody merges %s and %s into %s", a, b, rec.ID)
 	r.meet(record.HubSpot, p.HubSpot.Object, rec.ID)
 	r.observe(record.HubSpot, false)

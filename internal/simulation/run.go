@@ -70,6 +70,8 @@ type run struct {
 	foreign    map[record.Ref]bool                   // made by somebody else
 	told       []delivered
 	merged     map[string][]string // HubSpot id -> the ids that were merged into it
+	removed    []removal
+	wanted     map[keyOf]time.Time // when somebody outside last made a record with that key, or restored it
 }
 
 // letter is one dead letter.
@@ -118,7 +120,7 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 		s = plain(s)
 	}
 	r := &run{
-		world: w, spec: s, variant: v, machines: machines, ended: map[string]int{}, past: map[place][]moment{}, merged: map[string][]string{},
+		world: w, spec: s, variant: v, machines: machines, ended: map[string]int{}, past: map[place][]moment{}, merged: map[string][]string{}, wanted: map[keyOf]time.Time{},
 		foreign: map[record.Ref]bool{}, known: map[record.System]map[string][]string{record.HubSpot: {}, record.Destination: {}},
 		remotes: map[record.System]flow.Remote{}, calm: map[record.System]flow.Remote{}, handlers: map[record.System]http.Handler{},
 	}

@@ -170,6 +170,7 @@ var Faults = []string{
 	"answer lost after it was carried out", "504 after it was carried out", "table read failed", "table write failed",
 	"table write done, answer lost", "start failed", "start done, answer lost", "execution started twice",
 	"execution restarted", "execution stalled", "lambda died", "lambda throttled", "power cut", "delivery late", "delivery repeated", "merge",
+	"restore", "erasure", "key changed",
 }
 
 // Crash probabilities per step.
