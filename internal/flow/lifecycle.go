@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"tandem/internal/ledger"
@@ -14,7 +15,7 @@ import (
 // deleted applies the delete policy to a deletion that the source confirms: the
 // record is in its recycle bin, or a deletion event and a 404 agree.
 func (f *Flow) deleted(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
-	reason := "deleted in " + string(j.source)
+	reason := deletedIn + string(j.source)
 	if p.State != ledger.Linked {
 		return f.neverLinked(ctx, j, p, reason)
 	}
@@ -22,7 +23,8 @@ func (f *Flow) deleted(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 	case "archive":
 		return f.archive(ctx, j, p)
 	case "ignore":
-		return drop(reason + "; kept in " + string(j.target)), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, reason)
+		reason += "; kept in " + string(j.target)
+		return drop(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, reason)
 	}
 	reason += ": the policy is to ask"
 	return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
@@ -93,6 +95,23 @@ func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 	}
 	plan.Fence, plan.Until, plan.Slot = &ledger.Fence{Key: p.Key, Rev: p.Rev}, p.LeaseUntil.UnixMilli(), p.Slot
 	return plan, nil
+}
+
+// deletedIn begins the reason of every tombstone that a deletion has left.
+const deletedIn = "deleted in "
+
+// settling is for how long after a deletion a read may still show the record.
+const settling = 5 * time.Second
+
+// isBack: the record is there now although the tombstone says that it, or it with
+// its partner, was deleted. Not every system tells of a restore; the level does. A
+// record that was kept when its partner was deleted was never away.
+func (j *journey) isBack(p *ledger.Pair, t *Transformed) bool {
+	stale := j.Kind != Restored && time.UnixMilli(t.ReadAt).Before(p.StampedAt.Add(settling))
+	if p.State != ledger.Gone && p.State != ledger.Parked || stale {
+		return false
+	}
+	return strings.HasPrefix(p.Reason, deletedIn+string(j.source)) || p.Reason == deletedIn+string(j.target)
 }
 
 // restored brings a deleted record back because a person restored it. Its

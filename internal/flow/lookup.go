@@ -82,7 +82,7 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 		return f.purge(ctx, j, p)
 	case j.source == record.HubSpot && (j.Kind == Merged || t.ID != j.ID):
 		return f.merged(ctx, j, s, p)
-	case p.State == ledger.Gone && j.Kind == Restored && !t.Missing && !t.Archived:
+	case !t.Missing && !t.Archived && j.isBack(p, t):
 		return f.restored(ctx, j, s, p)
 	case p.State == ledger.Gone:
 		return drop("the record or its partner was deleted: " + p.Reason), nil

@@ -47,7 +47,7 @@ func (f *Flow) store(ctx context.Context, j *journey, plan *Plan, w *Written, fe
 	st := f.stamp(j, plan, w)
 	switch {
 	case plan.Archive != "":
-		return f.Ledger.Bury(ctx, fence, "deleted in "+string(j.source), st)
+		return f.Ledger.Bury(ctx, fence, deletedIn+string(j.source), st)
 	case plan.Link:
 		return f.Ledger.Link(ctx, fence, j.pair, j.ref, ids(plan, w), plan.MatchKey, plan.Other, st)
 	}

@@ -210,7 +210,9 @@ func (r *run) unique(p spec.Pair, fail func(string, ...any)) {
 			ours := slices.ContainsFunc(ids, func(id string) bool {
 				return !r.foreign[record.Ref{System: s, Object: p.Side(s).Object, ID: id}]
 			})
-			if len(ids) > 1 && ours && !r.anyParked(p, s, ids) {
+			// Where people delete and restore, doubles of their own meet again.
+			deleted := slices.ContainsFunc(r.removed, func(d removal) bool { return d.pair == p.Name && d.key == k })
+			if len(ids) > 1 && ours && !deleted && !r.anyParked(p, s, ids) {
 				fail("no duplicate: %s %s %v share %s", s, p.Side(s).Object, ids, k)
 			}
 		}
@@ -240,7 +242,7 @@ func (r *run) atRest(p spec.Pair, fail func(string, ...any)) {
 				if state := r.pairOf(p, ref).State; made[0].at.Sub(d.at) < underWay && (state == ledger.Gone || state == ledger.Parked) {
 					continue
 				}
-				if !r.wanted[keyOf{p.Name, d.key}].After(d.at) && !r.lived(p, s.Other(), d.key, made[0].at) {
+				if r.wanted[keyOf{p.Name, d.key}].Before(d.at) && !r.lived(p, s.Other(), d.key, made[0].at) {
 					fail("no resurrection: %s was made at %s, after %s had been deleted at %s", ref, made[0].at.Sub(epoch), d.ref, d.at.Sub(epoch))
 				}
 			}
@@ -253,7 +255,7 @@ func (r *run) lived(p spec.Pair, s record.System, key string, at time.Time) bool
 	return slices.ContainsFunc(r.known[s][p.Side(s).Object], func(id string) bool {
 		ref := record.Ref{System: s, Object: p.Side(s).Object, ID: id}
 		had := slices.ContainsFunc(r.past[place{ref, p.Match[0].Field}], func(m moment) bool { return strings.ToLower(m.text) == key })
-		return r.foreign[ref] && had && !slices.ContainsFunc(r.removed, func(d removal) bool { return d.ref == ref && d.at.Before(at) })
+		return r.foreign[ref] && had && !slices.ContainsFunc(r.removed, func(d removal) bool { return d.ref == ref && d.at.Before(at) && !r.restored[ref].After(d.at) })
 	})
 }
 
@@ -293,6 +295,9 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 	for at, e := range last {
 		pair := pairs[e.ref]
 		now := r.now1(p, e.ref.System, e.ref.ID)
+		if now != nil && pair.State == ledger.Gone && r.back(e.ref, e.at) && !strings.HasPrefix(pair.Reason, "erased") && !strings.HasSuffix(pair.Reason, "kept in "+string(e.ref.System)) {
+			fail("no silent loss: %s was restored, edited at %s and is at rest: %s", e.ref, e.at.Sub(epoch), pair.Reason)
+		}
 		if pair == nil || now == nil || r.dead(p, pair) || pair.State == ledger.Parked || pair.State == ledger.Gone {
 			continue
 		}
@@ -314,6 +319,12 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 			fail("no silent loss: %s field %s was set to %q at %s and is %q (linked at %s)", at.ref, at.field, e.text, e.at.Sub(epoch), now[e.field], pair.LinkedAt.Sub(epoch))
 		}
 	}
+}
+
+// back: somebody deleted the record and restored it well before that time.
+func (r *run) back(ref record.Ref, at time.Time) bool {
+	back, ok := r.restored[ref]
+	return ok && at.After(back) && !slices.ContainsFunc(r.removed, func(d removal) bool { return d.ref == ref && d.at.After(back) })
 }
 
 // chosen reports whether somebody outside set the trimmed form on the other side.
@@ -373,14 +384,22 @@ func (r *run) carried(p spec.Pair, pair *ledger.Pair, e edit, byUs bool) bool {
 	})
 }
 
-// was lists a pair's id on one side and those that were merged into it.
+// was lists a pair's id on one side and those that were merged into it; where a
+// record was restored, which may have had another partner before, all ids.
 func (r *run) was(p spec.Pair, s record.System, pair *ledger.Pair) []string {
+	if _, back := r.restored[record.Ref{System: s.Other(), Object: p.Side(s.Other()).Object, ID: pair.IDs[s.Other()]}]; back {
+		return r.known[s][p.Side(s).Object]
+	}
 	return append([]string{pair.IDs[s]}, r.merged[p.Side(s).Object+"/"+pair.IDs[s]]...)
 }
 
 func (r *run) recorded(p spec.Pair, pair *ledger.Pair, e edit) bool {
 	look := &ledger.Ledger{Table: r.table, Client: r.spec.Client, Now: func() time.Time { return r.now }}
-	lost, _ := look.Conflicts(context.Background(), record.Ref{System: record.Destination, Object: p.Destination.Object, ID: pair.IDs[record.Destination]})
+	var lost []ledger.Conflict
+	for _, id := range r.was(p, record.Destination, pair) {
+		more, _ := look.Conflicts(context.Background(), record.Ref{System: record.Destination, Object: p.Destination.Object, ID: id})
+		lost = append(lost, more...)
+	}
 	print := ledger.Fingerprint(r.spec.Client+"/"+p.Name, e.field, e.ref.System, e.text)
 	return slices.ContainsFunc(lost, func(c ledger.Conflict) bool {
 		return c.Field == e.field && (c.Loser == e.text || c.LoserPrint == print)

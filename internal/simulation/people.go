@@ -126,7 +126,7 @@ func (r *run) act() {
 	case n < 92:
 		r.erase(pair)
 	case n < 94:
-		r.restore(pair, side)
+		r.restore()
 	case n < 95:
 		r.rekey(pair, side)
 	case n < 97:
@@ -338,12 +338,14 @@ func (r *run) remove(p spec.Pair, s record.System) {
 }
 
 // restore brings a deleted record back, with an edit of it at times.
-func (r *run) restore(p spec.Pair, s record.System) {
+func (r *run) restore() {
 	if len(r.removed) == 0 {
 		return
 	}
 	d := r.removed[r.rng.IntN(len(r.removed))]
-	if d.pair != p.Name || d.ref.System != s || d.erased || r.now1(p, s, d.ref.ID) != nil {
+	p, _ := r.spec.PairByName(d.pair)
+	s := d.ref.System
+	if d.erased || r.now1(p, s, d.ref.ID) != nil {
 		return
 	}
 	var err error
@@ -357,12 +359,10 @@ func (r *run) restore(p spec.Pair, s record.System) {
 	}
 	r.counts["restore"]++
 	r.note("somebody restores %s", d.ref)
-	r.foreign[d.ref] = true
+	r.foreign[d.ref], r.restored[d.ref] = true, r.now
 	r.wanted[keyOf{p.Name, d.key}] = r.now
 	r.observe(s, false)
-	if r.rng.IntN(2) == 0 {
-		r.after(r.between(0, time.Second), func() { r.edit(p, s, d.ref.ID, 1) })
-	}
+	r.after(r.between(0, 20*time.Second), func() { r.edit(p, s, d.ref.ID, 2); r.deliver() })
 }
 
 // erase deletes a contact for good, on a privacy request.

@@ -71,6 +71,7 @@ type run struct {
 	told       []delivered
 	merged     map[string][]string // HubSpot id -> the ids that were merged into it
 	removed    []removal
+	restored   map[record.Ref]time.Time
 	wanted     map[keyOf]time.Time // when somebody outside last made a record with that key, or restored it
 }
 
@@ -120,7 +121,7 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 		s = plain(s)
 	}
 	r := &run{
-		world: w, spec: s, variant: v, machines: machines, ended: map[string]int{}, past: map[place][]moment{}, merged: map[string][]string{}, wanted: map[keyOf]time.Time{},
+		world: w, spec: s, variant: v, machines: machines, ended: map[string]int{}, past: map[place][]moment{}, merged: map[string][]string{}, wanted: map[keyOf]time.Time{}, restored: map[record.Ref]time.Time{},
 		foreign: map[record.Ref]bool{}, known: map[record.System]map[string][]string{record.HubSpot: {}, record.Destination: {}},
 		remotes: map[record.System]flow.Remote{}, calm: map[record.System]flow.Remote{}, handlers: map[record.System]http.Handler{},
 	}
