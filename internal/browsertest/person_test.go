@@ -76,7 +76,7 @@ func TestAPersonFollowsARecord(t *testing.T) {
 	}
 
 	why := text(t, ctx, r.server.URL()+"/records/contacts/"+first.Record.ID)
-	expect(t, "why page", why, "linked", "Marguerite", "sensitive", "Next decision")
+	expect(t, "why page", why, "linked", "Marguerite", "sensitive", "Next decision", "An event from HubSpot would", "One from Acme ERP would")
 	if strings.Contains(why, birthday) {
 		t.Error("the why page shows the value of a sensitive field")
 	}
@@ -166,7 +166,7 @@ func pictures(t *testing.T, ctx context.Context, r *rig, execution string) {
 		"centre-way": client + "/hubspot-to-destination", "centre-record": client + "/r/hubspot/contacts/" + id, "centre-messages": l + "/messages",
 	}
 	for name, url := range pages {
-		for _, width := range []int64{1440, 375} {
+		for _, width := range []int64{1440, 390} {
 			for _, scheme := range []string{"light", "dark"} {
 				var wide bool
 				do(t, ctx, chromedp.EmulateViewport(width, 900),

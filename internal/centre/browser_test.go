@@ -101,7 +101,7 @@ func TestPagesInABrowser(t *testing.T) {
 	paths := append([]string{"/login"}, allPages...)
 	paths = append(paths, "/c/birch-dental", "/c/delta-solar", "/c/nobody")
 	do(t, ctx, log.Enable(), logIn(s.URL))
-	for _, width := range []int64{1440, 375} {
+	for _, width := range []int64{1440, 390} {
 		for _, scheme := range []string{"light", "dark"} {
 			do(t, ctx, chromedp.EmulateViewport(width, 900), media(scheme))
 			for _, p := range paths {

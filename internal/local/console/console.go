@@ -21,7 +21,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"tandem/internal/local/engine"
 	"tandem/internal/local/why"
@@ -29,7 +28,7 @@ import (
 	"tandem/spec"
 )
 
-//go:embed pages.html console.css console.js
+//go:embed pages.html console.css console.js icon.svg
 var files embed.FS
 
 // Link is another page worth opening, such as a simulator's.
@@ -56,7 +55,9 @@ type console struct {
 func New(o Options) http.Handler {
 	c := &console{Options: o, token: rand.Text()}
 	c.pages = template.Must(template.New("").Funcs(template.FuncMap{
-		"pretty": pretty, "ms": milliseconds, "clock": clock, "seg": url.PathEscape, "inc": func(n int) int { return n + 1 },
+		"pretty": pretty, "ms": milliseconds, "clock": clock, "when": when, "seg": url.PathEscape, "inc": func(n int) int { return n + 1 },
+		"way": c.way, "side": c.side, "travels": travels, "wins": c.wins, "events": events,
+		"lower": func(v any) string { return strings.ToLower(strings.ReplaceAll(fmt.Sprint(v), "_", " ")) },
 	}).ParseFS(files, "pages.html"))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", c.home)
@@ -77,7 +78,7 @@ func New(o Options) http.Handler {
 func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
 		if !strings.HasPrefix(r.URL.Path, "/assets/") {
@@ -114,8 +115,9 @@ func (c *console) fail(w http.ResponseWriter, status int, what string) {
 
 // counter is one number of the status.
 type counter struct {
-	Name  string
-	Value any
+	Name, Link string
+	Value      any
+	Bad        bool
 }
 
 func (c *console) home(w http.ResponseWriter, _ *http.Request) {
@@ -129,16 +131,17 @@ func (c *console) counters() (out []counter) {
 	b, _ := json.Marshal(c.Status()) // a plain struct of numbers
 	values := map[string]any{}
 	_ = json.Unmarshal(b, &values)
-	for _, n := range [][2]string{
-		{"inFlight", "in flight"}, {"queued", "queued"}, {"accepted", "accepted"}, {"outcomes", "outcomes"}, {"deadLetters", "dead letters"},
+	for _, n := range [][3]string{
+		{"inFlight", "in flight", "/executions?status=RUNNING"}, {"queued", "queued", ""}, {"deferred", "deferred", "/executions?status=Deferred"},
+		{"accepted", "executions", "/executions"}, {"outcomes", "outcomes", ""}, {"deadLetters", "dead letters", "/dead-letters"},
 	} {
-		out = append(out, counter{n[1], values[n[0]]})
+		out = append(out, counter{Name: n[1], Link: n[2], Value: values[n[0]], Bad: n[0] == "deadLetters" && values[n[0]] != 0.0})
 	}
 	return out
 }
 
 // statuses can be filtered by.
-var statuses = []string{"RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "stamped", "dropped", "parked", "dead"}
+var statuses = []string{"RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "Deferred", "stamped", "dropped", "parked", "dead"}
 
 func (c *console) executions(w http.ResponseWriter, r *http.Request) {
 	f := engine.Filter{Text: strings.TrimSpace(r.FormValue("q")), Status: r.FormValue("status"), Record: strings.TrimSpace(r.FormValue("record")), Limit: 200}
@@ -165,7 +168,17 @@ func (c *console) find(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/records/"+url.PathEscape(object)+"/"+url.PathEscape(id), http.StatusSeeOther)
 		return
 	}
-	c.show(w, http.StatusOK, "find", page{Title: "Records", Nav: "records", Data: c.Spec})
+	c.show(w, http.StatusOK, "find", page{Title: "Records", Nav: "records", Data: map[string]any{"Spec": c.Spec, "Recent": c.recent()}})
+}
+
+// recent are the records of the newest executions, each once.
+func (c *console) recent() (refs []record.Ref) {
+	for _, e := range c.Engine.Executions(engine.Filter{Limit: 200}) {
+		if e.Record.ID != "" && len(refs) < 24 && !slices.Contains(refs, e.Record) {
+			refs = append(refs, e.Record)
+		}
+	}
+	return refs
 }
 
 func (c *console) record(w http.ResponseWriter, r *http.Request) {
@@ -242,31 +255,4 @@ func (c *console) act(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	http.Redirect(w, r, "/dead-letters?said="+url.QueryEscape(fmt.Sprintf("%d %s", done, word)), http.StatusSeeOther)
-}
-
-// pretty indents JSON for reading.
-func pretty(raw json.RawMessage) string {
-	var b bytes.Buffer
-	if json.Indent(&b, raw, "", "  ") != nil {
-		return string(raw)
-	}
-	return b.String()
-}
-
-func milliseconds(d time.Duration) string {
-	switch {
-	case d < time.Millisecond:
-		return fmt.Sprintf("%d µs", d.Microseconds())
-	case d < 10*time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	}
-	return d.Round(time.Second).String()
-}
-
-// clock shows an instant; the machine-readable form is in the datetime attribute.
-func clock(t time.Time) template.HTML {
-	if t.IsZero() {
-		return "–"
-	}
-	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.UTC().Format(time.RFC3339Nano), t.Local().Format("2006-01-02 15:04:05.000")))
 }

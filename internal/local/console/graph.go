@@ -2,6 +2,8 @@ package console
 
 import (
 	"fmt"
+	"html/template"
+	"time"
 
 	"tandem/internal/asl"
 	"tandem/internal/local/engine"
@@ -10,9 +12,11 @@ import (
 // graph is a machine drawn for one execution: boxes in three columns, the usual
 // way in the middle, the ways back to it on the left, the other ends on the right.
 type graph struct {
-	Width, Height int
-	Boxes         []box
-	Lines         []line
+	Width, Height               int
+	BoxWidth, BoxHeight, Middle int
+	trace                       *engine.Trace
+	Boxes                       []box
+	Lines                       []line
 }
 
 type box struct {
@@ -30,16 +34,16 @@ type line struct {
 }
 
 const (
-	boxWidth, boxHeight  = 170, 44
-	columnGap, rowHeight = 90, 72
-	margin               = 44 // for lines outside the outer columns
+	boxWidth, boxHeight  = 148, 44
+	columnGap, rowHeight = 64, 68
+	margin               = 36 // for lines outside the outer columns
 )
 
 // draw lays out the machine and colours it by what the execution did.
 func draw(m *asl.Machine, t *engine.Trace) graph {
 	states := m.Graph()
 	at := place(states)
-	g := graph{Width: 3*boxWidth + 2*columnGap + 2*margin}
+	g := graph{Width: 3*boxWidth + 2*columnGap + 2*margin, BoxWidth: boxWidth, BoxHeight: boxHeight, Middle: boxWidth / 2, trace: t}
 	for _, s := range states {
 		p := at[s.Name]
 		b := box{Name: s.Name, Type: s.Type, X: p[0] * (boxWidth + columnGap), Y: p[1] * rowHeight}
@@ -195,4 +199,17 @@ func (g graph) Verdict(s engine.Step) string {
 func (g graph) Class(s engine.Step) string {
 	_, class := verdict(s, false, false)
 	return class
+}
+
+// Bar draws when a step ran within its execution, so that waiting shows.
+func (g graph) Bar(s engine.Step) template.HTML {
+	total := g.trace.Duration()
+	if total <= 0 || s.End.IsZero() {
+		return ""
+	}
+	const wide = 1000
+	part := func(d time.Duration) int { return int(min(wide, max(0, wide*d/total))) }
+	x := min(part(s.Start.Sub(g.trace.Start)), wide-8)
+	return template.HTML(fmt.Sprintf(`<svg class="bar" viewBox="0 0 %d 6" preserveAspectRatio="none" aria-hidden="true"><rect x="%d" width="%d" height="6"/></svg>`,
+		wide, x, max(8, min(part(s.End.Sub(s.Start)), wide-x)))) // numbers only
 }

@@ -2,6 +2,7 @@ package lookout
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -77,7 +78,7 @@ func (o outcomes) Record(ctx context.Context, client string, ref record.Ref) (ce
 	if err != nil {
 		return centre.RecordView{}, err
 	}
-	v := centre.RecordView{Ref: ref, Pair: r.Pair, State: r.State, Stamped: r.Stamped, Next: r.Next.String()}
+	v := centre.RecordView{Ref: ref, Pair: r.Pair, State: r.State, Stamped: r.Stamped, Next: next(r)}
 	other := ref.System.Other()
 	if id := r.IDs[other]; id != "" {
 		v.Partner = record.Ref{System: other, Object: pair.Side(other).Object, ID: id}
@@ -94,6 +95,17 @@ func (o outcomes) Record(ctx context.Context, client string, ref record.Ref) (ce
 	}
 	return v, nil
 }
+
+// next is what would be decided, whichever side told of a change.
+func next(r *why.Report) string {
+	text := fmt.Sprintf("An event from %s would %s.", sides[r.Record.System], r.Next)
+	if r.PartnerNext != nil {
+		text += fmt.Sprintf(" One from %s would %s.", sides[r.Record.System.Other()], r.PartnerNext)
+	}
+	return text
+}
+
+var sides = map[record.System]string{record.HubSpot: "HubSpot", record.Destination: "the destination"}
 
 // field shows a value of either side; of the base only the fingerprint is kept,
 // so where a side has not moved its text stands for it.

@@ -1,12 +1,14 @@
 package why
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"tandem/internal/flow"
 	"tandem/internal/record"
 )
 
@@ -27,7 +29,10 @@ func (r *Report) Print(w io.Writer) error {
 	if r.Intent != nil {
 		fmt.Fprintf(&b, "open write %s since %s: %s\n", r.Intent.Execution, r.Intent.At.Format(time.RFC3339), strings.Join(r.Intent.Fields, ", "))
 	}
-	fmt.Fprintf(&b, "next       %s\n", r.Next)
+	fmt.Fprintf(&b, "next       an event from %s would %s\n", r.Record.System, r.Next)
+	if r.PartnerNext != nil {
+		fmt.Fprintf(&b, "           an event from %s would %s\n", r.Record.System.Other(), r.PartnerNext)
+	}
 	for _, p := range r.Problems {
 		fmt.Fprintf(&b, "problem    %s\n", p)
 	}
@@ -71,11 +76,17 @@ func (r *Report) printHistory(b *strings.Builder) {
 	}
 }
 
-// String says the decision in words.
+// endings complete "an event would ...".
+var endings = map[string]string{
+	flow.ActWrite: "be written", flow.ActStamp: "be stamped without a write", flow.ActDrop: "be dropped", "park": "be parked",
+	"wait": "wait", "fail": "fail",
+}
+
+// String completes the sentence "an event would ...".
 func (d Decision) String() string {
-	s := d.Act
+	s := cmp.Or(endings[d.Act], d.Act)
 	if d.Code != "" {
-		s += " " + d.Code
+		s += " with " + d.Code
 	}
 	s += because(d.Reason)
 	if d.Create != "" {

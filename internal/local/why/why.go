@@ -44,7 +44,10 @@ type Report struct {
 	Fields    []Field           `json:"fields"`
 	Outcomes  []ledger.Outcome  `json:"outcomes"`
 	Conflicts []ledger.Conflict `json:"conflicts,omitempty"`
-	Next      Decision          `json:"next"`
+	// Next is what an event of this record would lead to now, PartnerNext what one
+	// of its partner would; nil without a partner.
+	Next        Decision  `json:"next"`
+	PartnerNext *Decision `json:"partnerNext,omitempty"`
 	// Problems say what could not be found out, such as a system that is down.
 	Problems []string `json:"problems,omitempty"`
 }
@@ -104,7 +107,7 @@ type Provenance struct {
 
 // Decision is what an execution for this record would do now.
 type Decision struct {
-	// Act is write, stamp, drop or wait; "fail" when the execution would fail.
+	// Act is write, stamp, drop, park or wait; "fail" when the execution would fail.
 	Act    string `json:"act"`
 	Reason string `json:"reason,omitempty"`
 	// Code is the error's, for wait and fail.
@@ -161,6 +164,11 @@ func (a *Asker) Ask(ctx context.Context, pair spec.Pair, ref record.Ref) (*Repor
 	}
 	a.fields(ctx, r, pair, p)
 	r.Next = a.rehearse(ctx, pair, ref)
+	other := ref.System.Other()
+	if id := p.IDs[other]; id != "" {
+		next := a.rehearse(ctx, pair, record.Ref{System: other, Object: pair.Side(other).Object, ID: id})
+		r.PartnerNext = &next
+	}
 	return r, nil
 }
 
@@ -310,7 +318,10 @@ func (a *Asker) rehearse(ctx context.Context, pair spec.Pair, ref record.Ref) De
 		return failed(err)
 	}
 	d := Decision{Act: plan.Act, Create: plan.Create, Writes: map[record.System][]string{}}
-	_, d.Reason = plan.Outcome()
+	kind, reason := plan.Outcome()
+	if d.Reason = reason; kind == ledger.ParkedKind {
+		d.Act = "park"
+	}
 	for sys, patch := range plan.Patch {
 		d.Writes[sys] = slices.Sorted(maps.Keys(patch))
 	}
