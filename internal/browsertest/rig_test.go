@@ -114,7 +114,8 @@ func (r *rig) until(what string, is func() bool) {
 	r.t.Helper()
 	for end := time.Now().Add(time.Minute); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			r.t.Fatalf("waited a minute for %s", what)
+			dead, _ := r.server.Engine().DeadLetters(context.Background(), 0, 10)
+			r.t.Fatalf("waited a minute for %s: %+v, dead letters %+v", what, r.server.Status(), dead)
 		}
 	}
 }

@@ -56,7 +56,11 @@ func Adapt(s *spec.Spec) *spec.Spec {
 	c.HubSpot.SearchLag.Duration, c.Destination.SearchLag.Duration = searchLag, searchLag
 	c.Pairs = append([]spec.Pair(nil), s.Pairs...)
 	for i := range c.Pairs {
-		c.Pairs[i].HubSpot.Every.Duration, c.Pairs[i].Destination.Every.Duration = pollEvery, pollEvery
+		for _, side := range []*spec.Side{&c.Pairs[i].HubSpot, &c.Pairs[i].Destination} {
+			if side.Trigger == "poll" { // Every of the others is how often they are compared
+				side.Every.Duration = pollEvery
+			}
+		}
 	}
 	return &c
 }
