@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,26 +28,6 @@ func tiny(t *testing.T) string {
 		}
 	}
 	return dir
-}
-
-// Equal sources give equal bytes from any folder; otherwise every checkout would
-// redeploy every function.
-func TestBuildIsReproducible(t *testing.T) {
-	var sums [2][32]byte
-	for i := range sums {
-		out := t.TempDir()
-		if err := Build(tiny(t), "arm64", out); err != nil {
-			t.Fatal(err)
-		}
-		data, err := os.ReadFile(filepath.Join(out, "one"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		sums[i] = sha256.Sum256(data)
-	}
-	if sums[0] != sums[1] {
-		t.Error("two folders give different bytes")
-	}
 }
 
 // An asset is an executable bootstrap with the client's spec beside it. The

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,5 +109,44 @@ func TestRefusedSpecs(t *testing.T) {
 	set.Client = "other"
 	if err := newApp(newTestApp(t), set, &builder{root: set.Root}); err == nil || !strings.Contains(err.Error(), `no client "other"`) {
 		t.Errorf("a client that is not there: %v", err)
+	}
+}
+
+// A stack for each client and one for the Centre, which goes first; or only what
+// was asked for.
+func TestStacks(t *testing.T) {
+	engines.Command(t, "node", "install Node.js 20 or later")
+	set := settings(t)
+	raw, err := os.ReadFile(filepath.Join(set.Root, "spec", "acme", names.SpecName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Specs = t.TempDir()
+	for _, client := range []string{"one", "two"} {
+		text := strings.Replace(string(raw), `"client": "acme"`, `"client": "`+client+`"`, 1)
+		if err := errors.Join(os.Mkdir(filepath.Join(set.Specs, client), 0o755), os.WriteFile(filepath.Join(set.Specs, client, names.SpecName), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		client, centre string
+		want           []string
+	}{
+		{"", "", []string{"tandem-centre", "tandem-one", "tandem-two"}},
+		{"two", "", []string{"tandem-centre", "tandem-two"}},
+		{"", "none", []string{"tandem-one", "tandem-two"}},
+	} {
+		set.Client, set.Centre = c.client, c.centre
+		app := newTestApp(t)
+		if err := newApp(app, set, &builder{root: set.Root}); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, stack := range *app.Synth(nil).Stacks() {
+			got = append(got, *stack.StackName())
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("client %q, centre %q: stacks %v in this order, want %v", c.client, c.centre, got, c.want)
+		}
 	}
 }

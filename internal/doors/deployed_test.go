@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"tandem/internal/cloud/names"
 	"tandem/internal/engines"
 	"tandem/internal/flow"
 	"tandem/internal/record"
@@ -22,9 +23,9 @@ import (
 // sweep calls poll or reconcile as a schedule does; what it has started is left.
 func (d *deployed) sweep(name string, way spec.Direction, pair string, want int) {
 	d.r.t.Helper()
-	var started int
-	if err := d.fleet.invoke(d.r.t.Context(), way, name, map[string]string{"pair": pair}, &started); err != nil || started != want {
-		d.r.t.Fatalf("%s of %s started %d, %v; want %d", name, pair, started, err, want)
+	var out names.Swept
+	if err := d.fleet.invoke(d.r.t.Context(), way, name, names.Tick{Pair: pair}, &out); err != nil || out.Started != want {
+		d.r.t.Fatalf("%s of %s started %d, %v; want %d", name, pair, out.Started, err, want)
 	}
 }
 

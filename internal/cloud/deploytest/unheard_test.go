@@ -1,10 +1,13 @@
 package deploytest
 
 import (
+	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"tandem/internal/cloud/awsjson"
+	"tandem/internal/cloud/names"
 	"tandem/internal/engines"
 	"tandem/internal/simulator/erp"
 	"tandem/internal/simulator/portal"
@@ -56,16 +59,26 @@ func cameBack(t *testing.T, r *rig) {
 // compared calls what a schedule calls every hour.
 func compared(t *testing.T, r *rig) {
 	r.unheard(t, "grace@example.com", map[string]any{"last_name": "Hopper"})
-	if answer := r.invoke(t, "acme-destination-to-hubspot-reconcile", map[string]any{"pair": "contacts"}); answer == "0" || len(answer) > 4 {
-		t.Fatalf("the comparison of the destination answers %s, want how many executions it has started", answer)
+	if out, answer := r.compare(t, "destination-to-hubspot"); out.Started == 0 {
+		t.Fatalf("the comparison of the destination started nothing: %s", answer)
 	}
 	eventually(t, "the comparison did not find the change", func() bool { return r.contact("grace@example.com").Text("lastname") == "Hopper" })
 	// The portal tells of everything, so what its comparison lists changes nothing.
 	ada := r.contact("ada@example.com")
-	if answer := r.invoke(t, "acme-hubspot-to-destination-reconcile", map[string]any{"pair": "contacts"}); len(answer) > 4 {
+	if _, answer := r.compare(t, "hubspot-to-destination"); strings.Contains(answer, "errorType") {
 		t.Errorf("the comparison of HubSpot answers %s", answer)
 	}
 	if again, err := r.portal.Read("contacts", ada.ID, portal.ReadOptions{}); err != nil || again.UpdatedAt != ada.UpdatedAt {
 		t.Errorf("a comparison without a difference has written: %v", err)
 	}
+}
+
+// compare calls a direction's comparison of contacts.
+func (r *rig) compare(t *testing.T, way string) (out names.Swept, answer string) {
+	t.Helper()
+	answer = r.invoke(t, "acme-"+way+"-reconcile", names.Tick{Pair: "contacts"})
+	if err := json.Unmarshal([]byte(answer), &out); err != nil {
+		t.Fatalf("%v: %s", err, answer)
+	}
+	return out, answer
 }
