@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -29,9 +30,22 @@ const maxAnswer = 64 << 20
 
 // call asks the API and decodes its answer.
 func (s server) call(ctx context.Context, method, path string, out any) error {
+	return s.send(ctx, method, path, nil, out)
+}
+
+// send asks the API with a JSON body, nil for none, and decodes its answer.
+func (s server) send(ctx context.Context, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, s.address+path, nil)
+	var payload io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		payload = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, s.address+path, payload)
 	if err != nil {
 		return misused("--addr is not an address: %v", err)
 	}

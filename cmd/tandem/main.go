@@ -47,6 +47,7 @@ var commands = []command{
 	{"check", "[--json] FILE...", "check specs: what could lose data, loop or fail", checkCommand},
 	{"explain", "FILE", "print a spec's mapping document (Markdown)", explainCommand},
 	{"diff", "OLD NEW", "say in words what a change of spec means, and its risk", diffCommand},
+	{"simulate", "[flags] NEW", "try a change of spec on the latest traffic, and write nothing", simulateCommand},
 	{"why", "[flags] CLIENT OBJECT ID", "say why a record looks the way it does", whyCommand},
 	{"redrive", "[flags] [ID...]", "list dead letters, or start their events again", redriveCommand},
 	{"backfill", "[flags] [CLIENT]", "tell of every record once: first contact, and repair", backfillCommand},

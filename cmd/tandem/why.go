@@ -8,6 +8,7 @@ import (
 
 	"tandem/internal/local"
 	"tandem/internal/local/why"
+	"tandem/spec"
 )
 
 func whyCommand(ctx context.Context, e *env, args []string) error {
@@ -50,20 +51,11 @@ func askTable(ctx context.Context, e *env, specFile, secretsFile, object, id str
 	if err != nil {
 		return nil, err
 	}
-	if secretsFile == "" {
-		return nil, misused("--secrets is missing: both systems are read with its tokens")
-	}
-	secrets, err := local.LoadSecrets(secretsFile)
-	if err != nil {
-		return nil, usage{err}
-	}
-	t, err := sharedTable(ctx, e)
+	o, err := tableOptions(ctx, e, s, secretsFile)
 	if err != nil {
 		return nil, err
 	}
-	asker, err := local.NewAsker(local.Options{
-		Spec: s, Secrets: secrets, Table: t, HubSpotURL: e.getenv("TANDEM_HUBSPOT_URL"), DestinationURL: e.getenv("TANDEM_DESTINATION_URL"),
-	})
+	asker, err := local.NewAsker(*o)
 	if err != nil {
 		return nil, usage{err}
 	}
@@ -72,4 +64,19 @@ func askTable(ctx context.Context, e *env, specFile, secretsFile, object, id str
 		return nil, usage{err}
 	}
 	return asker.Ask(ctx, pair, ref)
+}
+
+// tableOptions are what reads a table in DynamoDB and both systems.
+func tableOptions(ctx context.Context, e *env, s *spec.Spec, secretsFile string) (*local.Options, error) {
+	if secretsFile == "" {
+		return nil, misused("--secrets is missing: both systems are read with its tokens")
+	}
+	secrets, err := local.LoadSecrets(secretsFile)
+	if err != nil {
+		return nil, usage{err}
+	}
+	t, err := sharedTable(ctx, e)
+	return &local.Options{
+		Spec: s, Secrets: secrets, Table: t, HubSpotURL: e.getenv("TANDEM_HUBSPOT_URL"), DestinationURL: e.getenv("TANDEM_DESTINATION_URL"),
+	}, err
 }

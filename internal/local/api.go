@@ -45,6 +45,8 @@ const APIDoc = `HTTP API (JSON; errors are {"error": what, "where": where, "do":
   POST /api/backfill/{pair}/{system}  tells of one page of all records of a pair on hubspot or destination,
        ?cursor=C                      changed or not; answers {"started","dropped","cursor","more"}: while more,
                                       go on with that cursor
+  POST /api/simulate                  {"spec": ..., "records": [{"system","object","id"}]}: how each record's next
+                                      event would fare under that spec; at most 50 records, nothing is written
   GET  /healthz                       200 once the server serves
 Values of fields that the spec marks as sensitive are shown as fingerprints.`
 
@@ -68,6 +70,7 @@ func (s *Server) handler() http.Handler {
 	own.HandleFunc("POST /api/reconcile", s.reconcileNow)
 	own.HandleFunc("GET /api/backfill", s.backfillSteps)
 	own.HandleFunc("POST /api/backfill/{pair}/{system}", s.backfill)
+	own.HandleFunc("POST /api/simulate", s.simulate)
 	own.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "there is no such address or method", r.Method+" "+r.URL.Path, "see tandem run -h for the API")
 	})

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -78,9 +77,8 @@ func waited(ctx context.Context, n int) context.Context {
 // NewAsker answers questions about records from the table and both systems
 // alone, without a server. Options.Table is required.
 func NewAsker(o Options) (*why.Asker, error) {
-	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	f, err := newServer(o).flow()
-	return &why.Asker{Flow: f}, err
+	a, _, err := newAsker(o)
+	return a, err
 }
 
 // remoteTimeout is longer than a state's timeout, which ends a call first.

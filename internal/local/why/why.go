@@ -297,6 +297,12 @@ func provenance(outcomes []ledger.Outcome, field string) *Provenance {
 
 // rehearse lets the real flow decide, without consequences.
 func (a *Asker) rehearse(ctx context.Context, pair spec.Pair, ref record.Ref) Decision {
+	_, d := a.try(ctx, pair, ref)
+	return d
+}
+
+// try is a rehearsal that also returns the translated record, nil where it came to none.
+func (a *Asker) try(ctx context.Context, pair spec.Pair, ref record.Ref) (*flow.Transformed, Decision) {
 	o := a.Flow.Options
 	o.Ledger = &ledger.Ledger{Table: newOverlay(o.Ledger.Table), Client: o.Ledger.Client, Now: o.Ledger.Now}
 	o.Remotes = map[record.System]flow.Remote{}
@@ -305,17 +311,17 @@ func (a *Asker) rehearse(ctx context.Context, pair spec.Pair, ref record.Ref) De
 	}
 	f, err := flow.New(o)
 	if err != nil {
-		return failed(err)
+		return nil, failed(err)
 	}
 	s := flow.State{Event: flow.Envelope{
 		Client: o.Spec.Client, Direction: spec.From(ref.System), Pair: pair.Name, ID: ref.ID, Kind: flow.Changed, Name: "rehearsal",
 	}}
 	if s.Transform, err = f.Transform(ctx, s); err != nil {
-		return failed(err)
+		return nil, failed(err)
 	}
 	plan, err := f.Lookup(ctx, s)
 	if err != nil {
-		return failed(err)
+		return s.Transform, failed(err)
 	}
 	d := Decision{Act: plan.Act, Create: plan.Create, Writes: map[record.System][]string{}}
 	kind, reason := plan.Outcome()
@@ -325,7 +331,7 @@ func (a *Asker) rehearse(ctx context.Context, pair spec.Pair, ref record.Ref) De
 	for sys, patch := range plan.Patch {
 		d.Writes[sys] = slices.Sorted(maps.Keys(patch))
 	}
-	return d
+	return s.Transform, d
 }
 
 func failed(err error) Decision {
