@@ -118,6 +118,9 @@ func TestCapturedDeliveries(t *testing.T) {
 	}
 	if n := r.server.Status().Accepted - before; n < 1 || n > 2 { // the destination's echo is the second
 		t.Errorf("%d executions, want the burst's and at most its echo's", n)
+		for _, o := range r.outcomes(0) {
+			t.Logf("%s %s: %s %s", o.Execution, o.Ref, o.Kind, o.Reason)
+		}
 	}
 	for i, event := range c.Single {
 		body := slices.Concat([]byte("["), event, []byte("]"))
