@@ -94,18 +94,15 @@ func (r *rig) capturedContact() {
 	if err := r.portal.LoadFile(file); err != nil {
 		r.t.Fatal(err)
 	}
-	r.stopDeliveries(func() {
-		rec := r.contact(map[string]string{"email": "maton@example.com", "firstname": "Maton", "lastname": "Example"})
-		if rec.ID != "508369434347" {
-			r.t.Fatalf("the contact has id %s", rec.ID)
-		}
-		r.portal.Events() // only the captured ones are delivered
-	})
+	rec := r.contact(map[string]string{"email": "maton@example.com", "firstname": "Maton", "lastname": "Example"})
+	if rec.ID != "508369434347" {
+		r.t.Fatalf("the contact has id %s", rec.ID)
+	}
+	r.portal.Events() // only the captured ones are delivered
 }
 
 func TestCapturedDeliveries(t *testing.T) {
-	r := newRig(t)
-	r.capturedContact()
+	r := newRigAfter(t, (*rig).capturedContact)
 	c := readCaptured(t)
 	before := r.server.Status().Accepted
 	status, answer := r.send(r.signed(c.Creation, time.Now()))
@@ -135,8 +132,7 @@ func TestCapturedDeliveries(t *testing.T) {
 }
 
 func TestUnauthenticDeliveriesAreRefused(t *testing.T) {
-	r := newRig(t)
-	r.capturedContact()
+	r := newRigAfter(t, (*rig).capturedContact)
 	body := readCaptured(t).Creation
 	now := time.Now()
 	good := func() (d map[string]string) { return r.signed(body, now).Header }

@@ -49,7 +49,11 @@ type rig struct {
 	delivered [][]portal.Event // what HubSpot has sent, for replays
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T) *rig { return newRigAfter(t, func(*rig) {}) }
+
+// newRigAfter lets prepare set the systems up before the server first starts:
+// what is there then is not asked for by comparisons.
+func newRigAfter(t *testing.T, prepare func(*rig)) *rig {
 	t.Helper()
 	s, err := spec.Load("../../spec/acme/integration-spec.json")
 	if err != nil {
@@ -84,6 +88,7 @@ func newRig(t *testing.T) *rig {
 		r.hub.Close()
 		r.dest.Close()
 	})
+	prepare(r)
 	r.start()
 	return r
 }
