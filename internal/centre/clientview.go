@@ -49,10 +49,14 @@ type handlerView struct {
 	Interval   time.Duration
 	EventCount int
 	ErrorCount int
+	Latency    beat.Sketch // today's
 	Events     []int64
 	Errors     []int64
-	Latency    []int64
+	Latencies  []int64
 }
+
+// P95 is the latency below which 95 of 100 of the handler's records stayed today.
+func (h handlerView) P95() time.Duration { return h.Latency.Quantile(0.95) }
 
 func (c *Centre) clientView(ctx context.Context, client string) (clientPage, error) {
 	all, err := c.states(ctx)
@@ -104,7 +108,7 @@ func (v *clientPage) addHandlers(states []*State, now time.Time) {
 func newHandler(s *State, now time.Time, today bool) handlerView {
 	one := newIntegration([]*State{s}, now, time.Time{}, "")
 	h := handlerView{State: s, Now: now, Mark: one.Marks, Interval: time.Duration(s.Interval) * time.Second,
-		Events: one.EventsLine, Errors: one.ErrorsLine, Latency: one.LatencyLine}
+		Events: one.EventsLine, Errors: one.ErrorsLine, Latencies: one.LatencyLine, Latency: one.Latency}
 	if today {
 		h.EventCount, h.ErrorCount = one.Events, one.Errors
 	}
@@ -190,7 +194,7 @@ func plain(n Notice) string {
 		case "parked":
 			return count(n.Count, "record") + " parked: " + p[2] + ", " + p[1]
 		}
-		return words(p[2]) + ", " + times(n.Count)
+		return signalWords(p[2]) + ", " + times(n.Count)
 	case n.Count > 1:
 		return n.Kind + " " + n.Handler + n.Check + " changed " + times(n.Count) + ", now " + n.State
 	case n.Kind == "handler" && n.State == down:

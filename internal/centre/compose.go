@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tandem/internal/beat"
 )
 
 // group is what notices of one client become: one section of a message.
@@ -166,10 +168,25 @@ func countLine(t Topic, n int) string {
 	case "dead":
 		return fmt.Sprintf(":red_circle: %s dead-lettered, `%s`, %s", count(n, "record"), escape(word), direction)
 	case "parked":
+		if word == string(beat.Guard) {
+			return fmt.Sprintf(":red_circle: the mass-change guard holds back %s, %s", count(n, "record"), direction)
+		}
 		return fmt.Sprintf(":large_yellow_circle: %s parked for a person, `%s`, %s", count(n, "record"), escape(word), direction)
 	}
-	return fmt.Sprintf(":large_yellow_circle: %s, %s", escape(strings.ReplaceAll(word, "-", " ")), times(n))
+	return fmt.Sprintf(":large_yellow_circle: %s, %s", escape(signalWords(word)), times(n))
 }
+
+// signalled are the signals in words for a channel.
+var signalled = map[beat.Signal]string{
+	beat.SignatureRefused: "webhook deliveries refused: their sender did not sign them",
+	beat.SealRefused:      "executions refused: not started by our own webhook or poll",
+	beat.BeatRefused:      "heartbeats refused: forged, malformed or of an unknown client",
+	beat.FieldParked:      "fields parked: both sides kept changing them back and forth",
+	beat.DriftFound:       "records found different by the comparison, and brought in step",
+	beat.SecondWriter:     "another deployment writes to the same HubSpot portal",
+}
+
+func signalWords(s string) string { return cmp.Or(signalled[beat.Signal(s)], words(s)) }
 
 func count(n int, noun string) string {
 	if n == 1 {

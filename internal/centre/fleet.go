@@ -253,7 +253,7 @@ func (in *integration) judge() {
 	for _, s := range in.Handlers {
 		for _, ch := range s.Checks {
 			if !ch.OK {
-				why = append(why, "self-check: "+ch.Name)
+				why = append(why, "self-check: "+words(ch.Name))
 			}
 		}
 		if s.Day == in.Now.Format(time.DateOnly) {
@@ -264,6 +264,9 @@ func (in *integration) judge() {
 	}
 	if n := in.Outcomes[beat.Dead]; n > 0 {
 		why = append(why, count(n, "dead letter"))
+	}
+	if n := in.Outcomes[beat.Parked]; n > 0 {
+		why = append(why, fmt.Sprintf("%d parked", n))
 	}
 	if in.API != nil && in.API.Limit > 0 && in.API.Used*10 >= in.API.Limit*9 {
 		why = append(why, "API budget nearly used up")

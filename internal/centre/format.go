@@ -45,14 +45,34 @@ func num(n int) string {
 func dollars(micros int64) string { return fmt.Sprintf("$%.2f", float64(micros)/1e6) }
 
 func millis(d time.Duration) string {
-	if d < 10*time.Second {
+	switch {
+	case d < time.Second:
 		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
 	return strconv.Itoa(int(d.Seconds())) + " s"
 }
 
+// tally is num, with a zero set back so that the rest stands out.
+func tally(n int) template.HTML {
+	if n == 0 {
+		return `<s>0</s>`
+	}
+	return template.HTML(num(n)) // digits and spaces
+}
+
 // words turns a code of the closed sets into a caption.
 func words(s string) string { return strings.ReplaceAll(s, "-", " ") }
+
+// events shortens a list of event ids, which a burst makes long.
+func events(ids string) string {
+	all := strings.Fields(ids)
+	if len(all) <= 3 {
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(all[:2], ", "), len(all)-2)
+}
 
 const sparkHeight = 16
 

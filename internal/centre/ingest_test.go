@@ -78,7 +78,7 @@ func TestForgedReplayedAndBadBeatsAreRefused(t *testing.T) {
 		t.Errorf("the log repeats what was sent: %s", r.logs)
 	}
 	r.after(0, 1)
-	if s := r.slack.last(); !strings.Contains(s, "beat refused") {
+	if s := r.slack.last(); !strings.Contains(s, "heartbeats refused") {
 		t.Errorf("told %q", s)
 	}
 }

@@ -25,8 +25,8 @@ type pages struct {
 
 func newPages() (*pages, error) {
 	t, err := template.New("").Funcs(template.FuncMap{
-		"age": age, "clock": clock, "num": num, "dollars": dollars, "spark": spark, "bar": bar, "ms": millis,
-		"words": words, "marks": marks, "pct": pct, "span": span,
+		"age": age, "clock": clock, "num": num, "dollars": dollars, "spark": spark, "bar": bar, "ms": millis, "took": func(ms int64) string { return millis(time.Duration(ms) * time.Millisecond) },
+		"words": words, "marks": marks, "pct": pct, "span": span, "tally": tally, "events": events, "signal": signalWords,
 		"kinds": func() []beat.Kind { return beat.Kinds }, "outcomes": newOutcomeList, "join": strings.Join,
 	}).ParseFS(files, "tmpl/*.html")
 	if err != nil {

@@ -189,7 +189,7 @@ func TestThousandEqualErrorsAreOneMessage(t *testing.T) {
 		dead(10)
 	}
 	r.after(0, 1)
-	for _, want := range []string{"1000 records dead-lettered, `UnknownEnum`, destination-to-hubspot", "100 records parked", "signature refused, 200 times", "|console: destination-to-hubspot>"} {
+	for _, want := range []string{"1000 records dead-lettered, `UnknownEnum`, destination-to-hubspot", "100 records parked", "their sender did not sign them, 200 times", "|console: destination-to-hubspot>"} {
 		if s := r.slack.last(); !strings.Contains(s, want) {
 			t.Errorf("no %q in %q", want, s)
 		}

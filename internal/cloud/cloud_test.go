@@ -237,3 +237,16 @@ func TestPromise(t *testing.T) {
 		}
 	}
 }
+
+// What the machines send to the dead letters at the first failure is counted
+// there; what they retry, postpone or go round with is not.
+func TestFinalFailures(t *testing.T) {
+	for code, want := range map[flow.Code]bool{
+		flow.UnknownEnum: true, flow.BadSeal: true, flow.RemoteRefused: true, flow.Unexpected: true,
+		flow.RateLimited: false, flow.QuotaExhausted: false, flow.LeaseLost: false, flow.RecordMissing: false, "Unheard": false,
+	} {
+		if final(code) != want {
+			t.Errorf("%s: final is %v", code, !want)
+		}
+	}
+}

@@ -55,6 +55,12 @@ func (h *Host) report(s flow.State, section any, err error) {
 			h.Beats.Signal(beat.SealRefused)
 			h.Metrics.Count(names.MetricBadSeal, d, 1)
 		}
+		// The machine sends a failure that it does not retry to the dead letters, and
+		// no function sees it there. What outlasts its retries is told by the alarm
+		// on the queue alone.
+		if final(code) {
+			h.Beats.Outcome(d, beat.Dead, beat.Cause(code), since(s))
+		}
 		return
 	}
 	switch section := section.(type) {
@@ -67,6 +73,13 @@ func (h *Host) report(s flow.State, section any, err error) {
 			h.Metrics.Count(names.MetricDrift, d, 1)
 		}
 	}
+}
+
+// final reports whether the machines end an execution at the first failure of
+// this code: they neither retry nor postpone it.
+func final(code flow.Code) bool {
+	transient, known := flow.Codes[code]
+	return known && !transient && code != flow.QuotaExhausted
 }
 
 // reportPlan counts an execution that ends with its decision, and parked fields
