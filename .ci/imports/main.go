@@ -56,10 +56,10 @@ var foreign = map[string][]string{
 	"tandem/internal/table/tabletest":    {},
 	"tandem/internal/simulation/...":     {"internal/simulation/...", "cmd/..."},
 	"tandem/internal/simulator/...":      {"internal/simulator/...", "internal/simulation/...", "internal/local/...", "cmd/..."},
-	"tandem/internal/table/embedded":     {"cmd/...", "internal/simulation/...", "internal/local/..."},
+	"tandem/internal/table/embedded":     {"cmd/...", "internal/cost", "internal/simulation/...", "internal/local/..."},
 	"tandem/cmd/...":                     {"cmd/..."},
-	"tandem/internal/destination/...":    {"internal/destination/...", "internal/cloud/...", "internal/simulation/...", "internal/local/...", "internal/simulator/...", "lambdas/...", "cmd/..."},
-	"tandem/internal/hubspot/...":        {"internal/hubspot/...", "internal/cloud/...", "internal/simulation/...", "internal/local/...", "internal/simulator/...", "lambdas/...", "cmd/..."},
+	"tandem/internal/destination/...":    {"internal/cost", "internal/destination/...", "internal/cloud/...", "internal/simulation/...", "internal/local/...", "internal/simulator/...", "lambdas/...", "cmd/..."},
+	"tandem/internal/hubspot/...":        {"internal/cost", "internal/hubspot/...", "internal/cloud/...", "internal/simulation/...", "internal/local/...", "internal/simulator/...", "lambdas/...", "cmd/..."},
 }
 
 // names that say nothing about what is inside.

@@ -1,0 +1,96 @@
+package cost
+
+import (
+	"context"
+	"strings"
+
+	"tandem/internal/table"
+)
+
+// meter counts the capacity units that DynamoDB would bill for a table: by the
+// size of every row that is read (4 KB a unit, strongly consistent) or written
+// (1 KB a unit, the larger of before and after, twice in a transaction). See
+// Amazon DynamoDB developer guide, "Read and write operations".
+type meter struct {
+	table.Table
+	reads, writes, limits float64
+	requests              int
+}
+
+// Sizes of units in bytes.
+const (
+	readUnit  = 4096
+	writeUnit = 1024
+)
+
+// Get implements table.Table. An absent row is read for one unit.
+func (m *meter) Get(ctx context.Context, keys ...table.Key) ([]table.Item, error) {
+	items, err := m.Table.Get(ctx, keys...)
+	m.requests++
+	for _, it := range items {
+		m.reads += units(size(it), readUnit)
+	}
+	return items, err
+}
+
+// Query implements table.Table. The rows of one answer are added up.
+func (m *meter) Query(ctx context.Context, pk, after string, limit int) ([]table.Item, error) {
+	items, err := m.Table.Query(ctx, pk, after, limit)
+	m.requests++
+	all := 0
+	for _, it := range items {
+		all += size(it)
+	}
+	m.reads += units(all, readUnit)
+	return items, err
+}
+
+// Update implements table.Table. A refused condition is billed like a write.
+func (m *meter) Update(ctx context.Context, updates ...table.Update) ([]int64, error) {
+	keys := make([]table.Key, len(updates))
+	for i, u := range updates {
+		keys[i] = u.Key
+	}
+	before, err := m.Table.Get(ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	revs, failed := m.Table.Update(ctx, updates...)
+	after, err := m.Table.Get(ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	m.requests++
+	for i, u := range updates {
+		n := units(max(size(before[i]), size(after[i])), writeUnit)
+		if len(updates) > 1 {
+			n *= 2
+		}
+		if strings.HasPrefix(u.Key.PK, "LIMIT#") {
+			m.limits += n
+		} else {
+			m.writes += n
+		}
+	}
+	return revs, failed
+}
+
+func units(bytes, unit int) float64 { return float64(max(1, (bytes+unit-1)/unit)) }
+
+// size is a row's size as package dynamo stores it: names and values in UTF-8,
+// with the columns pk, sk, rev, ttl and wid (26 letters). A number takes half a
+// byte a digit and one more.
+func size(it table.Item) int {
+	if it.Rev == 0 {
+		return 0
+	}
+	n := len("pk") + len(it.PK) + len("sk") + len(it.SK) + len("rev") + 3 + len("wid") + 26
+	if !it.Expires.IsZero() {
+		n += len("ttl") + 6
+	}
+	for name, value := range it.Attrs {
+		n += len(name) + len(value)
+	}
+	return n
+}
+
