@@ -24,17 +24,17 @@ import (
 // X-Ray and egress is from public tables and was not read again: check them
 // against the calculator before a quotation.
 const (
-	perRequest        = 0.20 / 1e6      // Lambda, one invocation
-	perGBSecond       = 0.0000133334    // Lambda, arm64
-	perExecution      = 1.00 / 1e6      // Step Functions EXPRESS
-	perExpressSecond  = 0.00001667      // Step Functions EXPRESS, a GB-second, first tier
-	perWriteUnit      = 0.7115 / 1e6    // DynamoDB on demand
-	perReadUnit       = 0.1423 / 1e6    // DynamoDB on demand
-	perLogGB          = 0.67            // CloudWatch Logs, standard class, ingested
-	perLogGBMonth     = 0.033           // CloudWatch Logs, kept for a month
-	perMessageRequest = 0.40 / 1e6      // SQS
-	perEgressGB       = 0.114           // to the internet, after the first 100 GB
-	perXRayTrace      = 5.00 / 1e6      // recorded
+	perRequest        = 0.20 / 1e6   // Lambda, one invocation
+	perGBSecond       = 0.0000133334 // Lambda, arm64
+	perExecution      = 1.00 / 1e6   // Step Functions EXPRESS
+	perExpressSecond  = 0.00001667   // Step Functions EXPRESS, a GB-second, first tier
+	perWriteUnit      = 0.7115 / 1e6 // DynamoDB on demand
+	perReadUnit       = 0.1423 / 1e6 // DynamoDB on demand
+	perLogGB          = 0.67         // CloudWatch Logs, standard class, ingested
+	perLogGBMonth     = 0.033        // CloudWatch Logs, kept for a month
+	perMessageRequest = 0.40 / 1e6   // SQS
+	perEgressGB       = 0.114        // to the internet, after the first 100 GB
+	perXRayTrace      = 5.00 / 1e6   // recorded
 	gb                = float64(1 << 30)
 	month             = 730 * time.Hour // as AWS counts one
 )

@@ -32,7 +32,7 @@ const (
 const wholeProcessor = 1769
 
 // memory in MB of a state's function, as the stack sets it.
-var memory = map[string]float64{"webhook": 512, "verify": 128, "transform": 256, "lookup": 256, "write": 256, "stamp": 256}
+var memory = map[string]float64{"webhook": 512, "verify": 128, "transform": 128, "lookup": 128, "write": 128, "stamp": 128}
 
 // billed is how long an invocation runs: its own work at its share of a
 // processor, and the waiting. Lambda bills by the millisecond.
@@ -43,7 +43,9 @@ func (a Assumptions) billed(function string, remote, table int) time.Duration {
 }
 
 // gbSeconds is what Lambda bills for an invocation.
-func gbSeconds(function string, d time.Duration) float64 { return memory[function] / 1024 * d.Seconds() }
+func gbSeconds(function string, d time.Duration) float64 {
+	return memory[function] / 1024 * d.Seconds()
+}
 
 // expressSeconds is what Step Functions bills for an execution: 50 MB and the
 // data come to less than 64 MB, in steps of 100 ms.

@@ -93,4 +93,3 @@ func size(it table.Item) int {
 	}
 	return n
 }
-

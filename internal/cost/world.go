@@ -25,9 +25,11 @@ import (
 // no two share a process, over one table that counts and two systems in memory.
 type world struct {
 	Assumptions
-	spec     *spec.Spec
-	now      time.Time // the clock of records and executions
-	traffic  time.Time // the clock of the rate limits, by which events are Records a month
+	spec *spec.Spec
+	now  time.Time // the clock of records and executions
+	// traffic is the clock of the rate limits: records come PerDelivery at once, each
+	// to a copy of the functions of its own.
+	traffic  time.Time
 	table    *meter
 	remotes  map[record.System]*remote
 	flows    map[string]*flow.Flow
@@ -213,7 +215,7 @@ func (t told) Parse(flow.Delivery) ([]flow.Notification, error) { return t, nil 
 // and returns the states that its execution went through, none where it ended at
 // the door.
 func (w *world) deliver(sys record.System, events ...flow.Notification) ([]string, error) {
-	w.traffic = w.traffic.Add(month / time.Duration(w.Records))
+	w.traffic = w.traffic.Add(month / time.Duration(w.Records) * time.Duration(w.PerDelivery))
 	w.function, w.started, w.last = "webhook", nil, asl.Result{}
 	asked := w.table.requests
 	door := &flow.Ingress{Flow: w.flows["webhook"], Receivers: map[record.System]flow.Receiver{sys: told(events)}, Starter: w, Lanes: 1}

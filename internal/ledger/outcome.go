@@ -28,7 +28,7 @@ type Outcome struct {
 	At        time.Time `json:"at"`
 	Execution string    `json:"exec"`
 	Direction string    `json:"dir"`
-	Kind      Kind      `json:"kind"`
+	Kind      Kind      `json:"kind,omitempty"`
 	Reason    string    `json:"reason,omitempty"`
 	// Fields are the names of the fields written, Parked those taken out.
 	Fields []string `json:"fields,omitempty"`

@@ -172,6 +172,7 @@ type Pair struct {
 	Ghosts      map[record.System]map[string][]string
 	GhostsUntil time.Time
 	Windows     []Window
+	windowNames []string // their attributes
 	// Slot numbers the stamps; windows and outcomes are kept in rings by it.
 	Slot   int
 	Swings map[string]Swing
@@ -279,10 +280,12 @@ func (p *Pair) decodePrefixed(a map[string]string) {
 		case prefixWindow:
 			var w Window
 			fromJSON(v, &w)
-			p.Windows = append(p.Windows, w)
+			p.Windows, p.windowNames = append(p.Windows, w), append(p.windowNames, k)
 		case prefixOutcome:
 			var o Outcome
-			fromJSON(v, &o)
+			if fromJSON(v, &o); o.Kind == "" {
+				o.Kind = Stamped
+			}
 			p.Outcomes = append(p.Outcomes, o)
 		case prefixParked:
 			p.ParkedFields[name] = v

@@ -45,8 +45,8 @@ func (l *Limiter) near(ctx context.Context, at, now time.Time) error {
 }
 
 // spend uses a permit at hand. A worker that was idle for a whole window may
-// send one request without asking: it is recorded with the next batch, so that
-// sparse traffic costs the table nothing.
+// send one request without asking: it is recorded with the next batch, if that
+// comes while it still counts, so that sparse traffic costs the table nothing.
 func (l *Limiter) spend(c class, now time.Time) (time.Time, bool) {
 	if l.hold().After(now) {
 		return now, false
@@ -55,8 +55,8 @@ func (l *Limiter) spend(c class, now time.Time) (time.Time, bool) {
 		h.left--
 		return h.from, true
 	}
-	if c == live && l.debt == 0 && now.Sub(l.last) >= l.window.per && l.window.generous() {
-		l.debt++
+	if c == live && now.Sub(l.last) >= l.window.per+l.window.guard && l.window.generous() {
+		l.debt = 1 // an earlier one has left the window
 		return now, true
 	}
 	return now, false
