@@ -46,6 +46,7 @@ var commands = []command{
 	{"run", "[flags]", "run an integration on this machine, with or without simulators", runCommand},
 	{"check", "[--json] FILE...", "check specs: what could lose data, loop or fail", checkCommand},
 	{"explain", "FILE", "print a spec's mapping document (Markdown)", explainCommand},
+	{"cost", "[flags]", "say what a million synced records cost at AWS list prices", costCommand},
 	{"diff", "OLD NEW", "say in words what a change of spec means, and its risk", diffCommand},
 	{"simulate", "[flags] NEW", "try a change of spec on the latest traffic, and write nothing", simulateCommand},
 	{"why", "[flags] CLIENT OBJECT ID", "say why a record looks the way it does", whyCommand},

@@ -8,8 +8,9 @@ type Assumptions struct {
 	// DynamoDB takes, Start a StartExecution, Transition what Step Functions adds to
 	// every Task.
 	Remote, Table, Start, Transition time.Duration
-	// PerDelivery is how many records one delivery tells of.
-	PerDelivery int
+	// PerDelivery is how many records one delivery tells of, Fields how many fields of
+	// a record are edited at a time.
+	PerDelivery, Fields int
 	// Records are the events a month; they decide how far batches of the shared
 	// rate limit reach.
 	Records int
@@ -17,7 +18,7 @@ type Assumptions struct {
 
 // Usual are the defaults: 350 ms of waiting for the remote systems and 600 ms in
 // all for an update, which is the reference of the budget.
-var Usual = Assumptions{Remote: 175 * time.Millisecond, Table: 5 * time.Millisecond, Start: 15 * time.Millisecond, Transition: 35 * time.Millisecond, PerDelivery: 10, Records: 1_000_000}
+var Usual = Assumptions{Remote: 175 * time.Millisecond, Table: 5 * time.Millisecond, Start: 15 * time.Millisecond, Transition: 35 * time.Millisecond, PerDelivery: 10, Fields: 1, Records: 1_000_000}
 
 // Processor time at a whole processor, measured: an invocation of a function that
 // does nothing takes 0.25 ms, a request to an AWS API 0.35 ms, and one to another

@@ -14,7 +14,7 @@ import (
 
 // headBytes is what a request to a remote system takes besides its body: request
 // line, headers, its share of TLS.
-const headBytes = 700
+const headBytes = 500
 
 // remote is a system in memory that can do what the spec's own can. It exists to
 // be asked: its answers are as large as real ones, and every request is counted.

@@ -40,8 +40,8 @@ const (
 )
 
 // Measure plays records of the spec's first pair and tells what each kind of
-// event takes: a person edits two fields on one side, and the other side tells of
-// our write.
+// event takes: a person edits fields of a record on one side, and the other side
+// tells of our write.
 func Measure(s *spec.Spec, a Assumptions) ([]Event, error) {
 	w, err := newWorld(s, a)
 	if err != nil {
@@ -89,7 +89,7 @@ type sample struct {
 func newSample(w *world) (*sample, error) {
 	p := &sample{world: w, pair: w.spec.Pairs[0]}
 	for _, f := range p.pair.Fields {
-		if p.editable(f) && len(p.edited) < 2 {
+		if p.editable(f) && len(p.edited) < w.Fields {
 			p.edited = append(p.edited, f)
 		}
 	}
@@ -197,7 +197,7 @@ func (p *sample) create() (string, error) {
 	p.n++
 	hub := p.remotes[record.HubSpot]
 	rec := hub.put(p.pair.HubSpot.Object, hub.next(), p.fill(p.n))
-	_, err := p.ends("Stamped", record.HubSpot, p.event(record.HubSpot, rec.ID, nil)...)
+	_, err := p.ends("Stamp", record.HubSpot, p.event(record.HubSpot, rec.ID, nil)...)
 	return rec.ID, err
 }
 
@@ -230,7 +230,7 @@ func (p *sample) ends(state string, sys record.System, events ...flow.Notificati
 	return path, err
 }
 
-// edit changes two fields on one side as a person does.
+// edit changes fields on one side as a person does.
 func (p *sample) edit(sys record.System) (id string, values record.Fields) {
 	p.now = p.now.Add(24 * time.Hour)
 	object, values := p.pair.Side(sys).Object, record.Fields{}
@@ -252,12 +252,12 @@ func (p *sample) play(name string) ([]string, error) {
 	switch name {
 	case UpdateDestination:
 		id, values := p.edit(record.HubSpot)
-		return p.ends("Stamped", record.HubSpot, p.event(record.HubSpot, id, values)...)
+		return p.ends("Stamp", record.HubSpot, p.event(record.HubSpot, id, values)...)
 	case EchoDestination:
 		return p.ends("", record.Destination, p.event(record.Destination, p.dest, nil)...)
 	case UpdateHubSpot:
 		id, _ := p.edit(record.Destination)
-		return p.ends("Stamped", record.Destination, p.event(record.Destination, id, nil)...)
+		return p.ends("Stamp", record.Destination, p.event(record.Destination, id, nil)...)
 	case EchoHubSpot:
 		written := record.Fields{}
 		for _, f := range p.edited {
@@ -281,7 +281,7 @@ func (p *sample) die() ([]string, error) {
 		return path, err
 	}
 	was, table := p.usage, *p.table
-	_, err = p.ends("Stamped", record.HubSpot, p.event(record.HubSpot, id, values)...)
+	_, err = p.ends("Stamp", record.HubSpot, p.event(record.HubSpot, id, values)...)
 	p.usage = was
 	p.table.writes, p.table.reads, p.table.limits = table.writes, table.reads, table.limits
 	return path, err

@@ -17,18 +17,12 @@ type meter struct {
 	requests              int
 }
 
-// Sizes of units in bytes.
-const (
-	readUnit  = 4096
-	writeUnit = 1024
-)
-
 // Get implements table.Table. An absent row is read for one unit.
 func (m *meter) Get(ctx context.Context, keys ...table.Key) ([]table.Item, error) {
 	items, err := m.Table.Get(ctx, keys...)
 	m.requests++
 	for _, it := range items {
-		m.reads += units(size(it), readUnit)
+		m.reads += units(table.Size(it), table.ReadUnit)
 	}
 	return items, err
 }
@@ -39,9 +33,9 @@ func (m *meter) Query(ctx context.Context, pk, after string, limit int) ([]table
 	m.requests++
 	all := 0
 	for _, it := range items {
-		all += size(it)
+		all += table.Size(it)
 	}
-	m.reads += units(all, readUnit)
+	m.reads += units(all, table.ReadUnit)
 	return items, err
 }
 
@@ -62,7 +56,7 @@ func (m *meter) Update(ctx context.Context, updates ...table.Update) ([]int64, e
 	}
 	m.requests++
 	for i, u := range updates {
-		n := units(max(size(before[i]), size(after[i])), writeUnit)
+		n := units(max(table.Size(before[i]), table.Size(after[i])), table.WriteUnit)
 		if len(updates) > 1 {
 			n *= 2
 		}
@@ -76,20 +70,3 @@ func (m *meter) Update(ctx context.Context, updates ...table.Update) ([]int64, e
 }
 
 func units(bytes, unit int) float64 { return float64(max(1, (bytes+unit-1)/unit)) }
-
-// size is a row's size as package dynamo stores it: names and values in UTF-8,
-// with the columns pk, sk, rev, ttl and wid (26 letters). A number takes half a
-// byte a digit and one more.
-func size(it table.Item) int {
-	if it.Rev == 0 {
-		return 0
-	}
-	n := len("pk") + len(it.PK) + len("sk") + len(it.SK) + len("rev") + 3 + len("wid") + 26
-	if !it.Expires.IsZero() {
-		n += len("ttl") + 6
-	}
-	for name, value := range it.Attrs {
-		n += len(name) + len(value)
-	}
-	return n
-}

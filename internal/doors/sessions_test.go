@@ -155,7 +155,7 @@ func chained(ctx context.Context, f *flow.Flow, _ spec.Direction, _ string, inpu
 			return append(path, "DeadLetter", "Failed"), all, string(flow.CodeOf(err))
 		}
 	}
-	return append(path, "Stamped"), all, ""
+	return path, all, ""
 }
 
 // given is what a step gets: the event and the sections named.

@@ -69,16 +69,16 @@ func TestBudgetOfAnUpdate(t *testing.T) {
 		id         string
 		want       cost
 	}{
-		{"an update from HubSpot", "Stamped", func() { b.hub.put("contacts/7", record.Fields{"hs_lead_status": "OPEN"}) }, record.HubSpot, "7",
+		{"an update from HubSpot", "Stamp", func() { b.hub.put("contacts/7", record.Fields{"hs_lead_status": "OPEN"}) }, record.HubSpot, "7",
 			cost{hubReads: 1, destWrites: 1, table: 3}},
 		{"its echo", "Dropped", func() {}, record.Destination, dest, cost{destReads: 1, table: 2}},
 		{"its redelivery", "Dropped", func() {}, record.HubSpot, "7", cost{hubReads: 1, table: 2}},
-		{"an update from the destination", "Stamped", func() { b.dest.put("customers/c_1", record.Fields{"phone": "+61412345678"}) }, record.Destination, dest,
+		{"an update from the destination", "Stamp", func() { b.dest.put("customers/c_1", record.Fields{"phone": "+61412345678"}) }, record.Destination, dest,
 			cost{destReads: 1, hubReads: 1, hubWrites: 1, table: 3}},
 		// HubSpot has no conditional write: how far its record was compared is noted now.
 		{"its echo", "Dropped", func() {}, record.HubSpot, "7", cost{hubReads: 1, table: 3}},
 		{"its redelivery", "Dropped", func() {}, record.Destination, dest, cost{destReads: 1, table: 2}},
-		{"the next update from HubSpot", "Stamped", func() { b.hub.put("contacts/7", record.Fields{"hs_lead_status": "CONNECTED"}) }, record.HubSpot, "7",
+		{"the next update from HubSpot", "Stamp", func() { b.hub.put("contacts/7", record.Fields{"hs_lead_status": "CONNECTED"}) }, record.HubSpot, "7",
 			cost{hubReads: 1, destWrites: 1, table: 3}},
 	} {
 		step.edit()

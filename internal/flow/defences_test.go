@@ -19,7 +19,7 @@ func (b *bench) many(n int) {
 	for i := range n {
 		id := fmt.Sprint(100 + i)
 		b.hub.put("contacts/"+id, record.Fields{"email": id + "@example.com", "firstname": "N", "zip": "2000"})
-		b.want(b.event(record.HubSpot, "contacts", id, flow.Changed), "Stamped")
+		b.want(b.event(record.HubSpot, "contacts", id, flow.Changed), "Stamp")
 	}
 }
 
@@ -120,7 +120,7 @@ func TestFirstContactOfEqualRecordsWritesNothing(t *testing.T) {
 		b.dest.put(fmt.Sprint("customers/c", i), record.Fields{"email": email, "first_name": "Ann", "last_name": "L", "name": "Ann L", "status": "prospect"})
 	}
 	for i := range 100 {
-		b.want(b.event(record.HubSpot, "contacts", fmt.Sprint(100+i), flow.Changed), "Stamped")
+		b.want(b.event(record.HubSpot, "contacts", fmt.Sprint(100+i), flow.Changed), "Stamp")
 		b.want(b.event(record.Destination, "contacts", fmt.Sprint("c", i), flow.Changed), "Dropped")
 	}
 	if b.wrote() != 0 {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,9 +45,31 @@ type Envelope struct {
 // Told is one value an event carried, as a fingerprint. At is the event's time
 // where it is another than the envelope's.
 type Told struct {
-	Field string `json:"f"`
-	Print string `json:"p"`
-	At    int64  `json:"at,omitempty"`
+	Field, Print string
+	At           int64
+}
+
+// MarshalText writes print, time if there is one, and field, as in
+// "svlIitWnbrM@1782371969536 postcode": an envelope is logged with every state.
+func (t Told) MarshalText() ([]byte, error) {
+	if t.At == 0 {
+		return []byte(t.Print + " " + t.Field), nil
+	}
+	return fmt.Appendf(nil, "%s@%d %s", t.Print, t.At, t.Field), nil
+}
+
+// UnmarshalText reads what MarshalText has written.
+func (t *Told) UnmarshalText(text []byte) (err error) {
+	head, field, ok := strings.Cut(string(text), " ")
+	if !ok {
+		return fmt.Errorf("a told value is a fingerprint and a field, not %q", text)
+	}
+	*t = Told{Field: field}
+	var at string
+	if t.Print, at, ok = strings.Cut(head, "@"); ok {
+		t.At, err = strconv.ParseInt(at, 10, 64)
+	}
+	return err
 }
 
 // maxListed bounds the event ids and told values an envelope carries.

@@ -21,7 +21,7 @@ func (b *bench) want(got, want string) {
 func (b *bench) created() (hub, dest string) {
 	b.t.Helper()
 	b.hub.put("contacts/7", record.Fields{"email": "Ada@Example.com", "firstname": "Ada", "lastname": "L", "hs_lead_status": "NEW"})
-	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamped")
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
 	if len(b.dest.rows) != 1 {
 		b.t.Fatalf("%d records in the destination", len(b.dest.rows))
 	}
@@ -42,7 +42,7 @@ func TestCreateUpdateEcho(t *testing.T) {
 	// An edit travels as one field.
 	b.hub.put("contacts/7", record.Fields{"hs_lead_status": "OPEN"})
 	reads := b.dest.reads
-	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamped")
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
 	if got := b.dest.writes[len(b.dest.writes)-1]; got != "update customers/c_1 [status]" || b.dest.reads != reads {
 		t.Fatalf("wrote %q with %d reads of the target", got, b.dest.reads-reads)
 	}
@@ -50,7 +50,7 @@ func TestCreateUpdateEcho(t *testing.T) {
 	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Dropped")
 	// And back.
 	b.dest.put("customers/c_1", record.Fields{"first_name": "Augusta"})
-	b.want(b.event(record.Destination, "contacts", dest, flow.Changed), "Stamped")
+	b.want(b.event(record.Destination, "contacts", dest, flow.Changed), "Stamp")
 	if got := b.hub.rows["contacts/7"].Fields["firstname"]; got != "Augusta" {
 		t.Fatalf("first name is %q", got)
 	}
@@ -68,7 +68,7 @@ func TestConflictFollowsPolicyAndKeepsTheLoser(t *testing.T) {
 	_, dest := b.created()
 	b.hub.put("contacts/7", record.Fields{"hs_lead_status": "OPEN", "zip": "2000"})
 	b.dest.put("customers/c_1", record.Fields{"status": "closed", "postcode": "3000"})
-	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamped")
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
 	h, d := b.hub.rows["contacts/7"].Fields, b.dest.rows["customers/c_1"].Fields
 	if h["hs_lead_status"] != "OPEN" || d["status"] != "lead" || h["zip"] != "3000" || d["postcode"] != "3000" {
 		t.Fatalf("hubspot %v, destination %v", h, d)
@@ -98,7 +98,7 @@ func TestFirstContactLinksWithoutWriting(t *testing.T) {
 	b := newBench(t)
 	b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "firstname": "Ada", "lastname": "L"})
 	b.dest.put("customers/c_9", record.Fields{"email": "ada@example.com", "first_name": "Ada", "last_name": "L", "name": "Ada L"})
-	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamped")
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
 	if len(b.dest.writes)+len(b.hub.writes) != 0 {
 		t.Fatalf("wrote %v %v", b.dest.writes, b.hub.writes)
 	}
@@ -120,7 +120,7 @@ func TestMergeKeepsThePairUnderItsNewID(t *testing.T) {
 	b := newBench(t)
 	b.created()
 	b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
-	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamped")
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
 	row := b.hub.rows["contacts/7"]
 	delete(b.hub.rows, "contacts/7")
 	delete(b.hub.rows, "contacts/8")

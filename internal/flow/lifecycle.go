@@ -147,7 +147,7 @@ func (f *Flow) partnerMissing(_ context.Context, j *journey, cause error) (*Plan
 // merged follows a merge: the record that lives on takes over the pair of the
 // winner, losing partners are parked for a person, and nothing is deleted.
 func (f *Flow) merged(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
-	survivor := s.Transform.ID
+	survivor := orElse(s.Transform.ID, j.ID)
 	if s.Transform.Missing || s.Transform.Archived {
 		return drop("the merged record is no longer there"), nil
 	}

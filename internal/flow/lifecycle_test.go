@@ -91,7 +91,7 @@ func TestRestore(t *testing.T) {
 			b.event(record.HubSpot, "contacts", hub, flow.Deleted)
 			b.hub.put("contacts/7", row.Fields)
 			b.hub.put("contacts/7", record.Fields{"lastname": "Byron"})
-			b.want(b.event(record.HubSpot, "contacts", hub, flow.Restored), "Stamped")
+			b.want(b.event(record.HubSpot, "contacts", hub, flow.Restored), "Stamp")
 			live := slices.Collect(maps.Keys(b.dest.rows))
 			if len(live) != 1 || b.dest.rows[live[0]].Fields["last_name"] != "Byron" {
 				t.Fatalf("destination %v: %s", live, b.reason())
@@ -131,7 +131,7 @@ func TestPrivacyDeletionProvesItself(t *testing.T) {
 	b.event(record.Destination, "contacts", dest, flow.Changed) // an outcome
 	b.hub.put("contacts/7", record.Fields{"zip": "2000"})
 	b.dest.put("customers/c_1", record.Fields{"postcode": "3000"})
-	b.want(b.event(record.HubSpot, "contacts", hub, flow.Changed), "Stamped")
+	b.want(b.event(record.HubSpot, "contacts", hub, flow.Changed), "Stamp")
 	p, err := b.flow.Ledger.Find(t.Context(), b.flow.Spec.Pairs[0], record.Ref{System: record.HubSpot, Object: "contacts", ID: hub}, "")
 	if err != nil || len(p.Base) == 0 {
 		t.Fatalf("base %v, %v", p.Base, err)
@@ -160,7 +160,7 @@ func TestPrivacyDeletionProvesItself(t *testing.T) {
 	b.still(record.Destination, dest, flow.Deleted)
 	// The same person comes again, as a new record.
 	b.hub.put("contacts/8", record.Fields{"email": "ada@example.com", "firstname": "Ada"})
-	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamped")
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
 	if _, made := b.dest.rows["customers/c_2"]; !made || b.state(record.HubSpot, "8") != ledger.Linked {
 		t.Fatalf("destination %v", b.dest.rows)
 	}
@@ -184,7 +184,7 @@ func TestMergeInAnyOrder(t *testing.T) {
 			b := newBench(t)
 			b.created()
 			b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
-			b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamped")
+			b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
 			b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
 			row := b.hub.put("contacts/900", record.Fields{"lastname": "Byron"})
 			b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row
@@ -212,16 +212,16 @@ func TestChildBeforeItsParent(t *testing.T) {
 	if !strings.Contains(string(b.last.Output), string(flow.ParentMissing)) || b.wrote() != 0 {
 		t.Fatalf("%s", b.last.Output)
 	}
-	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamped")
-	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Stamped")
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Stamp")
 	if got := b.dest.rows["orders/c_2"].Fields["customer_id"]; got != "c_1" {
 		t.Fatalf("the order is of customer %q", got)
 	}
 	// The association travels back as well.
 	b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
-	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamped")
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
 	b.dest.put("orders/c_2", record.Fields{"customer_id": "c_3"})
-	b.want(b.event(record.Destination, "deals", "c_2", flow.Changed), "Stamped")
+	b.want(b.event(record.Destination, "deals", "c_2", flow.Changed), "Stamp")
 	if got := b.hub.rows["deals/50"].Fields["@contacts"]; got != "8" {
 		t.Fatalf("the deal is of contact %q: %s", got, b.reason())
 	}

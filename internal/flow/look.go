@@ -33,7 +33,7 @@ func (f *Flow) again(ctx context.Context, j *journey, t *Transformed, m *merge) 
 // readAgain reads the source once more. A record that was there a moment ago and is
 // not any more is looked at again: its deletion's own event says what it means.
 func (f *Flow) readAgain(ctx context.Context, j *journey, t *Transformed) (*Transformed, error) {
-	rec, err := f.read(ctx, j.from, j.source, j.object(j.source), t.ID, j.forward, j.pair)
+	rec, err := f.read(ctx, j.from, j.source, j.object(j.source), orElse(t.ID, j.ID), j.forward, j.pair)
 	if CodeOf(err) == RecordMissing {
 		return nil, Errorf(LeaseHeld, "the record was there and is not found any more: it is looked at again")
 	}
@@ -89,7 +89,7 @@ func (m *merge) see(j *journey, t *Transformed) {
 		}
 	}
 	m.source.moved = t.Version != m.seen[j.source].Version
-	if m.source.updated = time.UnixMilli(t.Updated); t.Updated == 0 {
+	if m.source.updated = t.updatedAt(); m.source.updated.IsZero() {
 		m.source.updated = time.UnixMilli(j.At)
 	}
 	m.source.updated = believed(m.source.updated, time.UnixMilli(t.ReadAt), m.skew)

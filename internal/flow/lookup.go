@@ -41,6 +41,7 @@ func (f *Flow) Lookup(ctx context.Context, s State) (*Plan, error) {
 	if plan.Act == ActDrop {
 		return plan, f.conclude(ctx, j, plan)
 	}
+	plan.without(j.ref)
 	if plan.Made = s.made(j.target); s.Lookup != nil {
 		plan.Round = s.Lookup.Round + 1
 	}
@@ -80,7 +81,7 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 	switch {
 	case j.Kind == Purged:
 		return f.purge(ctx, j, p)
-	case j.source == record.HubSpot && (j.Kind == Merged || t.ID != j.ID):
+	case j.source == record.HubSpot && (j.Kind == Merged || t.ID != ""):
 		return f.merged(ctx, j, s, p)
 	case !t.Missing && !t.Archived && j.isBack(p, t):
 		return f.restored(ctx, j, s, p)

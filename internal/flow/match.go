@@ -19,7 +19,7 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 	}
 	s.Transform = t
 	switch {
-	case j.source == record.HubSpot && t.ID != j.ref.ID:
+	case j.source == record.HubSpot && t.ID != "":
 		return f.merged(ctx, j, s, p)
 	case t.Archived:
 		return f.deleted(ctx, j, p)

@@ -11,17 +11,18 @@ import (
 
 // Plan is the Lookup step's section: what will be done, under which lease.
 type Plan struct {
-	Act    string                   `json:"act"`
-	Reason string                   `json:"reason,omitempty"`
-	IDs    map[record.System]string `json:"ids,omitempty"`
-	Fence  *ledger.Fence            `json:"fence,omitempty"`
+	Act    string `json:"act"`
+	Reason string `json:"reason,omitempty"`
+	// IDs are the pair's records, without the event's own.
+	IDs   map[record.System]string `json:"ids,omitempty"`
+	Fence *ledger.Fence            `json:"fence,omitempty"`
 	// Until is when the lease ends, in milliseconds.
 	Until int64 `json:"until,omitempty"`
 	Slot  int   `json:"slot,omitempty"`
 	// Patch is what is written, by system and field name, in that system's terms.
 	Patch map[record.System]map[string]string `json:"patch,omitempty"`
-	// ETag makes a system's write conditional; Before is the version that was
-	// read before an unconditional one.
+	// ETag makes a system's write conditional; Before is the version that was read
+	// of a side that is not written under one.
 	ETag   map[record.System]string `json:"etag,omitempty"`
 	Before map[record.System]string `json:"before,omitempty"`
 	// Base are fingerprints to stamp; a written side is filled in by Stamp.
@@ -106,11 +107,28 @@ func (f *Flow) write(j *journey, ids map[record.System]string, m *merge, v verdi
 
 func (p *Plan) condition(s record.System, a Abilities, etag, version string) {
 	if a.ConditionalWrite && etag != "" {
-		p.ETag[s] = etag
+		if p.ETag[s] = etag; len(p.Patch[s]) > 0 {
+			return
+		}
 	}
 	if version != "" {
 		p.Before[s] = version
 	}
+}
+
+// without leaves the event's own id out of a plan, which every state carries on.
+func (p *Plan) without(own record.Ref) {
+	if p.IDs[own.System] == own.ID {
+		p.IDs = maps.Clone(p.IDs)
+		delete(p.IDs, own.System)
+	}
+}
+
+// ids are the records of both sides that are known, the event's own among them.
+func (p *Plan) ids(own record.Ref) map[record.System]string {
+	out := map[record.System]string{own.System: own.ID}
+	maps.Copy(out, p.IDs)
+	return out
 }
 
 // intent records what the plan may leave behind if it is never stamped.

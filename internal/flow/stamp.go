@@ -39,7 +39,7 @@ func (f *Flow) Stamp(ctx context.Context, s State) (*Stamped, error) {
 	} else if err != nil {
 		return nil, store(err)
 	}
-	return &Stamped{IDs: ids(plan, w), Fields: written(plan)}, nil
+	return &Stamped{IDs: ids(j, plan, w), Fields: written(plan)}, nil
 }
 
 // store picks the kind of stamp the plan asked for.
@@ -49,13 +49,13 @@ func (f *Flow) store(ctx context.Context, j *journey, plan *Plan, w *Written, fe
 	case plan.Archive != "":
 		return f.Ledger.Bury(ctx, fence, deletedIn+string(j.source), st)
 	case plan.Link:
-		return f.Ledger.Link(ctx, fence, j.pair, j.ref, ids(plan, w), plan.MatchKey, plan.Other, st)
+		return f.Ledger.Link(ctx, fence, j.pair, j.ref, ids(j, plan, w), plan.MatchKey, plan.Other, st)
 	}
 	return f.Ledger.Stamp(ctx, fence, st)
 }
 
-func ids(plan *Plan, w *Written) map[record.System]string {
-	out := maps.Clone(plan.IDs)
+func ids(j *journey, plan *Plan, w *Written) map[record.System]string {
+	out := plan.ids(j.ref)
 	for sys, c := range w.Sides {
 		if c.Created != "" {
 			out[sys] = c.Created

@@ -15,8 +15,9 @@ import (
 // Transformed is the Transform step's section: the source record as it is now,
 // in the target's terms.
 type Transformed struct {
-	// ID is the id the source answered with; another than asked for after a merge.
-	ID string `json:"id"`
+	// ID is the id the source answered with, where it is another than asked for:
+	// after a merge.
+	ID string `json:"id,omitempty"`
 	// Missing is set when the source no longer has the record, Archived when it
 	// still knows it as deleted.
 	Missing  bool   `json:"missing,omitempty"`
@@ -24,7 +25,8 @@ type Transformed struct {
 	Version  string `json:"version,omitempty"`
 	ETag     string `json:"etag,omitempty"`
 	ReadAt   int64  `json:"readAt"`
-	Updated  int64  `json:"updated,omitempty"`
+	// Updated is when the record was changed, where its version does not say that.
+	Updated int64 `json:"updated,omitempty"`
 	// Fields are the translated values by field name; Own the source's canonical
 	// text where it differs from the translation or does not travel.
 	Fields map[string]string `json:"fields,omitempty"`
@@ -41,7 +43,7 @@ func (f *Flow) Transform(ctx context.Context, s State) (*Transformed, error) {
 		return nil, err
 	}
 	if j.Kind == Purged {
-		return &Transformed{ID: j.ID, Missing: true, ReadAt: f.Now().UnixMilli()}, nil
+		return &Transformed{Missing: true, ReadAt: f.Now().UnixMilli()}, nil
 	}
 	rec, err := f.read(ctx, j.from, j.source, j.object(j.source), j.ID, j.forward, j.pair)
 	if CodeOf(err) == RecordMissing {
@@ -70,7 +72,7 @@ func (f *Flow) read(ctx context.Context, from Remote, sys record.System, object,
 // whose pair is at rest stays at rest. Otherwise it is unknown, not deleted:
 // just created records answer 404 for a moment, so the machine tries again.
 func (f *Flow) missing(ctx context.Context, j *journey, cause error) (*Transformed, error) {
-	gone := &Transformed{ID: j.ID, Missing: true, ReadAt: f.Now().UnixMilli()}
+	gone := &Transformed{Missing: true, ReadAt: f.Now().UnixMilli()}
 	if j.Kind == Deleted {
 		return gone, nil
 	}
@@ -86,9 +88,14 @@ func (f *Flow) missing(ctx context.Context, j *journey, cause error) (*Transform
 
 func (f *Flow) translated(ctx context.Context, j *journey, rec record.Record) (*Transformed, error) {
 	t := &Transformed{
-		ID: rec.ID, Archived: rec.Archived, Version: rec.Version, ETag: rec.ETag,
-		ReadAt: rec.ReadAt.UnixMilli(), Updated: unixMilli(rec.UpdatedAt),
-		Partner: rec.Fields[j.pair.Side(j.source).ExternalID],
+		Archived: rec.Archived, Version: rec.Version, ETag: rec.ETag,
+		ReadAt: rec.ReadAt.UnixMilli(), Partner: rec.Fields[j.pair.Side(j.source).ExternalID],
+	}
+	if rec.ID != j.ID {
+		t.ID = rec.ID
+	}
+	if rec.Version != ledger.Version(rec.UpdatedAt) {
+		t.Updated = unixMilli(rec.UpdatedAt)
 	}
 	if rec.Archived {
 		return t, nil
@@ -138,6 +145,15 @@ func (f *Flow) resolve(ctx context.Context, v translate.Translated, source recor
 		return "", Errorf(ParentMissing, "%s: the %s it refers to is not linked yet", v.Property, v.Ref)
 	}
 	return p.IDs[source.Other()], nil
+}
+
+// updatedAt is when the source says the record was changed, zero when it does not.
+func (t *Transformed) updatedAt() time.Time {
+	if t.Updated != 0 {
+		return time.UnixMilli(t.Updated)
+	}
+	at, _ := time.Parse(time.RFC3339, t.Version) // other versions tell no time
+	return at
 }
 
 // own is the source's canonical text of a field.

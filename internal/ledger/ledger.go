@@ -32,16 +32,8 @@ const Lease = 30 * time.Second
 // meantime the same value set by a person looks like the late write.
 const ghostLife = 2 * time.Minute
 
-// How many outcomes and windows a pair row keeps. A row is billed by the kilobyte
-// each time it is written, and these are the most of it.
-const (
-	outcomesKept = 4
-	windowsKept  = 6
-)
-
-// windowLife is how long an event may still tell of an edit inside a window:
-// HubSpot delivers for 24 hours, and a queue of ours holds an event for one more day.
-const windowLife = 48 * time.Hour
+// rings is how many outcomes and windows a pair row keeps at most.
+const rings = 6
 
 // Ledger is the protocol over one client's table.
 type Ledger struct {
@@ -99,18 +91,7 @@ func (l *Ledger) Take(ctx context.Context, p *Pair, in Intent, change Change) er
 		set[attrGhosts], set[attrGhostsUntil] = toJSON(ghosts), ms(now.Add(ghostLife))
 	}
 	change.encode(set)
-	stale := slices.DeleteFunc(p.staleWindows(now), func(name string) bool { return set[name] != "" })
-	return l.update(ctx, p, set, stale, func() { p.LeaseUntil, p.Slot = now.Add(Lease), p.Slot+1 })
-}
-
-// staleWindows names the attributes of windows of which no event will tell any more.
-func (p *Pair) staleWindows(now time.Time) (names []string) {
-	for i, w := range p.Windows {
-		if w.To < Version(now.Add(-windowLife)) {
-			names = append(names, p.windowNames[i])
-		}
-	}
-	return names
+	return l.update(ctx, p, set, p.surplus(&in, set, now), func() { p.LeaseUntil, p.Slot = now.Add(Lease), p.Slot+1 })
 }
 
 // MaybeSent lists the fingerprints that writes of ours, not confirmed, may have
@@ -320,13 +301,13 @@ type Stamp struct {
 func (s Stamp) set(now time.Time) map[string]string {
 	set := map[string]string{attrStamped: ms(now), attrState: string(Linked)}
 	Change{Base: s.Base, Seen: s.Seen, Window: s.Left}.encode(set)
-	outcome := s.Outcome
+	ring, outcome := strconv.Itoa(s.Slot%rings), s.Outcome
 	if outcome.Kind == Stamped {
 		outcome.Kind = "" // what a pair row keeps is that
 	}
-	set[prefixOutcome+strconv.Itoa(s.Slot%outcomesKept)] = toJSON(outcome)
+	set[prefixOutcome+ring] = toJSON(outcome)
 	if s.Window != nil {
-		set[prefixWindow+strconv.Itoa(s.Slot%windowsKept)] = toJSON(s.Window)
+		set[prefixWindow+ring] = toJSON(s.Window)
 	}
 	if len(s.Ghosts) > 0 {
 		set[attrGhosts], set[attrGhostsUntil] = toJSON(s.Ghosts), ms(now.Add(ghostLife))

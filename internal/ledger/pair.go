@@ -172,7 +172,6 @@ type Pair struct {
 	Ghosts      map[record.System]map[string][]string
 	GhostsUntil time.Time
 	Windows     []Window
-	windowNames []string // their attributes
 	// Slot numbers the stamps; windows and outcomes are kept in rings by it.
 	Slot   int
 	Swings map[string]Swing
@@ -197,6 +196,8 @@ type Pair struct {
 
 	Key table.Key
 	Rev int64
+
+	attrs map[string]string // the row as it was read
 }
 
 // Exists reports whether the pair has a row.
@@ -245,7 +246,7 @@ func decode(it table.Item, self record.Ref) *Pair {
 		StampedAt: millis(a[attrStamped]), LinkedAt: millis(a[attrLinked]),
 		LeaseUntil: millis(a[attrLease]), LeaseBy: a[attrLeaseBy],
 		GhostsUntil: millis(a[attrGhostsUntil]), Since: millis(a[attrSince]),
-		Adopt: a[attrAdopt], AliasOf: a[attrAlias], Key: it.Key, Rev: it.Rev,
+		Adopt: a[attrAdopt], AliasOf: a[attrAlias], Key: it.Key, Rev: it.Rev, attrs: a,
 	}
 	p.Tries, _ = strconv.Atoi(a[attrTries])
 	p.Slot, _ = strconv.Atoi(a[attrSlot])
@@ -280,7 +281,7 @@ func (p *Pair) decodePrefixed(a map[string]string) {
 		case prefixWindow:
 			var w Window
 			fromJSON(v, &w)
-			p.Windows, p.windowNames = append(p.Windows, w), append(p.windowNames, k)
+			p.Windows = append(p.Windows, w)
 		case prefixOutcome:
 			var o Outcome
 			if fromJSON(v, &o); o.Kind == "" {

@@ -1,0 +1,77 @@
+package ledger
+
+import (
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"tandem/internal/record"
+	"tandem/internal/table"
+)
+
+// A row is billed by the kilobyte each time it is written, so a pair row keeps of
+// its past only what fits into the kilobyte that the present needs anyway.
+
+// windowLife is how long an event may still tell of an edit inside a window:
+// HubSpot delivers for 24 hours, and we postpone an event for about as long.
+const windowLife = 48 * time.Hour
+
+// stampSize is about how much the stamp of an intent will add to a row, in bytes:
+// an outcome, and for a write to HubSpot a window.
+func (in *Intent) stampSize() int {
+	n := 220
+	if fields := len(in.Sent[record.HubSpot]); fields > 0 {
+		n += 80 + 40*fields
+	}
+	return n
+}
+
+// surplus names the attributes that taking the row for an intent takes out: windows
+// of which no event will tell any more, and the oldest outcomes where they would
+// make the row begin another kilobyte.
+func (p *Pair) surplus(in *Intent, set map[string]string, now time.Time) (names []string) {
+	row := maps.Clone(p.attrs)
+	if row == nil {
+		row = map[string]string{}
+	}
+	maps.Copy(row, set)
+	var past []string // outcomes, newest first
+	for i := range rings {
+		name := prefixOutcome + strconv.Itoa(((p.Slot-i)%rings+rings)%rings)
+		if row[name] != "" {
+			past = append(past, name)
+		}
+	}
+	for name, value := range row {
+		var w Window
+		if strings.HasPrefix(name, prefixWindow) && set[name] == "" {
+			if fromJSON(value, &w); w.To < Version(now.Add(-windowLife)) {
+				names = append(names, name)
+				delete(row, name)
+			}
+		}
+	}
+	return append(names, p.tooMuch(in, row, past)...)
+}
+
+// tooMuch names those of the outcomes, newest first, for which a row has no room.
+func (p *Pair) tooMuch(in *Intent, row map[string]string, past []string) []string {
+	kept := maps.Clone(row)
+	for _, name := range past {
+		delete(kept, name)
+	}
+	under := table.Size(table.Item{Key: p.Key, Rev: max(p.Rev, 1), Attrs: kept})
+	stamped := under + in.stampSize()
+	for _, name := range []string{attrLease, attrLeaseBy, attrIntent} {
+		stamped -= len(name) + len(kept[name])
+	}
+	need := max(under, stamped)
+	room := (table.WriteUnit - need%table.WriteUnit) % table.WriteUnit
+	for i, name := range past {
+		if room -= len(name) + len(row[name]); room < 0 {
+			return past[i:]
+		}
+	}
+	return nil
+}
