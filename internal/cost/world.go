@@ -137,9 +137,6 @@ func (w *world) ask(ctx context.Context, sys record.System, body int) error {
 	if sys == record.Destination {
 		budget = w.spec.Destination.RateLimit
 	}
-	if limit.Unlimited(budget) {
-		return nil
-	}
 	key := w.function + " " + string(sys)
 	if w.limiters[key] == nil {
 		l, err := limit.New(limit.Options{Table: w.table, System: sys, Budget: budget, Now: func() time.Time { return w.traffic }})

@@ -36,11 +36,11 @@ func TestCreateWithoutMatchLosesItsAnswer(t *testing.T) {
 		end     string
 		reason  string
 	}{
-		"carried out":                    {recent: true, carried: true, records: 1, end: "Stamped"},
-		"the twin is another's":          {recent: true, twin: true, carried: true, records: 2, end: "Stamped"},
-		"not carried out":                {recent: true, records: 1, end: "Stamped"},
+		"carried out":                    {recent: true, carried: true, records: 1, end: "Stamp"},
+		"the twin is another's":          {recent: true, twin: true, carried: true, records: 2, end: "Stamp"},
+		"not carried out":                {recent: true, records: 1, end: "Stamp"},
 		"the system cannot be asked":     {carried: true, records: 1, end: "Failed", reason: "check by hand"},
-		"one of its kind was there long": {recent: true, records: 2, end: "Stamped", meddle: func(b *bench, s *shelf) { s.bear("customers/old", -time.Hour, fields) }},
+		"one of its kind was there long": {recent: true, records: 2, end: "Stamp", meddle: func(b *bench, s *shelf) { s.bear("customers/old", -time.Hour, fields) }},
 		"two of its kind":                {recent: true, carried: true, records: 2, end: "Dropped", reason: "two or more", meddle: func(b *bench, s *shelf) { s.bear("customers/twin", time.Second, fields) }},
 		"edited since":                   {recent: true, carried: true, records: 1, end: "Deferred", meddle: func(b *bench, s *shelf) { s.put("customers/c_1", record.Fields{"last_name": "Byron"}) }},
 	} {
@@ -65,7 +65,7 @@ func TestCreateWithoutMatchLosesItsAnswer(t *testing.T) {
 			person := record.Fields{"email": "Ada@Example.com", "firstname": "Ada", "lastname": "L", "hs_lead_status": "NEW"}
 			if c.twin {
 				b.hub.put("contacts/8", person)
-				b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamped")
+				b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
 				b.dest.born["customers/c_1"] = b.now
 			}
 			if b.dest.after = lose; !c.carried {
@@ -76,7 +76,7 @@ func TestCreateWithoutMatchLosesItsAnswer(t *testing.T) {
 			if len(b.dest.rows) != c.records || !strings.Contains(b.reason(), c.reason) {
 				t.Errorf("%d records, want %d: %s", len(b.dest.rows), c.records, b.reason())
 			}
-			if linked := b.state(record.HubSpot, "7") == ledger.Linked; linked != (c.end == "Stamped") {
+			if linked := b.state(record.HubSpot, "7") == ledger.Linked; linked != (c.end == "Stamp") {
 				t.Errorf("the record is %s", b.state(record.HubSpot, "7"))
 			}
 		})

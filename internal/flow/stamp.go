@@ -11,7 +11,9 @@ import (
 
 // Stamped is the Stamp step's section.
 type Stamped struct {
-	IDs    map[record.System]string `json:"ids"`
+	// IDs is what is linked now. The plan and the write tell of it already, and a log
+	// of all three pays by the byte.
+	IDs    map[record.System]string `json:"-"`
 	Fields []string                 `json:"fields,omitempty"`
 }
 
