@@ -100,6 +100,11 @@ type Auth struct {
 	TokenURL string   `json:"tokenUrl,omitempty"`
 	ClientID string   `json:"clientId,omitempty"`
 	Scopes   []string `json:"scopes,omitempty"`
+	// ClientAuth is basic (the default) or post, for token endpoints that take
+	// the client's secret in the form only. Parameters are added to the form, such
+	// as an audience.
+	ClientAuth string            `json:"clientAuth,omitempty"`
+	Parameters map[string]string `json:"parameters,omitempty"`
 }
 
 // RateLimit is a budget shared by every worker and both directions.

@@ -134,7 +134,7 @@ func (h *Host) open() error {
 	if h.hubspot, err = hubspot.New(o); err != nil {
 		return err
 	}
-	if h.destination, err = destination.New(h.Spec, destination.Options{Secrets: h.secret, HTTP: dest}); err != nil {
+	if h.destination, err = destination.New(h.Spec, destination.Options{Secrets: h.secret, HTTP: dest, Table: h.Table}); err != nil {
 		return err
 	}
 	h.Flow, err = flow.New(flow.Options{

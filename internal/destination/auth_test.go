@@ -5,12 +5,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"tandem/internal/destination"
-	"tandem/internal/flow"
 	"tandem/spec"
 )
 
@@ -93,63 +90,5 @@ func TestRotatedSecret(t *testing.T) {
 	}
 	if _, err := c.Read(t.Context(), "customers", "c_1", nil); err != nil || asked != 2 {
 		t.Errorf("error %v after asking %d times", err, asked)
-	}
-}
-
-// TestOAuth gets one token for many callers at once, and one more after the
-// server has forgotten it.
-func TestOAuth(t *testing.T) {
-	var issued, refused atomic.Int64
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
-		user, secret, _ := r.BasicAuth()
-		if user != "client%3A1" || secret != "s3cret-token" || r.PostFormValue("grant_type") != "client_credentials" || r.PostFormValue("scope") != "a b" {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		fmt.Fprintf(w, `{"access_token":"t%d","token_type":"Bearer","expires_in":3600}`, issued.Add(1))
-	})
-	var valid atomic.Int64
-	valid.Store(1)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != fmt.Sprintf("Bearer t%d", valid.Load()) {
-			refused.Add(1)
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		fmt.Fprint(w, `{"id":"c_1"}`)
-	})
-	srv := httptest.NewServer(mux)
-	defer srv.Close()
-	s := described()
-	s.Destination.BaseURL = srv.URL
-	s.Destination.Auth = spec.Auth{Kind: "oauth2", TokenURL: srv.URL + "/token", ClientID: "client:1", Scopes: []string{"a", "b"}}
-	c, err := destination.New(s, destination.Options{Secrets: func(string) (string, error) { return "s3cret-token", nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	everybody := func() {
-		var wg sync.WaitGroup
-		for range 20 {
-			wg.Go(func() {
-				if _, err := c.Read(t.Context(), "customers", "c_1", nil); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-	}
-	everybody()
-	if issued.Load() != 1 {
-		t.Errorf("%d tokens were issued, want 1", issued.Load())
-	}
-	valid.Store(2)
-	everybody()
-	if issued.Load() != 2 || refused.Load() < 1 {
-		t.Errorf("%d tokens after one was forgotten, want 2", issued.Load())
-	}
-	valid.Store(99)
-	if _, err := c.Read(t.Context(), "customers", "c_1", nil); flow.CodeOf(err) != flow.Unauthorized || issued.Load() != 3 {
-		t.Errorf("a token that is never good: %v after %d tokens", err, issued.Load())
 	}
 }

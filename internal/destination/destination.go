@@ -25,6 +25,7 @@ import (
 
 	"tandem/internal/flow"
 	"tandem/internal/record"
+	"tandem/internal/table"
 	"tandem/spec"
 )
 
@@ -50,6 +51,8 @@ type Options struct {
 	HTTP *http.Client
 	// Now is the clock, time.Now when nil.
 	Now func() time.Time
+	// Table, when set, is where all processes of the client share an access token.
+	Table table.Table
 }
 
 // Client reaches one destination. It is safe for concurrent use.

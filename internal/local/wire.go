@@ -120,7 +120,7 @@ func (s *Server) remotes(c *spec.Spec) (map[record.System]flow.Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	dest, err := destination.New(c, destination.Options{Secrets: s.o.Secrets.value, HTTP: web})
+	dest, err := destination.New(c, destination.Options{Secrets: s.o.Secrets.value, HTTP: web, Table: s.table})
 	if err != nil {
 		return nil, err
 	}
