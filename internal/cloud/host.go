@@ -18,7 +18,6 @@ import (
 	"tandem/internal/flow"
 	"tandem/internal/hubspot"
 	"tandem/internal/ledger"
-	"tandem/internal/limit"
 	"tandem/internal/record"
 	"tandem/internal/table"
 	"tandem/internal/table/dynamo"
@@ -116,25 +115,24 @@ func machines(getenv func(string) string, own spec.Direction) map[spec.Direction
 
 // open makes the systems' clients and the flow over them.
 func (h *Host) open() error {
-	hub, err := h.client(record.HubSpot, h.Spec.HubSpot.RateLimit, hubspot.Pause)
+	hub, _, err := hubspot.Paced(http.DefaultTransport, h.Table, h.Spec.HubSpot.RateLimit)
 	if err != nil {
 		return err
 	}
-	dest, err := h.client(record.Destination, h.Spec.Destination.RateLimit, destination.Pauses(h.Spec.Destination, time.Now))
+	dest, _, err := destination.Paced(http.DefaultTransport, h.Table, h.Spec.Destination)
 	if err != nil {
 		return err
 	}
+	h.budget = &hubspot.Budget{Base: hub}
 	o := hubspot.OptionsFor(h.Spec)
-	h.budget = &hubspot.Budget{Base: hub.Transport}
-	hub.Transport = h.budget
-	o.HTTP = hub
+	o.HTTP = &http.Client{Transport: h.budget, Timeout: remoteTimeout}
 	token := names.TokenSecret(h.Spec, record.HubSpot)
 	o.Token = func(ctx context.Context) (string, error) { return h.Secrets.Get(ctx, token) }
 	o.Invalidate = func(string) { h.Secrets.Refresh(context.Background()) }
 	if h.hubspot, err = hubspot.New(o); err != nil {
 		return err
 	}
-	if h.destination, err = destination.New(h.Spec, destination.Options{Secrets: h.secret, HTTP: dest, Table: h.Table}); err != nil {
+	if h.destination, err = destination.New(h.Spec, destination.Options{Secrets: h.secret, HTTP: &http.Client{Transport: dest, Timeout: remoteTimeout}, Table: h.Table}); err != nil {
 		return err
 	}
 	h.Flow, err = flow.New(flow.Options{
@@ -149,18 +147,6 @@ func (h *Host) open() error {
 
 // remoteTimeout is longer than any function's, whose deadline ends a call first.
 const remoteTimeout = time.Minute
-
-// client is an HTTP client that stays within the budget of system sys, which
-// all functions of the client share through the table.
-func (h *Host) client(sys record.System, budget spec.RateLimit, pause limit.Pause) (*http.Client, error) {
-	c := &http.Client{Timeout: remoteTimeout}
-	l, err := limit.New(limit.Options{Table: h.Table, System: sys, Budget: budget})
-	if err != nil {
-		return nil, fmt.Errorf("%s.rateLimit: %w", sys, err)
-	}
-	c.Transport = limit.Transport(http.DefaultTransport, l, pause)
-	return c, nil
-}
 
 func (h *Host) secret(name string) (string, error) { return h.Secrets.Get(context.Background(), name) }
 

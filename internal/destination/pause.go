@@ -1,13 +1,28 @@
 package destination
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"tandem/internal/limit"
+	"tandem/internal/record"
+	"tandem/internal/table"
 	"tandem/spec"
 )
+
+// Paced puts the destination's budget, which every process shares through the
+// table, in front of a transport. Without a declared one there is no limit but what
+// the answers ask for.
+func Paced(base http.RoundTripper, t table.Table, d spec.Destination) (http.RoundTripper, *limit.Limiter, error) {
+	l, err := limit.New(limit.Options{Table: t, System: record.Destination, Budget: d.RateLimit})
+	if err != nil {
+		return nil, nil, fmt.Errorf("destination.rateLimit: %w", err)
+	}
+	return limit.Transport(base, l, Pauses(d, time.Now)), l, nil
+}
 
 // Pauses makes a limit.Pause of a spec's destination: how long an answer asks
 // everybody to leave the system alone. A 429 asks, and so does a rule of class

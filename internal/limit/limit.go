@@ -44,6 +44,8 @@ const (
 type Options struct {
 	Table  table.Table
 	System record.System
+	// Part names a kind of request that is counted apart; the system's when empty.
+	Part   string
 	Budget spec.RateLimit
 	// Now is the clock, time.Now when nil; Sleep waits and ends early with the
 	// context's error, a timer when nil.
@@ -94,7 +96,7 @@ func New(o Options) (*Limiter, error) {
 	}
 	return &Limiter{
 		Options: o, window: w, turn: make(chan struct{}, 1),
-		key: table.Key{PK: "LIMIT#" + string(o.System), SK: "window"},
+		key: table.Key{PK: "LIMIT#" + string(o.System), SK: cmp.Or(o.Part, "window")},
 	}, nil
 }
 

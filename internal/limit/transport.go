@@ -13,22 +13,40 @@ import (
 // nil for others. A zero pause is for as long as the limiter sees fit.
 type Pause func(status int, h http.Header, body []byte) (d time.Duration, ok bool)
 
+// Part is a kind of request that the remote counts apart, within a budget of its own.
+type Part struct {
+	Limit *Limiter
+	Of    func(*http.Request) bool
+}
+
 // Transport puts a limiter in front of every single HTTP request, and tells it
 // what pause finds in the answers. A wait that belongs to the machine comes out of
 // the client as the *flow.Error in the chain of its error.
-func Transport(base http.RoundTripper, l *Limiter, pause Pause) http.RoundTripper {
-	return transport{base, l, pause}
+func Transport(base http.RoundTripper, l *Limiter, pause Pause, parts ...Part) http.RoundTripper {
+	return transport{base, l, pause, parts}
 }
 
 type transport struct {
 	base  http.RoundTripper
 	limit *Limiter
 	pause Pause
+	parts []Part
+}
+
+// limiter is the one that a request is counted by.
+func (t transport) limiter(r *http.Request) *Limiter {
+	for _, p := range t.parts {
+		if p.Of(r) {
+			return p.Limit
+		}
+	}
+	return t.limit
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if err := t.limit.Wait(r.Context()); err != nil {
+	l := t.limiter(r)
+	if err := l.Wait(r.Context()); err != nil {
 		if r.Body != nil {
 			_ = r.Body.Close() // a RoundTripper must close it, also when it sends nothing
 		}
@@ -39,8 +57,12 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if d, ok := t.pause(resp.StatusCode, resp.Header, peek(resp)); ok {
-		// That the pause could not be shared loses only a warning to the others.
-		_ = t.limit.Throttled(context.WithoutCancel(r.Context()), d)
+		// That the pause could not be shared loses only a warning to the others. A
+		// long one is about more than one kind of request.
+		_ = l.Throttled(context.WithoutCancel(r.Context()), d)
+		if l != t.limit && d >= hopeless {
+			_ = t.limit.Throttled(context.WithoutCancel(r.Context()), d)
+		}
 	}
 	return resp, nil
 }

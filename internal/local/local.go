@@ -91,7 +91,7 @@ func Open(o Options) (*Server, error) {
 }
 
 func newServer(o Options) *Server {
-	return &Server{o: o, log: o.Log, table: o.Table, limits: map[record.System]*limit.Limiter{}}
+	return &Server{o: o, log: o.Log, table: o.Table}
 }
 
 func (s *Server) open() (err error) {

@@ -3,7 +3,6 @@ package local
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -84,43 +83,36 @@ func NewAsker(o Options) (*why.Asker, error) {
 // remoteTimeout is longer than a state's timeout, which ends a call first.
 const remoteTimeout = 40 * time.Second
 
-// client is an HTTP client that keeps a connection for every execution and
-// stays within the system's budget, which all processes on the table share.
-func (s *Server) client(sys record.System, budget spec.RateLimit, pause limit.Pause) (*http.Client, error) {
+// pool is a transport that keeps a connection for every execution.
+func (s *Server) pool() http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = cmp.Or(s.o.Concurrency, engine.DefaultConcurrency) * 2
 	t.MaxIdleConns = 0
 	s.closers = append(s.closers, func() error { t.CloseIdleConnections(); return nil })
-	c := &http.Client{Transport: t, Timeout: remoteTimeout}
-	l, err := limit.New(limit.Options{Table: s.table, System: sys, Budget: budget})
-	if err != nil {
-		return nil, fmt.Errorf("%s.rateLimit: %w", sys, err)
-	}
-	c.Transport = limit.Transport(t, l, pause)
-	s.limits[sys] = l
-	return c, nil
+	return t
 }
 
-// remotes builds both systems' clients.
+// remotes builds both systems' clients, each within its budget.
 func (s *Server) remotes(c *spec.Spec) (map[record.System]flow.Remote, error) {
-	ho := hubspot.OptionsFor(c)
-	var err error
-	if ho.HTTP, err = s.client(record.HubSpot, c.HubSpot.RateLimit, hubspot.Pause); err != nil {
-		return nil, err
-	}
-	web, err := s.client(record.Destination, c.Destination.RateLimit, destination.Pauses(c.Destination, time.Now))
+	hubWeb, hubLimit, err := hubspot.Paced(s.pool(), s.table, c.HubSpot.RateLimit)
 	if err != nil {
 		return nil, err
 	}
-	s.budget = &hubspot.Budget{Base: ho.HTTP.Transport}
-	ho.HTTP.Transport = s.budget
+	destWeb, destLimit, err := destination.Paced(s.pool(), s.table, c.Destination)
+	if err != nil {
+		return nil, err
+	}
+	s.limits = map[record.System]*limit.Limiter{record.HubSpot: hubLimit, record.Destination: destLimit}
+	s.budget = &hubspot.Budget{Base: hubWeb}
+	ho := hubspot.OptionsFor(c)
+	ho.HTTP = &http.Client{Transport: s.budget, Timeout: remoteTimeout}
 	token := s.o.Secrets.token(c, record.HubSpot)
 	ho.Token = func(context.Context) (string, error) { return token, nil }
 	hub, err := hubspot.New(ho)
 	if err != nil {
 		return nil, err
 	}
-	dest, err := destination.New(c, destination.Options{Secrets: s.o.Secrets.value, HTTP: web, Table: s.table})
+	dest, err := destination.New(c, destination.Options{Secrets: s.o.Secrets.value, HTTP: &http.Client{Transport: destWeb, Timeout: remoteTimeout}, Table: s.table})
 	if err != nil {
 		return nil, err
 	}
