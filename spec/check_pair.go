@@ -20,9 +20,9 @@ func (c *pairChecker) sides() {
 		c.refuse("poll-no-list", at(path, "trigger"), "the object is polled, but has no call that lists changes",
 			"Add "+at(at("destination.objects", side.Object), "list"))
 	}
-	if side.Trigger == "poll" && c.hasObject && c.object.Archived == "" && c.pair.Deletes.Destination == "archive" {
-		c.warn("poll-no-deletes", at(path, "trigger"), "a poll does not see deletions unless the list marks deleted records",
-			"Add archived to the object, if it has such a mark")
+	if side.Trigger == "poll" && c.hasObject && !c.object.tellsDeleted() && c.pair.Deletes.Destination == "archive" {
+		c.warn("poll-no-deletes", at(path, "trigger"), "a poll does not see deletions unless the list marks deleted records, or is compared with what it held before",
+			"Add archived to the object, if it has such a mark, or deletesEvery to its list")
 	}
 	for _, sys := range []record.System{record.HubSpot, record.Destination} {
 		s, path := c.pair.Side(sys), at(c.path, string(sys))

@@ -218,6 +218,9 @@ type List struct {
 	// SinceFormat is rfc3339 (default), unix, unixms or a Go layout.
 	SinceFormat string   `json:"sinceFormat,omitempty"`
 	Overlap     Duration `json:"overlap,omitzero"`
+	// DeletesEvery is how often a polled system that does not mark deleted records
+	// is asked for all of them, to find which are gone; never when zero.
+	DeletesEvery Duration `json:"deletesEvery,omitzero"`
 }
 
 // ErrorRule classifies an answer before the defaults do.
@@ -266,6 +269,11 @@ const (
 
 // TellsCreated reports whether what was created since an instant can be listed.
 func (o Object) TellsCreated() bool { return o.CreatedAt != "" && o.List != nil && o.List.tellsSince() }
+
+// tellsDeleted reports whether a poll can see deletions.
+func (o Object) tellsDeleted() bool {
+	return o.Archived != "" || o.List != nil && o.List.DeletesEvery.Duration > 0
+}
 
 // tellsSince reports whether the list can be limited to what changed since an instant.
 func (l *List) tellsSince() bool {

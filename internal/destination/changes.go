@@ -77,6 +77,14 @@ func (l *lister) format(t time.Time) string {
 	return t.UTC().Format(l.SinceFormat)
 }
 
+// CensusEvery implements flow.Census.
+func (c *Client) CensusEvery(name string) time.Duration {
+	if o := c.objects[name]; o != nil && o.list != nil {
+		return o.list.DeletesEvery.Duration
+	}
+	return 0
+}
+
 // cursor is where a poll stands. A sweep asks for everything since Since, page
 // by page; the next one begins at the latest change seen, less the overlap, so
 // that a change which was committed late, or in the same instant as the last

@@ -70,6 +70,7 @@ var (
 	_ flow.Remote  = (*Client)(nil)
 	_ flow.Changes = (*Client)(nil)
 	_ flow.Recents = (*Client)(nil)
+	_ flow.Census  = (*Client)(nil)
 )
 
 // New makes a client from a spec. It sends nothing; an error says which part of

@@ -32,7 +32,8 @@ func (in *Ingress) Poll(ctx context.Context, sys record.System, object string, f
 			}
 		}
 		if !more {
-			return started, nil
+			deleted, err := in.census(ctx, sys, object, from)
+			return started + deleted, err
 		}
 	}
 	return started, nil
@@ -43,6 +44,9 @@ func (in *Ingress) Poll(ctx context.Context, sys record.System, object string, f
 func (in *Ingress) Page(ctx context.Context, sys record.System, object string, from Changes, cursor string) (next string, more bool, a Answer, err error) {
 	lines, next, more, err := from.Changed(ctx, object, cursor)
 	if err != nil {
+		return cursor, true, a, err
+	}
+	if err := in.know(ctx, sys, object, from, lines); err != nil {
 		return cursor, true, a, err
 	}
 	if a = in.accept(ctx, sys, in.notifications(object, lines)); a.Problem != "" {

@@ -11,8 +11,12 @@ import (
 
 // Whoever is under way goes before whoever has not begun, and whoever has waited
 // before goes first: permits are given in the order of time, and how far ahead of
-// now one may be taken is what differs. Admit takes none that is not good at once,
-// a request one of the next second, a request with Patience one further ahead.
+// now one may be taken is what differs. Admit takes one of the next half second, so
+// that it is at hand when its time comes, a request one of the next second, and a
+// request with Patience one further ahead.
+
+// ahead is how far ahead of now work that has not begun may take a permit.
+const ahead = inPlace / 2
 
 type patienceKey struct{}
 
@@ -43,10 +47,13 @@ type permitKey struct{}
 // go on is better not begun. The permit lapses when it is not used soon.
 func (l *Limiter) Admit(ctx context.Context) (context.Context, error) {
 	for {
-		_, err := l.take(Patience(ctx, 0))
+		at, err := l.take(Patience(ctx, ahead))
 		var e *flow.Error
 		switch {
 		case err == nil:
+			if err := l.Sleep(ctx, at.Sub(l.Now())); err != nil {
+				return nil, err
+			}
 			p := &permit{of: l, until: l.Now().Add(l.window.validity(true))}
 			return context.WithValue(ctx, permitKey{}, p), nil
 		case ctx.Err() != nil:
@@ -54,9 +61,8 @@ func (l *Limiter) Admit(ctx context.Context) (context.Context, error) {
 		case !errors.As(err, &e) || e.Code == flow.StoreBusy:
 			return nil, err
 		}
-		// Not longer than a second at once: the pause may be shortened by nobody, but
-		// its end is told by the clock of another worker.
-		if err := l.Sleep(ctx, min(max(e.RetryAfter, time.Millisecond), inPlace)); err != nil {
+		// Not longer than a second at once, since the clocks of workers differ.
+		if err := l.Sleep(ctx, min(max(e.RetryAfter-ahead, time.Millisecond), inPlace)); err != nil {
 			return nil, err
 		}
 	}

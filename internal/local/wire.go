@@ -62,16 +62,12 @@ func (s *Server) admit(ctx context.Context, d spec.Direction) (context.Context, 
 	return s.limits[d.Source()].Admit(ctx)
 }
 
-// Whoever was told to wait waits the longer in place the more often it was, within
-// the timeout of a state: it goes before those who come later.
-const (
-	patienceStep = 2 * time.Second
-	patienceMost = 8 * time.Second
-)
+// longest is how long an execution that was told to wait for the rate limit waits in
+// place at its next attempts, within the timeout of a state: it goes before those
+// who come later.
+const longest = 8 * time.Second
 
-func waited(ctx context.Context, n int) context.Context {
-	return limit.Patience(ctx, min(time.Duration(n+1)*patienceStep, patienceMost))
-}
+func waited(ctx context.Context) context.Context { return limit.Patience(ctx, longest) }
 
 // NewAsker answers questions about records from the table and both systems
 // alone, without a server. Options.Table is required.

@@ -68,8 +68,8 @@ type Options struct {
 	// error lets it begin all the same.
 	Admit func(context.Context, spec.Direction) (context.Context, error)
 	// Waited, when set, makes the context of a step of an execution that was told
-	// to wait for the rate limit n times so far.
-	Waited func(ctx context.Context, n int) context.Context
+	// to wait for the rate limit before.
+	Waited func(ctx context.Context) context.Context
 }
 
 // Engine implements flow.Starter. It is safe for concurrent use.

@@ -35,8 +35,8 @@ type run struct {
 
 	mu      sync.Mutex
 	path    []string // states entered, for those who look at it meanwhile
-	waited  int      // how often a step was told to wait for the rate limit
-	limited bool     // the last step was
+	waited  bool     // a step was told to wait for the rate limit
+	limited bool     // the last one was
 }
 
 // section is what a handler returned: as the machine got it, and with sensitive
@@ -75,13 +75,11 @@ func (r *run) Sleep(ctx context.Context, d time.Duration) error {
 func (r *run) press(limited bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.limited = limited; limited {
-		r.waited++
-	}
+	r.limited, r.waited = limited, r.waited || limited
 }
 
-// pressed tells whether the last step was, and how many were so far.
-func (r *run) pressed() (limited bool, n int) {
+// pressed tells whether the last step was, and whether any was.
+func (r *run) pressed() (last, any bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.limited, r.waited
@@ -134,8 +132,8 @@ func (r *run) Invoke(ctx context.Context, resource string, input json.RawMessage
 		ctx = limit.Backfill(ctx)
 	}
 	step := strings.TrimSuffix(strings.TrimPrefix(resource, "${"), "Arn}")
-	if _, n := r.pressed(); n > 0 && r.engine.o.Waited != nil {
-		ctx = r.engine.o.Waited(ctx, n)
+	if _, waited := r.pressed(); waited && r.engine.o.Waited != nil {
+		ctx = r.engine.o.Waited(ctx)
 	}
 	result, err := r.engine.o.Flow.Handle(ctx, step, s)
 	r.press(flow.CodeOf(err) == flow.RateLimited)

@@ -1,0 +1,158 @@
+package limit_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/limit"
+	"tandem/spec"
+)
+
+// TestAdmittedBurst sends 10,000 requests as servers do: one dispatcher each, which
+// begins work that is admitted, of one call or of three, on a table that takes its
+// time. At least 95 % of the rate is used (92 %), hardly anything is refused, and hardly a
+// call was told to wait more often than a state machine retries.
+func TestAdmittedBurst(t *testing.T) {
+	for _, calls := range []int{1, 3} {
+		t.Run(fmt.Sprint(calls, " calls each"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { admitted(t, calls) })
+		})
+	}
+}
+
+func admitted(t *testing.T, calls int) {
+	const requests, workers, retries = 10_000, 8, 5
+	b := spec.RateLimit{Requests: 190, Per: seconds(10)}
+	tab := distant{open(t), 20 * time.Millisecond}
+	remote := &strict{limit: b.Requests, per: b.Per.Duration}
+	var left, over atomic.Int64
+	left.Store(int64(requests / calls))
+	var wg sync.WaitGroup
+	work := func(ctx context.Context, l *limit.Limiter, limited *atomic.Int64) {
+		waited := 0
+		for range calls {
+			for try := range 100 {
+				if waited > 0 {
+					ctx = limit.Patience(ctx, 8*time.Second)
+				}
+				err := l.Wait(ctx)
+				if err == nil {
+					break
+				}
+				if waited++; flow.CodeOf(err) != flow.RateLimited {
+					t.Error(err)
+				}
+				if try == retries {
+					over.Add(1)
+				}
+				limited.Add(1)
+				time.Sleep(time.Duration(rand.Int64N(int64(time.Second) << try))) // as the machines do
+				limited.Add(-1)
+			}
+			time.Sleep(30 * time.Millisecond) // the way there
+			remote.call()
+		}
+	}
+	for range workers {
+		l := limiter(t, tab, b)
+		wg.Go(func() {
+			var limited atomic.Int64
+			for left.Add(-1) >= 0 {
+				for limited.Load() >= 8 { // as the engine does
+					time.Sleep(10 * time.Millisecond)
+				}
+				ctx, err := l.Admit(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				wg.Go(func() { work(ctx, l, &limited) })
+			}
+		})
+	}
+	wg.Wait()
+	took := time.Since(remote.began)
+	used := float64(len(remote.accepted)) / (float64(b.Requests) * (1 + float64(took)/float64(b.Per.Duration)))
+	t.Logf("%.1f %% of the allowed rate, %d refused, %v, %d postponed", 100*used, remote.refused, took, over.Load())
+	enough := 0.95
+	if calls > 1 {
+		enough = 0.92 // what is postponed leaves the end to few
+	}
+	if used < enough || remote.refused > requests/100 || over.Load() > requests/500 {
+		t.Errorf("used %.3f of the rate, %d refused, %d postponed", used, remote.refused, over.Load())
+	}
+}
+
+// TestAdmit begins work only when its first request can be sent, which then needs
+// no other permit, and leaves the next second to work that has begun.
+func TestAdmit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tab, b := open(t), spec.RateLimit{Requests: 4, Per: seconds(10)}
+		l, other := limiter(t, tab, b), limiter(t, tab, b)
+		began := time.Now()
+		for i := range 6 {
+			ctx, err := l.Admit(t.Context())
+			if waited := time.Since(began); err != nil || (waited > 9*time.Second) != (i >= 4) {
+				t.Fatalf("admission %d after %v: %v", i, waited, err)
+			}
+			// The permit is good for this limiter's next request, and for one only.
+			if err := l.Wait(ctx); err != nil {
+				t.Errorf("the admitted request: %v", err)
+			}
+			if i == 3 {
+				for name, err := range map[string]error{"a second request": l.Wait(ctx), "another system's": other.Wait(ctx)} {
+					if flow.CodeOf(err) != flow.RateLimited {
+						t.Errorf("%s: %v, want RateLimited", name, err)
+					}
+				}
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for l.Wait(t.Context()) == nil {
+		}
+		if _, err := l.Admit(ctx); err == nil {
+			t.Error("admitted beyond the budget")
+		}
+	})
+}
+
+// TestAdmittedLate does not use a permit that was taken long ago.
+func TestAdmittedLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limiter(t, open(t), spec.RateLimit{Requests: 1, Per: seconds(10)})
+		ctx, err := l.Admit(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if err := l.Wait(ctx); flow.CodeOf(err) != flow.RateLimited {
+			t.Errorf("got %v, want RateLimited", err)
+		}
+	})
+}
+
+// TestPatience waits in place for longer where the caller can.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limiter(t, open(t), spec.RateLimit{Requests: 1, Per: seconds(5)})
+		patient := limit.Patience(t.Context(), 6*time.Second)
+		began := time.Now()
+		if err := l.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Wait(t.Context()); flow.CodeOf(err) != flow.RateLimited {
+			t.Errorf("without patience: %v", err)
+		}
+		if err := l.Wait(patient); err != nil || time.Since(began) < 5*time.Second {
+			t.Errorf("with patience: %v after %v", err, time.Since(began))
+		}
+	})
+}
