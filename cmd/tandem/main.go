@@ -64,6 +64,7 @@ var commands = []command{
 // usage is an error of the caller's: exit code 2.
 type usage struct{ error }
 
+// Unwrap returns the cause.
 func (u usage) Unwrap() error { return u.error }
 
 func misused(format string, args ...any) error { return usage{fmt.Errorf(format, args...)} }

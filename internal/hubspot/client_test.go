@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -278,6 +279,23 @@ func TestWarningsTellWhatWasStored(t *testing.T) {
 	}
 	if _, told := got.Fields["firstname"]; told || got.Fields["birthday"] != "1990-01-01" || got.Version != "2026-09-10T08:00:00.500Z" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// TestValuesThatAreNoTexts: HubSpot answers texts; what answers numbers in its
+// place is understood, what answers lists is not.
+func TestValuesThatAreNoTexts(t *testing.T) {
+	names := []string{"firstname", "lastname", "city", "email"}
+	client, _ := scriptedClient(t,
+		scripted{status: 200, body: `{"id":"1","properties":{"firstname":17.50,"lastname":true,"city":null,"email":"x"}}`},
+		scripted{status: 200, body: `{"id":"1","properties":{"firstname":["a"]}}`})
+	got, err := client.Read(t.Context(), "contacts", "1", names)
+	want := record.Fields{"firstname": "17.50", "lastname": "true", "city": "", "email": "x"}
+	if err != nil || !maps.Equal(got.Fields, want) {
+		t.Errorf("got %v, %v", got.Fields, err)
+	}
+	if _, err := client.Read(t.Context(), "contacts", "1", names); flow.CodeOf(err) != flow.RemoteBusy {
+		t.Errorf("a list: %v", err)
 	}
 }
 

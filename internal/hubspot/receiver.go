@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ func (r *Receiver) Parse(d flow.Delivery) ([]flow.Notification, error) {
 	if len(body) == 0 || body[0] != '[' {
 		return nil, flow.Errorf(flow.BadBody, "a HubSpot delivery is a JSON array of events; this body is not")
 	}
-	if err := json.Unmarshal(body, &events); err != nil {
+	if err := json.Unmarshal(body, &events); err != nil && !partly(events, err) {
 		return nil, flow.Errorf(flow.BadBody, "a HubSpot delivery is a JSON array of events; this one does not parse: %s", position(err))
 	}
 	notifications, foreign := make([]flow.Notification, 0, len(events)), 0
@@ -75,6 +76,14 @@ func (r *Receiver) Parse(d flow.Delivery) ([]flow.Notification, error) {
 		return nil, ErrWrongPortal
 	}
 	return notifications, nil
+}
+
+// partly reports whether some elements of a delivery are events although another
+// is no object: it is left out, as an event of an unknown shape is, since its
+// neighbours are not told again.
+func partly(events []event, err error) bool {
+	var mistyped *json.UnmarshalTypeError
+	return errors.As(err, &mistyped) && slices.ContainsFunc(events, func(e event) bool { return e.SubscriptionType+e.EventType != "" })
 }
 
 // position says where JSON breaks, without quoting it.

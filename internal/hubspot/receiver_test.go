@@ -117,6 +117,9 @@ func TestParseLeavesOut(t *testing.T) {
 		"an object for an id":   `{` + ours + `,"subscriptionType":"contact.creation","objectId":{}}`,
 		"a number for the type": `{` + ours + `,"subscriptionType":7,"objectId":1}`,
 		"nothing at all":        `{}`,
+		"no object":             `"ann"`,
+		"null":                  `null`,
+		"merged ids as a text":  `{` + ours + `,"subscriptionType":"contact.somethingNew","objectId":1,"mergedObjectIds":"1"}`,
 		"another portal":        `{"portalId":1,"subscriptionType":"contact.creation","objectId":1}`,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,8 @@ package hubspot
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,12 +25,12 @@ const (
 
 // answered is one record as the API answers it. A property may be null.
 type answered struct {
-	ID           string             `json:"id"`
-	Properties   map[string]*string `json:"properties"`
-	Associations map[string]linked  `json:"associations"`
-	UpdatedAt    time.Time          `json:"updatedAt"`
-	Archived     bool               `json:"archived"`
-	Warnings     []warning          `json:"warnings"`
+	ID           string            `json:"id"`
+	Properties   propertyTexts     `json:"properties"`
+	Associations map[string]linked `json:"associations"`
+	UpdatedAt    time.Time         `json:"updatedAt"`
+	Archived     bool              `json:"archived"`
+	Warnings     []warning         `json:"warnings"`
 }
 
 // warning says that a value was stored otherwise than it was sent: 2026-09
@@ -39,6 +41,32 @@ type warning struct {
 		PropertyName    texts `json:"propertyName"`
 		NormalizedValue texts `json:"normalizedValue"`
 	} `json:"context"`
+}
+
+// propertyTexts are a record's values. HubSpot answers texts and null; a number
+// or a bool, as servers of its shape may answer, is read as its own text.
+type propertyTexts map[string]*string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *propertyTexts) UnmarshalJSON(b []byte) error {
+	var mistyped *json.UnmarshalTypeError
+	err := json.Unmarshal(b, (*map[string]*string)(p))
+	if !errors.As(err, &mistyped) {
+		return err
+	}
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return err
+	}
+	for name, v := range raw {
+		if c := v[0]; c == '[' || c == '{' {
+			return err
+		} else if c != '"' && c != 'n' {
+			text := string(v)
+			(*p)[name] = &text
+		}
+	}
+	return nil
 }
 
 // Read fetches the named properties. Names that begin with @ are associations:

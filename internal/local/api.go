@@ -19,19 +19,31 @@ import (
 )
 
 // APIDoc documents the HTTP API; `tandem run -h` prints it.
-const APIDoc = `HTTP API (JSON; errors are {"error": what, "where": where, "do": what to do next})
-  POST /webhooks/hubspot              deliveries of HubSpot, signed with v3 over --public-url
-  POST /webhooks/destination          deliveries of the destination, signed as the spec says
+const APIDoc = `HTTP API. Answers are JSON; an error is {"error": what, "where": where, "do": what to do next} with status 400
+(a parameter or the body is wrong), 403 (another site's page asked), 404 (there is none), 421 (the Host is not this
+server's), 500 (the server's own fault), 502 (a system does not answer) or 503 (too much waits: send again later).
+
+  POST /webhooks/hubspot              a delivery of HubSpot: an array of events, with X-HubSpot-Signature-v3 over POST,
+                                      the printed hubspotWebhook address, the body and X-HubSpot-Request-Timestamp
+  POST /webhooks/destination          a delivery of the destination, signed as the spec's destination.webhook says.
+                                      Both: 200 {"events","started","dropped"}, executions begun and records that need
+                                      none, with "problem" where it was signed but not understood (senders repeat what
+                                      is refused); 401 the signature is missing, wrong or more than 5 minutes off; 404
+                                      another portal's; 413 more than 1 MiB; 503 not all could be kept: deliver again
   GET  /api/status                    {"inFlight","queued","receiving","polling","deferred","accepted",
                                       "outcomes","deadLetters","quiet"}; deferred: events that wait, for 30 s to
                                       15 minutes each time, for a limit or another worker; quiet: nothing is
                                       under way or deferred in this process
   GET  /api/outcomes?since=CURSOR     how each event ended, oldest first: cursor, execution, direction, pair,
                      [&limit=N]       system, object, id, kind (stamped, dropped, parked, dead), reason, code,
-                                      fields, at, events; at most N (1000); "next" is the cursor to go on from
+                                      fields, at, events; at most N (1000); "next" is the cursor to go on from.
+                                      stamped: both sides agree and something was written or linked; dropped:
+                                      nothing was to be done, reason says why; parked: a person has to decide;
+                                      dead: it failed, see the dead letter
   GET  /api/dead-letters?since=CURSOR dead letters, oldest first: cursor, id, at, execution, machine, object,
                      [&limit=N]       event, code, cause, redriveable
-  POST /api/dead-letters/{id}/redrive starts its event again; answers {"execution"}
+  POST /api/dead-letters/{id}/redrive starts its event again and removes it; answers {"execution"}, whose outcome
+                                      follows under that name
   DELETE /api/dead-letters/{id}       forgets it
   GET  /api/executions                under way and lately finished, newest first
        ?q=TEXT&status=S&record=R      q: part of a name, a record id or an event id; status: RUNNING, SUCCEEDED,
@@ -48,7 +60,10 @@ const APIDoc = `HTTP API (JSON; errors are {"error": what, "where": where, "do":
   POST /api/simulate                  {"spec": ..., "records": [{"system","object","id"}]}: how each record's next
                                       event would fare under that spec; at most 50 records, nothing is written
   GET  /healthz                       200 once the server serves
-Values of fields that the spec marks as sensitive are shown as fingerprints.`
+
+A script that delivers something waits until status says quiet and then reads outcomes from the last "next" on. Each
+process tells of its own executions, also where several share a table. Values of fields that the spec marks as
+sensitive are shown as fingerprints.`
 
 // handler routes webhooks, the API and the console.
 func (s *Server) handler() http.Handler {
@@ -56,6 +71,9 @@ func (s *Server) handler() http.Handler {
 	for _, sys := range []record.System{record.HubSpot, record.Destination} {
 		mux.HandleFunc("POST /webhooks/"+string(sys), func(w http.ResponseWriter, r *http.Request) { s.webhook(w, r, sys) })
 	}
+	mux.HandleFunc("/webhooks/", func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, http.StatusNotFound, "no deliveries are taken here so", r.Method+" "+r.URL.Path, "POST them to "+s.WebhookURL(record.HubSpot)+" or "+s.WebhookURL(record.Destination))
+	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	own := http.NewServeMux()
 	own.HandleFunc("GET /api/status", s.status)
@@ -85,7 +103,11 @@ func (s *Server) handler() http.Handler {
 // person's browser: by a form or script (Sec-Fetch-Site, Origin) or by a name of
 // their own that resolves to this address.
 func (s *Server) guard(next http.Handler) http.Handler {
-	protected := http.NewCrossOriginProtection().Handler(next)
+	crossing := http.NewCrossOriginProtection()
+	crossing.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, http.StatusForbidden, "another site's page must not do this", r.URL.Path, "open "+s.URL()+" itself, or leave Origin and Sec-Fetch-Site out")
+	}))
+	protected := crossing.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.named(r.Host) {
 			refuse(w, http.StatusMisdirectedRequest, "this server is not called that", r.Host, "use "+s.URL())

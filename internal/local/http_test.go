@@ -321,3 +321,38 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		t.Error("no webhook address")
 	}
 }
+
+// What the documentation says can be asked, can be asked.
+func TestTheDocumentedAPIExists(t *testing.T) {
+	r := newRig(t)
+	documented := regexp.MustCompile(`(?m)^  (GET|POST|DELETE) +(/[^\s?]+)`).FindAllStringSubmatch(local.APIDoc, -1)
+	if len(documented) < 15 {
+		t.Fatalf("only %d addresses found in the documentation", len(documented))
+	}
+	for _, d := range documented {
+		req, err := http.NewRequest(d[1], r.server.URL()+regexp.MustCompile(`\{[a-z]+\}`).ReplaceAllString(d[2], "1"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if strings.Contains(string(body), "there is no such address") || strings.Contains(string(body), "no deliveries are taken") || strings.Contains(string(body), "<html") {
+			t.Errorf("%s %s: %s", d[1], d[2], body)
+		}
+	}
+}
+
+// A person who opens a webhook's address in a browser is told what it is for.
+func TestWebhookAddressesSayWhatTheyTake(t *testing.T) {
+	r := newRig(t)
+	var refused struct{ Error, Do string }
+	for _, path := range []string{"/webhooks/hubspot", "/webhooks/hubspot/", "/webhooks/other"} {
+		if status := r.call("GET", path, &refused); status != http.StatusNotFound || !strings.Contains(refused.Do, "POST them to "+r.server.WebhookURL(record.HubSpot)) {
+			t.Errorf("GET %s: %d, %+v", path, status, refused)
+		}
+	}
+}

@@ -187,7 +187,7 @@ func intent(in *ledger.Intent) *Intent {
 
 // history gathers outcomes of both sides, newest first, and conflicts.
 func (a *Asker) history(ctx context.Context, r *Report, pair spec.Pair, p *ledger.Pair) error {
-	r.Outcomes = slices.Clone(p.Outcomes)
+	r.Outcomes = append([]ledger.Outcome{}, p.Outcomes...)
 	for sys, id := range p.IDs {
 		more, err := a.Flow.Ledger.Outcomes(ctx, record.Ref{System: sys, Object: pair.Side(sys).Object, ID: id})
 		if err != nil {
