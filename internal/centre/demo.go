@@ -175,16 +175,15 @@ func (d DemoOutcomes) outcome(way spec.Direction, i int) Outcome {
 // Record implements Outcomes.
 func (d DemoOutcomes) Record(_ context.Context, _ string, ref record.Ref) (RecordView, error) {
 	v := RecordView{Ref: ref, Partner: record.Ref{System: ref.System.Other(), Object: "customers", ID: "c_88"}, Pair: "contacts", State: "linked",
-		Stamped: d.Now.Add(-4 * time.Minute), Next: "Drop as unchanged: no field differs from what both sides agreed on, except phone, which is parked."}
-	for i, name := range []string{"email", "first_name", "last_name", "phone", "stage", "company"} {
-		f := FieldView{Name: name, Base: name + " value", Execution: fmt.Sprintf("acme-contacts-512-%04x", 0x91c+i), Event: fmt.Sprint(1000 + i), Spec: "9f31c07ab2de"}
-		f.HubSpot, f.Destination = f.Base, f.Base
-		if name == "email" || name == "phone" {
-			f.Sensitive, f.Base = true, "sha256:7d0f2a91"
-			f.HubSpot, f.Destination = f.Base, f.Base
+		Stamped: d.Now.Add(-4 * time.Minute), Next: "An event from HubSpot would be dropped: unchanged: no field differs from what both sides agreed on. One from the destination would be parked: fields kept alternating: phone."}
+	for i, sample := range [][2]string{{"email", ""}, {"first_name", "Mara"}, {"last_name", "Lindqvist"}, {"phone", ""}, {"stage", "lead"}, {"company", "Birch Dental"}} {
+		f := FieldView{Name: sample[0], Base: sample[1], Execution: fmt.Sprintf("acme-contacts-512-%04x", 0x91c+i), Event: fmt.Sprint(1000 + i), Spec: "9f31c07ab2de"}
+		if f.Base == "" {
+			f.Sensitive, f.Base = true, "fingerprint 7d0f2a91"
 		}
-		if name == "phone" {
-			f.Frozen, f.DestinationDiffers, f.Destination = true, true, "sha256:c41b88e0"
+		f.HubSpot, f.Destination = f.Base, f.Base
+		if f.Name == "phone" {
+			f.Frozen, f.DestinationDiffers, f.Destination = true, true, "fingerprint c41b88e0"
 		}
 		v.Fields = append(v.Fields, f)
 	}
