@@ -42,24 +42,12 @@ func NewCentre(scope constructs.Construct, id string, p CentreProps) awscdk.Stac
 	c := centre{CentreProps: p, table: NewTable(stack, "Table", names.CentreName, p.Settings)}
 	missed := NewQueue(stack, "Missed", names.CentreName+"-missed", p.Settings)
 
-	beat := c.function(stack, "beat", nil, []Grant{
-		c.onTable("dynamodb:GetItem", "the handler's state, and whether a nonce was used"),
-		c.onTable("dynamodb:BatchGetItem", "state and minute at once"),
-		c.onTable("dynamodb:UpdateItem", "the handler's state and minute")})
-	dashboard := c.function(stack, "dashboard", nil, []Grant{
-		c.onTable("dynamodb:Query", "all integrations"),
-		c.onTable("dynamodb:GetItem", "one handler"),
-		c.onTable("dynamodb:BatchGetItem", "several at once"),
-		c.onTable("dynamodb:UpdateItem", "login attempts are counted")})
+	beat := c.function(stack, "beat", nil)
+	dashboard := c.function(stack, "dashboard", nil)
 	page := publicURL(dashboard)
 	links := map[string]string{names.DashboardURL: *page}
-	watch := c.function(stack, "watch", links, []Grant{
-		c.onTable("dynamodb:Query", "every handler's last beat"),
-		c.onTable("dynamodb:GetItem", "what was told already"),
-		c.onTable("dynamodb:UpdateItem", "what is told, before it is told, so that two watchers tell once")})
-	alarm := c.function(stack, "alarm", links, []Grant{
-		c.onTable("dynamodb:GetItem", "equal messages are grouped"),
-		c.onTable("dynamodb:UpdateItem", "equal messages are counted")})
+	watch := c.function(stack, "watch", links)
+	alarm := c.function(stack, "alarm", links)
 
 	topic := newTopic(stack, p.Settings, alarm, missed)
 	NewSchedules(stack, "Schedules", names.CentreName, missed, p.Settings, []Tick{{Name: "watch", Every: time.Minute, Function: watch}})
@@ -74,8 +62,42 @@ func NewCentre(scope constructs.Construct, id string, p CentreProps) awscdk.Stac
 	return stack
 }
 
+// centreGrants is what each of the Centre's functions does to its table, and what
+// for. A row that is not there yet is put, not updated (internal/table/dynamo).
+var centreGrants = map[string][]struct{ action, why string }{
+	"beat": {
+		{"BatchGetItem", "the handler's state, and whether a nonce was used"},
+		{"PutItem", "a handler's first state; a nonce"},
+		{"UpdateItem", "the handler's state"},
+	},
+	"dashboard": {
+		{"Query", "all integrations"},
+		{"GetItem", "login attempts"},
+		{"PutItem", "the first login attempt of an address"},
+		{"UpdateItem", "login attempts are counted; a client is muted"},
+		{"DeleteItem", "attempts before a good login; a handler that is forgotten"},
+	},
+	"watch": {
+		{"Query", "every handler's last beat; what was told already"},
+		{"PutItem", "an expected handler, what is first told of one, a message"},
+		{"UpdateItem", "what is told, before it is told, so that two watchers tell once"},
+		{"DeleteItem", "a message that was delivered"},
+	},
+	"alarm": {
+		{"Query", "messages to be delivered"},
+		{"GetItem", "what was told of the alarm"},
+		{"PutItem", "what is first told of an alarm, a message"},
+		{"UpdateItem", "what is told of it; a message on its way"},
+		{"DeleteItem", "a message that was delivered"},
+	},
+}
+
 // function makes one of the Centre's functions; more is its environment besides.
-func (c centre) function(scope constructs.Construct, name string, more map[string]string, grants []Grant) awslambda.Function {
+func (c centre) function(scope constructs.Construct, name string, more map[string]string) awslambda.Function {
+	var grants []Grant
+	for _, on := range centreGrants[name] {
+		grants = append(grants, Grant{Action: "dynamodb:" + on.action, On: []*string{c.table.TableArn()}, Why: on.why})
+	}
 	env := map[string]string{
 		names.Table: *c.table.TableName(), names.SecretsPrefix: names.CentrePrefix, names.Clients: strings.Join(c.Clients, ","),
 	}
@@ -85,10 +107,6 @@ func (c centre) function(scope constructs.Construct, name string, more map[strin
 		Environment: env,
 		Grants:      append(grants, c.secrets(scope, name)), Concurrency: -1, Asynchronous: name == "watch",
 	})
-}
-
-func (c centre) onTable(action, why string) Grant {
-	return Grant{Action: action, On: []*string{c.table.TableArn()}, Why: why}
 }
 
 // secrets grants what the function called name reads, by full names.
