@@ -100,7 +100,7 @@ func refusedAs(r call, status int, header http.Header, f failure) *flow.Error {
 	case status == http.StatusLocked: // Locks last two seconds.
 		e.Code, e.RetryAfter = flow.RemoteBusy, max(retryAfter(header), 2*time.Second)
 	case status == 477: // The account moves between data centres; up to 24 hours.
-		e.Code, e.RetryAfter = flow.RemoteBusy, max(retryAfter(header), time.Minute)
+		e.Code, e.RetryAfter = flow.RemoteBusy, cmp.Or(retryAfter(header), movingPause)
 	case status == http.StatusRequestTimeout, status >= 500:
 		e.Code, e.RetryAfter, e.Maybe = flow.RemoteBusy, retryAfter(header), r.writes()
 	default:
@@ -139,6 +139,9 @@ func (f failure) throttled(header http.Header) (flow.Code, time.Duration) {
 // answer does not say; then one call looks again.
 const quotaPause = time.Hour
 
+// movingPause is the same for a portal that moves between data centres.
+const movingPause = time.Minute
+
 // Pause is the limit.Pause of HubSpot: how long an answer asks everybody to leave
 // the portal alone. The short limits of a rolling window pass a call every moment,
 // so they ask for a second; the daily limit, and the move of a portal between
@@ -148,7 +151,7 @@ func Pause(status int, header http.Header, body []byte) (time.Duration, bool) {
 	_ = json.Unmarshal(body, &f) // A body that is not JSON leaves the status to speak.
 	switch code, wait := f.throttled(header); {
 	case status == 477:
-		return max(retryAfter(header), time.Minute), true
+		return cmp.Or(retryAfter(header), movingPause), true
 	case status != http.StatusTooManyRequests:
 		return 0, false
 	case code == flow.QuotaExhausted:

@@ -100,6 +100,8 @@ var classes = []struct {
 	{"daily", 429, nil, `{"errorType":"RATE_LIMIT","policyName":"DAILY","message":"You have reached your daily limit."}`, flow.QuotaExhausted, false, 0},
 	{"daily by message", 429, nil, `{"message":"You have reached your daily limit."}`, flow.QuotaExhausted, false, 0},
 	{"migration", 477, map[string]string{"Retry-After": "3600"}, ``, flow.RemoteBusy, false, time.Hour},
+	{"a migration's end", 477, map[string]string{"Retry-After": "1"}, ``, flow.RemoteBusy, false, time.Second},
+	{"migration untold", 477, nil, ``, flow.RemoteBusy, false, time.Minute},
 	{"500", 500, nil, `<html>`, flow.RemoteBusy, true, 0},
 	{"502", 502, nil, `<html>`, flow.RemoteBusy, true, 0},
 	{"503", 503, map[string]string{"Retry-After": "5"}, ``, flow.RemoteBusy, true, 5 * time.Second},

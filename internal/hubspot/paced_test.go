@@ -31,6 +31,7 @@ func TestPause(t *testing.T) {
 		want := map[string]time.Duration{
 			"secondly": time.Second, "ten-secondly": time.Second, "ten-secondly by message": time.Second,
 			"a wait that is told": 30 * time.Second, "daily": time.Hour, "daily by message": time.Hour, "migration": time.Hour,
+			"a migration's end": time.Second, "migration untold": time.Minute,
 		}[c.name]
 		if d, ok := Pause(c.status, h, []byte(c.body)); ok != (want > 0) || d != want {
 			t.Errorf("%s: %v, %v; want %v", c.name, d, ok, want)
