@@ -21,7 +21,7 @@ type Remote = flow.Remote
 type Fixture struct {
 	Remote Remote
 	// Object is the kind of record the suite works with, and Fields two of its
-	// mapped text fields that are kept as they are sent.
+	// mapped text fields that are kept as they are sent; the second may be empty.
 	Object string
 	Fields [2]string
 	// Key is a text field that Find is asked for. Where KeyUnique is set the
@@ -77,7 +77,11 @@ func Run(t *testing.T, fixture func(t *testing.T) Fixture) {
 func (s *suite) fresh() record.Record {
 	s.t.Helper()
 	s.n++
-	r, err := s.Remote.Create(s.t.Context(), s.Object, record.Fields{s.Key: s.KeyValue(s.n), s.Fields[0]: "Ann", s.Fields[1]: "Lee"}, "", "create-"+s.KeyValue(s.n))
+	fields := record.Fields{s.Key: s.KeyValue(s.n), s.Fields[0]: "Ann"}
+	if s.Fields[1] != "" {
+		fields[s.Fields[1]] = "Lee"
+	}
+	r, err := s.Remote.Create(s.t.Context(), s.Object, fields, "", "create-"+s.KeyValue(s.n))
 	s.must(err)
 	s.Settle()
 	return r
@@ -114,7 +118,11 @@ func (s *suite) code(err error, want ...flow.Code) *flow.Error {
 // read reads the suite's fields.
 func (s *suite) read(id string) record.Record {
 	s.t.Helper()
-	r, err := s.Remote.Read(s.t.Context(), s.Object, id, []string{s.Key, s.Fields[0], s.Fields[1]})
+	properties := []string{s.Key, s.Fields[0]}
+	if s.Fields[1] != "" {
+		properties = append(properties, s.Fields[1])
+	}
+	r, err := s.Remote.Read(s.t.Context(), s.Object, id, properties)
 	s.must(err)
 	return r
 }
@@ -146,7 +154,9 @@ func (s *suite) update() {
 	s.must(err)
 	for _, r := range []record.Record{after, s.read(made.ID)} {
 		s.want(r, s.Fields[0], "Zoë O'Neil")
-		s.want(r, s.Fields[1], "Lee") // not named, so not touched
+		if s.Fields[1] != "" {
+			s.want(r, s.Fields[1], "Lee") // not named, so not touched
+		}
 	}
 	if s.Remote.Abilities(s.Object).Versioned && record.CompareVersions(made.Version, after.Version) >= 0 {
 		s.t.Errorf("version %q after %q: it must grow", after.Version, made.Version)
@@ -222,7 +232,7 @@ func (s *suite) absent() {
 
 func (s *suite) conditional() {
 	if !s.Remote.Abilities(s.Object).ConditionalWrite {
-		s.t.Skip("the system offers no conditional write")
+		return // the system offers no conditional write
 	}
 	made := s.fresh()
 	if made.ETag == "" {
@@ -237,7 +247,7 @@ func (s *suite) conditional() {
 
 func (s *suite) unique() {
 	if !s.KeyUnique {
-		s.t.Skip("the system keeps no field unique")
+		return // the system keeps no field unique
 	}
 	made := s.fresh()
 	_, err := s.Remote.Create(s.t.Context(), s.Object, record.Fields{s.Key: s.KeyValue(1), s.Fields[0]: "Ann"}, "", "another")
@@ -250,7 +260,7 @@ func (s *suite) unique() {
 // where the system refuses it, as it says, changes none.
 func (s *suite) once() {
 	if s.ExternalID == "" {
-		s.t.Skip("the system keeps no external id")
+		return // the system keeps no external id
 	}
 	fields := record.Fields{s.ExternalID: "4711", s.Key: s.KeyValue(1), s.Fields[0]: "Ann"}
 	one, err := s.Remote.Create(s.t.Context(), s.Object, fields, s.ExternalID, "k")

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"tandem/internal/destination/destinationtest"
 	"tandem/internal/engines"
 )
 
@@ -23,7 +24,8 @@ func TestGitea(t *testing.T) {
 		record: func(n int) map[string]string {
 			return map[string]string{"subject": subject(n), "content": "It does not start.", "hs_pipeline": "0", "hs_pipeline_stage": "1"}
 		},
-		create: g.create, edit: g.edit, remove: g.remove, read: g.read, count: g.count,
+		promises: destinationtest.Fixture{Fields: [2]string{"body", ""}, Key: "title", Absent: "99999"},
+		create:   g.create, edit: g.edit, remove: g.remove, read: g.read, count: g.count,
 	}
 	journeys(t, g.system)
 }

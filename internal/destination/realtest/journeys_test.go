@@ -21,6 +21,7 @@ func journeys(t *testing.T, s *system) {
 	t.Run("restart in the middle", func(t *testing.T) { r.under(t).restarted() })
 	t.Run("edit while nobody listens", func(t *testing.T) { r.under(t).editedMeanwhile() })
 	t.Run("nothing given up", func(t *testing.T) { r.under(t).ended() })
+	t.Run("conformance", s.conform)
 }
 
 // under reports to a subtest.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tandem/internal/destination/destinationtest"
 	"tandem/internal/engines"
 )
 
@@ -18,10 +19,11 @@ func TestJSONServer(t *testing.T) {
 	j := &jsonServer{t: t}
 	journeys(t, &system{
 		spec: "jsonserver", pair: "contacts", hubText: "firstname", polled: true,
-		secrets: map[string]string{"destination-token": "unused", "destination-client-secret": "seal"},
-		start:   j.start,
-		record:  func(n int) map[string]string { return map[string]string{"email": email(n), "firstname": "Ann"} },
-		create:  j.create, edit: j.edit, remove: j.remove, read: j.read, count: j.count,
+		secrets:  map[string]string{"destination-token": "unused", "destination-client-secret": "seal"},
+		start:    j.start,
+		record:   func(n int) map[string]string { return map[string]string{"email": email(n), "firstname": "Ann"} },
+		promises: destinationtest.Fixture{Fields: [2]string{"name", ""}, Key: "email", Absent: "99999"},
+		create:   j.create, edit: j.edit, remove: j.remove, read: j.read, count: j.count,
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"tandem/internal/destination/destinationtest"
 	"tandem/internal/engines"
 )
 
@@ -21,6 +22,9 @@ func TestPocketBase(t *testing.T) {
 		start:   p.start,
 		record: func(n int) map[string]string {
 			return map[string]string{"email": email(n), "firstname": "Ann", "lastname": "Lind", "hs_lead_status": "OPEN"}
+		},
+		promises: destinationtest.Fixture{
+			Fields: [2]string{"first_name", "last_name"}, Key: "email", KeyUnique: true, ExternalID: "hubspot_id", Absent: "absentabsentabs", TellsDeletes: true,
 		},
 		create: p.create, edit: p.edit, remove: p.remove, read: p.read, count: p.count,
 	}

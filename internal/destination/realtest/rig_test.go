@@ -30,6 +30,7 @@ import (
 	"testing"
 	"time"
 
+	"tandem/internal/destination/destinationtest"
 	"tandem/internal/engines"
 	"tandem/internal/local/engine"
 	"tandem/internal/record"
@@ -65,6 +66,8 @@ type system struct {
 	polled bool
 	// losesDeliveries: what could not be delivered is not sent again.
 	losesDeliveries bool
+	// promises are what the conformance suite needs to know beside the spec.
+	promises destinationtest.Fixture
 }
 
 // rig is `tandem run` between HubSpot's simulator and a real system. Both
