@@ -168,7 +168,27 @@ func (f *fleet) settle(p *portal.Portal, c *erp.Company) {
 	}
 }
 
-func (f *fleet) deadLetters() int { return f.status().DeadLetters }
+// deadLetters counts what was given up, and tells why.
+func (f *fleet) deadLetters() (n int) {
+	for _, u := range f.urls {
+		var page struct {
+			DeadLetters []struct{ Machine, Code, Cause string }
+		}
+		resp, err := http.Get(u + "/api/dead-letters?limit=1000")
+		if err == nil {
+			err = json.NewDecoder(resp.Body).Decode(&page)
+			resp.Body.Close()
+		}
+		if err != nil {
+			f.t.Fatalf("a process does not answer: %v", err)
+		}
+		for _, d := range page.DeadLetters {
+			f.t.Logf("dead letter of %s: %s %s", d.Machine, d.Code, d.Cause)
+		}
+		n += len(page.DeadLetters)
+	}
+	return n
+}
 
 // postponed is how many events were put off at one time, at most.
 func (f *fleet) postponed() int { return f.most }
