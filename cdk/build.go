@@ -53,16 +53,17 @@ func (b *builder) bundle(out, name, arch, specFile string) error {
 	return copyFile(specFile, filepath.Join(out, names.SpecName), 0o644)
 }
 
-// built returns the folder with the mains built for arch, below the folder near,
-// so that assets can be links instead of copies.
+// built returns the folder with the mains built for arch. It is below near, the
+// assembly's own folder, so that assets can be links instead of copies, and stays
+// there: the next synthesis links only what has changed.
 func (b *builder) built(arch, near string) (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if dir, ok := b.dirs[arch]; ok {
 		return dir, nil
 	}
-	dir, err := os.MkdirTemp(near, "build-"+arch+"-")
-	if err != nil {
+	dir := filepath.Join(near, "build-"+arch)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	if err := Build(b.root, arch, dir); err != nil {
@@ -75,22 +76,14 @@ func (b *builder) built(arch, near string) (string, error) {
 	return dir, nil
 }
 
-// clean removes the build folders; the assets keep their links.
-func (b *builder) clean() error {
-	var err error
-	for _, dir := range b.dirs {
-		err = errors.Join(err, os.RemoveAll(dir))
-	}
-	b.dirs = nil
-	return err
-}
-
 // Build compiles every main below root/lambdas for Linux on arch into dir, one
 // file per folder, named after it. The same sources give the same bytes from any
-// folder: without these flags every checkout would redeploy every function.
+// folder: without these flags every checkout would redeploy every function. A
+// file that is up to date is left alone; one that is not is replaced by another
+// file, so that assets which are links to it keep their bytes.
 func Build(root, arch, dir string) error {
 	cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false",
-		"-ldflags", "-s -w -buildid=", "-o", dir+string(filepath.Separator), "./lambdas/...")
+		"-ldflags", "-s -w", "-o", dir+string(filepath.Separator), "./lambdas/...")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOFLAGS=", "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -64,11 +64,47 @@ func TestAsset(t *testing.T) {
 			t.Errorf("%s is not an executable for arm64", name)
 		}
 	}
-	if err := b.clean(); err != nil {
+}
+
+// The next synthesis builds again what has changed, leaves the rest alone, and
+// does not reach into an asset that is a link to the file before.
+func TestBuildAgain(t *testing.T) {
+	root, dir := tiny(t), t.TempDir()
+	read := func(file string) (string, os.FileInfo) {
+		t.Helper()
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data), info
+	}
+	if err := Build(root, "arm64", dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(b.root, "asset-one", "bootstrap")); err != nil {
-		t.Error("cleaning up took an asset along:", err)
+	asset := filepath.Join(t.TempDir(), "bootstrap")
+	if err := linkOrCopy(filepath.Join(dir, "one"), asset); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := read(asset)
+	_, two := read(filepath.Join(dir, "two"))
+	if err := os.WriteFile(filepath.Join(root, "lambdas/one/main.go"), []byte("package main\n\nfunc main() { println(\"changed\") }\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Build(root, "arm64", dir); err != nil {
+		t.Fatal(err)
+	}
+	if now, _ := read(asset); now != before {
+		t.Error("an asset of the synthesis before has changed")
+	}
+	if now, _ := read(filepath.Join(dir, "one")); now == before {
+		t.Error("a changed function was not built again")
+	}
+	if _, now := read(filepath.Join(dir, "two")); !os.SameFile(two, now) {
+		t.Error("a function that has not changed was linked again")
 	}
 }
 

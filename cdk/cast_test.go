@@ -2,7 +2,6 @@ package main
 
 import (
 	"archive/zip"
-	"compress/flate"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -81,7 +80,6 @@ func zipped(t *testing.T, path string) int64 {
 	t.Helper()
 	var size counter
 	z := zip.NewWriter(&size)
-	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestCompression) })
 	out, err := z.Create("bootstrap")
 	if err != nil {
 		t.Fatal(err)

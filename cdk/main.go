@@ -53,7 +53,7 @@ func run() error {
 		return err
 	}
 	app.Synth(nil)
-	return b.clean()
+	return nil
 }
 
 // newApp adds every stack that the settings ask for.

@@ -119,7 +119,7 @@ func (f *fleet) serve(h http.Handler) string {
 
 // build compiles functions with the flags of the deployment (cdk/build.go).
 func (f *fleet) build(functions ...string) {
-	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", f.dir + string(filepath.Separator)}
+	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", f.dir + string(filepath.Separator)}
 	for _, name := range functions {
 		args = append(args, "./lambdas/"+name)
 	}

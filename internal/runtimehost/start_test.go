@@ -72,7 +72,7 @@ func BenchmarkStart(b *testing.B) {
 // native builds all functions for this machine, with the spec beside them.
 func native(b *testing.B, dir string) {
 	b.Helper()
-	cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", dir+string(filepath.Separator), "./lambdas/...")
+	cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", dir+string(filepath.Separator), "./lambdas/...")
 	cmd.Dir, cmd.Env = engines.Root(b), append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
