@@ -67,6 +67,7 @@ type fleet struct {
 	dir   string
 	store *url.URL // where DynamoDB is
 	hosts map[string]*runtimehost.Host
+	sent  []message // by the machines, of this run
 
 	log       output
 	mu        sync.Mutex
@@ -93,6 +94,12 @@ func (o *output) take() string {
 	defer o.mu.Unlock()
 	defer o.text.Reset()
 	return o.text.String()
+}
+
+// message is what a machine sends to a queue.
+type message struct {
+	QueueURL    string `json:"QueueUrl"`
+	MessageBody json.RawMessage
 }
 
 // start is a call of StartExecution.
@@ -218,6 +225,7 @@ func (f *fleet) getenv(name string) string { return env(f.store.String(), "", ""
 func (f *fleet) open(r *rig) session {
 	f.mu.Lock()
 	f.hub, f.dest, f.starts = r.hub.Config.Handler, r.dest.Config.Handler, nil
+	f.sent = nil
 	f.mu.Unlock()
 	f.describe(r.spec)
 	api, err := dynamo.Client(f.getenv)
@@ -383,7 +391,10 @@ type emulated struct {
 
 func (e emulated) Invoke(ctx context.Context, resource string, input json.RawMessage) (json.RawMessage, error) {
 	if strings.HasSuffix(resource, ":sqs:sendMessage") {
-		return json.RawMessage(`{"MessageId":"1"}`), nil
+		var m message
+		err := json.Unmarshal(input, &m)
+		e.fleet.sent = append(e.fleet.sent, m)
+		return json.RawMessage(`{"MessageId":"1"}`), err
 	}
 	var out json.RawMessage
 	err := e.fleet.invoke(ctx, e.way, strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(resource, "${"), "Arn}")), input, &out)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"tandem/internal/flow"
 	"tandem/internal/record"
 	"tandem/internal/runtimehost"
+	"tandem/internal/simulator/erp"
 	"tandem/internal/simulator/portal"
 	"tandem/spec"
 )
@@ -64,6 +66,8 @@ func (f *fleet) scheduled(t *testing.T) {
 	}
 	d.sweep("reconcile", spec.ToDestination, "contacts", 1)
 	d.executed("stamped")
+	d.sweep("reconcile", spec.ToDestination, "contacts", 0)
+	d.executed("dropped: unchanged: no field differs from what both sides agreed on") // by the comparison itself
 	time.Sleep(2 * time.Millisecond) // HubSpot's versions are milliseconds
 	if _, err := r.portal.Update(portal.Person, "contacts", ada.ID, "", map[string]string{"lastname": "King"}); err != nil {
 		t.Fatal(err)
@@ -74,24 +78,27 @@ func (f *fleet) scheduled(t *testing.T) {
 	if found, err := r.company.Find("customers", "email", "ada@example.com"); err != nil || len(found) != 1 || found[0].Fields["last_name"] != "King" {
 		t.Errorf("customers %v, %v", found, err)
 	}
-	d.sweep("reconcile", spec.ToDestination, "contacts", 0)
 }
 
-// putOff sends what was started through the queue of deferred events, beside a
-// message that is none.
+// putOff executes what was started while the destination is busy, and hands what
+// the machine has sent to the queue to the queue's function, beside a message
+// that is none.
 func (d *deployed) putOff() {
 	d.r.t.Helper()
-	s := d.fleet.taken()[0]
-	var input struct{ Event json.RawMessage }
-	if err := json.Unmarshal([]byte(s.Input), &input); err != nil {
+	if err := d.r.company.Inject(erp.Fault{Kind: erp.Throttle, Method: http.MethodPatch, Times: retries}); err != nil {
 		d.r.t.Fatal(err)
 	}
-	body, _ := json.Marshal(map[string]any{"machine": s.StateMachineArn, "execution": s.Name, "event": input.Event, "later": map[string]any{"delay": 60}})
+	s := d.fleet.taken()[0]
+	d.execute(s)
+	d.ended = nil // its outcome is the next execution's
+	if len(d.fleet.sent) != 1 || d.fleet.sent[0].QueueURL != "${LaterUrl}" {
+		d.r.t.Fatalf("a busy destination makes the machine send %+v", d.fleet.sent)
+	}
 	var answer struct {
 		BatchItemFailures []struct{ ItemIdentifier string }
 	}
 	err := d.fleet.invoke(d.r.t.Context(), "", "later", map[string]any{"Records": []any{
-		map[string]any{"messageId": "11111111-1", "body": string(body)}, map[string]any{"messageId": "22222222-2", "body": "{}"},
+		map[string]any{"messageId": "11111111-1", "body": string(d.fleet.sent[0].MessageBody)}, map[string]any{"messageId": "22222222-2", "body": "{}"},
 	}}, &answer)
 	if err != nil || len(answer.BatchItemFailures) != 1 || answer.BatchItemFailures[0].ItemIdentifier != "22222222-2" {
 		d.r.t.Fatalf("later answers %+v, %v", answer, err)
@@ -102,6 +109,10 @@ func (d *deployed) putOff() {
 		d.r.t.Fatalf("started again: %+v, after %s", again, s.Name)
 	}
 }
+
+// retries is how often the machine calls Write of a busy destination: once, and
+// five times more.
+const retries = 6
 
 // refusals: a function's failure has the name that Retry and Catch know.
 func (f *fleet) refusals(t *testing.T) {

@@ -58,7 +58,7 @@ func newRig(t *testing.T) *rig {
 	r := &rig{front: newFront(t, region), dir: t.TempDir(), slack: make(chan string, 64)}
 	r.sources(t)
 	r.systems(t)
-	r.endpoint = engines.MiniStack(t, append(r.front.Env, "MINISTACK_REGION="+region)...)
+	r.endpoint = engines.MiniStack(t, append(r.front.Env, "MINISTACK_REGION="+region, "SFN_WAIT_SCALE=0.2")...) // the machine's pauses, shortened
 	r.front.to(t, r.endpoint)
 	r.env = []string{
 		"AWS_ENDPOINT_URL=" + r.endpoint, "AWS_ENDPOINT_URL_S3=" + r.endpoint, "AWS_S3_FORCE_PATH_STYLE=true",

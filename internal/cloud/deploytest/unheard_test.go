@@ -32,6 +32,12 @@ func (r *rig) unheard(t *testing.T, email string, fields map[string]any) erp.Rec
 
 // putOff keeps the destination busy for longer than the machine tries.
 func putOff(t *testing.T, r *rig) {
+	t.Cleanup(func() {
+		if t.Failed() {
+			letters, _ := r.tandem(t, "", "dead-letters", "acme")
+			t.Logf("dead letters:\n%s", letters)
+		}
+	})
 	r.busy.Store(true)
 	defer r.busy.Store(false)
 	ada := r.contact("ada@example.com")
