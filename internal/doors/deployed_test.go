@@ -68,7 +68,7 @@ func (f *fleet) scheduled(t *testing.T) {
 	d.executed("stamped")
 	d.sweep("reconcile", spec.ToDestination, "contacts", 0)
 	d.executed("dropped: unchanged: no field differs from what both sides agreed on") // by the comparison itself
-	time.Sleep(2 * time.Millisecond) // HubSpot's versions are milliseconds
+	time.Sleep(2 * time.Millisecond)                                                  // HubSpot's versions are milliseconds
 	if _, err := r.portal.Update(portal.Person, "contacts", ada.ID, "", map[string]string{"lastname": "King"}); err != nil {
 		t.Fatal(err)
 	}
