@@ -49,7 +49,7 @@ func (f *Flow) neverLinked(ctx context.Context, j *journey, p *ledger.Pair, reas
 // orphan finds the record that a create in doubt has made for a record that is
 // gone by now, once it must have landed; "" where nothing tells.
 func (f *Flow) orphan(ctx context.Context, j *journey, p *ledger.Pair) (string, error) {
-	last := lastCreate(p.Intent)
+	last := p.Intent.LastCreate()
 	if p.State != ledger.Claimed || last.IsZero() || j.pair.Side(j.target).ExternalID == "" {
 		return "", nil
 	}
@@ -79,8 +79,19 @@ func (j *journey) deletes() string {
 	return j.pair.Deletes.Destination
 }
 
-// archive plans the partner's deletion, unless the mass-change guard stops it.
+// archive plans the partner's deletion, unless somebody has edited it since both
+// sides agreed or the mass-change guard stops it.
 func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), p.IDs[j.target], j.back, j.pair)
+	switch edited := f.edited(j, p, rec); {
+	case CodeOf(err) == RecordMissing || err == nil && rec.Archived:
+		return drop(deletedInBoth), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, deletedInBoth)
+	case err != nil:
+		return nil, err
+	case len(edited) > 0:
+		reason := deletedIn + string(j.source) + ", but edited in " + string(j.target) + " since both agreed: " + names(edited)
+		return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
+	}
 	ok, err := f.allowDelete(ctx, j)
 	if err != nil {
 		return nil, err
@@ -98,7 +109,10 @@ func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 }
 
 // deletedIn begins the reason of every tombstone that a deletion has left.
-const deletedIn = "deleted in "
+const (
+	deletedIn     = "deleted in "
+	deletedInBoth = deletedIn + "both systems"
+)
 
 // settling is for how long after a deletion a read may still show the record.
 const settling = 5 * time.Second
@@ -111,7 +125,21 @@ func (j *journey) isBack(p *ledger.Pair, t *Transformed) bool {
 	if p.State != ledger.Gone && p.State != ledger.Parked || stale {
 		return false
 	}
-	return strings.HasPrefix(p.Reason, deletedIn+string(j.source)) || p.Reason == deletedIn+string(j.target)
+	return strings.HasPrefix(p.Reason, deletedIn+string(j.source)) || p.Reason == deletedIn+string(j.target) || p.Reason == deletedInBoth
+}
+
+// edited lists the fields that somebody has changed on the target since both
+// sides agreed.
+func (f *Flow) edited(j *journey, p *ledger.Pair, rec record.Record) (fields []string) {
+	m := &merge{base: p.Base, print: j.print, target: side{
+		system: j.target, own: j.back.Canonical(rec.Fields), sent: p.MaybeSent(f.Now())[j.target],
+	}}
+	for _, field := range j.pair.Fields {
+		if field.Travels(spec.From(j.target)) && m.cell(m.target, field.Name).changed {
+			fields = append(fields, field.Name)
+		}
+	}
+	return fields
 }
 
 // restored brings a deleted record back because a person restored it. Its

@@ -163,6 +163,10 @@ func (f *Flow) overwritten(ctx context.Context, j *journey, p *ledger.Pair) (boo
 	var lost []ledger.Conflict
 	for _, told := range j.Told {
 		at := time.UnixMilli(orElse(told.At, j.At)).UTC()
+		if told.Field == "" {
+			lost = append(lost, f.unseen(j, p, at)...)
+			continue
+		}
 		if j.source != record.HubSpot || told.Print == p.Base[told.Field].HubSpot {
 			continue
 		}
@@ -176,6 +180,19 @@ func (f *Flow) overwritten(ctx context.Context, j *journey, p *ledger.Pair) (boo
 	return len(lost) > 0, f.Ledger.Lose(ctx, j.destination(p.IDs), lost...)
 }
 
+// unseen is overwritten where the event does not tell the value, as of a
+// destination that has no conditional write: what that field held is not known.
+func (f *Flow) unseen(j *journey, p *ledger.Pair, at time.Time) (lost []ledger.Conflict) {
+	for _, w := range p.Windows {
+		for field := range w.Prints {
+			if w.Covers(j.source, at) {
+				lost = append(lost, ledger.Conflict{At: at, Execution: j.execution, Pair: j.pair.Name, Field: field, Policy: "overwritten", Winner: j.target})
+			}
+		}
+	}
+	return lost
+}
+
 // destination is the side whose id outlives merges.
 func (j *journey) destination(ids map[record.System]string) record.Ref {
 	return record.Ref{System: record.Destination, Object: j.object(record.Destination), ID: ids[record.Destination]}
@@ -185,7 +202,7 @@ func (j *journey) destination(ids map[record.System]string) record.Ref {
 func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge, t *Transformed, target record.Record, lost bool) (*Plan, error) {
 	v := m.decide()
 	swings, parked := f.brake(j, p, &v)
-	change := ledger.Change{Swings: swings, Parked: parked, Drifted: v.drift, Window: p.Intent.Left(hubVersion(j, t, target))}
+	change := ledger.Change{Swings: swings, Parked: parked, Drifted: v.drift, Left: p.Intent.Left(hubVersion(j, t, target))}
 	if len(v.toTarget)+len(v.toSource) == 0 {
 		change.Seen = map[record.System]ledger.Seen{j.source: {Version: t.Version, ETag: t.ETag}}
 		if !m.blind {

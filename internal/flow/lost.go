@@ -21,7 +21,7 @@ const clocks = time.Minute
 // the result, edited since, so nothing is created while it is there: its own
 // event links it. Where the system cannot be asked, a person looks.
 func (f *Flow) lost(ctx context.Context, j *journey, doubt *ledger.Intent, props []string) ([]record.Record, error) {
-	object, latest := j.object(j.target), lastCreate(doubt)
+	object, latest := j.object(j.target), doubt.LastCreate()
 	if latest.IsZero() || j.pair.Side(j.target).ExternalID != "" {
 		return nil, nil
 	}

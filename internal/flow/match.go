@@ -32,7 +32,10 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 	plan := f.draft(j, t)
 	// Nothing has been sent yet: what will be is intended when the way is clear.
 	claim := ledger.Intent{Execution: j.execution, At: f.Now(), Create: j.target}
-	if err := f.Ledger.Claim(ctx, p, j.ref, key, claim.After(doubt)); err != nil {
+	switch err := f.Ledger.Claim(ctx, p, j.ref, key, claim.After(doubt)); {
+	case errors.Is(err, ledger.ErrOrphan):
+		return f.ambiguous(ctx, j, p, errWidowed.Error())
+	case err != nil:
 		return nil, err
 	}
 	plan.MatchKey, plan.Until, plan.Ghosts = key, p.LeaseUntil.UnixMilli(), doubt.MaySend()
@@ -163,7 +166,7 @@ func (f *Flow) absent(j *journey, p *ledger.Pair, doubt *ledger.Intent, consiste
 	if !consistent {
 		from = p.Since.Add(can.SearchLag)
 	}
-	if last := lastCreate(doubt); !last.IsZero() && !can.Once {
+	if last := doubt.LastCreate(); !last.IsZero() && !can.Once {
 		from = later(from, last.Add(ledger.Landing+can.SearchLag))
 	}
 	if asked.Before(from) {
@@ -214,14 +217,6 @@ func (f *Flow) properties(j *journey) []string {
 		props = append(props, ext)
 	}
 	return props
-}
-
-// lastCreate is the latest moment at which a create in doubt can have been sent.
-func lastCreate(doubt *ledger.Intent) time.Time {
-	if doubt == nil || doubt.Create == "" || len(doubt.Sent[doubt.Create]) == 0 {
-		return time.Time{}
-	}
-	return doubt.Sends
 }
 
 // choose adopts the one candidate, creates when there is none, and parks what

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"strings"
+	"time"
 
 	"tandem/internal/ledger"
 	"tandem/internal/record"
@@ -29,9 +30,12 @@ type Plan struct {
 	Base map[string]ledger.Base `json:"base,omitempty"`
 	// Prior are HubSpot's fingerprints that a write, never conditional there, replaces.
 	Prior map[string]string `json:"prior,omitempty"`
-	// Left is the window of an earlier write that was never stamped, Ghosts what
+	// Open is when the destination's record was last changed, where a write towards
+	// it is not conditional.
+	Open string `json:"open,omitempty"`
+	// Left are the windows of an earlier write that was never stamped, Ghosts what
 	// earlier writes of this claim may have sent.
-	Left   *ledger.Window                        `json:"left,omitempty"`
+	Left   []ledger.Window                       `json:"left,omitempty"`
 	Ghosts map[record.System]map[string][]string `json:"ghosts,omitempty"`
 	// Link joins the two records when stamped; Create makes the partner first.
 	Link     bool          `json:"link,omitempty"`
@@ -102,7 +106,23 @@ func (f *Flow) write(j *journey, ids map[record.System]string, m *merge, v verdi
 	}
 	plan.condition(j.target, j.to.Abilities(j.object(j.target)), target.ETag, target.Version)
 	plan.condition(j.source, j.from.Abilities(j.object(j.source)), t.ETag, t.Version)
+	changed := target.UpdatedAt
+	if j.source == record.Destination {
+		changed = time.UnixMilli(t.Updated)
+	}
+	if len(plan.Patch[record.Destination]) > 0 {
+		plan.Open = f.open(j, changed)
+	}
 	return plan
+}
+
+// open is an instant of the destination's clock in the form of windows; "" where
+// its writes are conditional, or it tells no time.
+func (f *Flow) open(j *journey, at time.Time) string {
+	if at.UnixMilli() <= 0 || f.Remotes[record.Destination].Abilities(j.object(record.Destination)).ConditionalWrite {
+		return ""
+	}
+	return ledger.Version(at)
 }
 
 func (p *Plan) condition(s record.System, a Abilities, etag, version string) {
@@ -135,7 +155,7 @@ func (p *Plan) ids(own record.Ref) map[record.System]string {
 func (f *Flow) intent(j *journey, plan *Plan) ledger.Intent {
 	in := ledger.Intent{
 		Execution: j.execution, At: f.Now(), Create: plan.Create, Sent: map[record.System]map[string][]string{},
-		Before: plan.Before[record.HubSpot], Prior: plan.Prior,
+		Before: plan.Before[record.HubSpot], Open: plan.Open, Prior: plan.Prior,
 	}
 	for sys, fields := range plan.Patch {
 		in.Sent[sys] = map[string][]string{}

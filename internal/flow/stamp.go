@@ -94,7 +94,7 @@ func (f *Flow) stamp(j *journey, plan *Plan, w *Written) ledger.Stamp {
 			st.Seen[sys] = seen
 		}
 	}
-	st.Window, st.Left, st.Ghosts = window(plan, w), plan.Left, plan.Ghosts
+	st.Windows, st.Left, st.Ghosts = windows(plan, w), plan.Left, plan.Ghosts
 	return st
 }
 
@@ -113,16 +113,22 @@ func (f *Flow) seen(j *journey, plan *Plan, w *Written, sys record.System) ledge
 	return ledger.Seen{Version: plan.Before[sys]}
 }
 
-// window notes the span in which HubSpot, which has no conditional write, may
-// have been edited between our read and our write.
-func window(plan *Plan, w *Written) *ledger.Window {
-	c := w.Sides[record.HubSpot]
-	if c == nil || c.Created != "" || len(c.Prints) == 0 || plan.Before[record.HubSpot] == "" {
-		return nil
+// windows notes the spans in which a system without conditional writes, as
+// HubSpot is one, may have been edited between our read and our write.
+func windows(plan *Plan, w *Written) (out []ledger.Window) {
+	for sys, from := range map[record.System]string{record.HubSpot: plan.Before[record.HubSpot], record.Destination: plan.Open} {
+		c := w.Sides[sys]
+		if c == nil || c.Created != "" || len(c.Prints) == 0 || from == "" {
+			continue
+		}
+		win := ledger.Window{From: from, To: c.Version, Prints: map[string][2]string{}}
+		if sys == record.Destination {
+			win.Side, win.To = sys, c.Open
+		}
+		for name, print := range c.Prints {
+			win.Prints[name] = [2]string{plan.Prior[name], print}
+		}
+		out = append(out, win)
 	}
-	win := &ledger.Window{From: plan.Before[record.HubSpot], To: c.Version, Prints: map[string][2]string{}}
-	for name, print := range c.Prints {
-		win.Prints[name] = [2]string{plan.Prior[name], print}
-	}
-	return win
+	return out
 }

@@ -171,10 +171,14 @@ func (in *Ingress) envelope(g *group) (Envelope, error) {
 	return in.Flow.Seals.Seal(e)
 }
 
-// tell notes the fingerprints of values an event carried. Only HubSpot, which
-// has no conditional write, needs them.
+// tell notes the fingerprints of values an event carried, or only its time where
+// the sender tells none. Systems that have a conditional write need neither.
 func (in *Ingress) tell(g *group, n Notification, e *Envelope) {
 	if g.ref.System != record.HubSpot {
+		remote := in.Flow.Remotes[g.ref.System]
+		if remote != nil && !remote.Abilities(g.ref.Object).ConditionalWrite && !n.At.IsZero() && len(e.Told) < maxListed {
+			e.Told = append(e.Told, Told{At: unixMilli(n.At)})
+		}
 		return
 	}
 	for _, field := range g.pair.Fields {
@@ -236,7 +240,7 @@ func toldVersions(g *group) bool {
 // same reports whether what the events tell, values or versions, is what both
 // sides have agreed on already, and records the outcome when it is.
 func (in *Ingress) same(ctx context.Context, g *group, e Envelope) (bool, error) {
-	values, versions := toldAll(g, e), toldVersions(g)
+	values, versions := g.ref.System == record.HubSpot && toldAll(g, e), toldVersions(g)
 	if e.Kind != Changed || !values && !versions {
 		return false, nil
 	}

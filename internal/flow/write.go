@@ -25,6 +25,8 @@ type Confirmation struct {
 	Created string `json:"created,omitempty"`
 	Version string `json:"version,omitempty"`
 	ETag    string `json:"etag,omitempty"`
+	// Open is the instant of the write where it was not conditional.
+	Open string `json:"open,omitempty"`
 	// Prints are the fingerprints of the written fields as the system stored them.
 	Prints map[string]string `json:"prints,omitempty"`
 }
@@ -170,6 +172,9 @@ func (f *Flow) confirm(ctx context.Context, j *journey, plan *Plan, sys record.S
 	c := &Confirmation{Version: rec.Version, ETag: rec.ETag, Prints: map[string]string{}}
 	if plan.Create == sys {
 		c.Created = rec.ID
+	}
+	if sys == record.Destination && plan.Open != "" {
+		c.Open = f.open(j, rec.UpdatedAt)
 	}
 	w.Sides[sys] = c
 	var absent []string

@@ -82,8 +82,16 @@ func (l *Ledger) claimKey(ctx context.Context, pair, matchKey string, ref record
 		return u, "", err
 	}
 	held := items[0].Attrs
-	if owner := held["owner"]; items[0].Rev > 0 && owner != ref.String() {
-		if !strings.HasPrefix(owner, string(ref.System)+"/") && held["rival"] == "" {
+	ours := strings.HasPrefix(held["owner"], string(ref.System)+"/")
+	var remove []string
+	switch {
+	case held["orphan"] != "" && ours: // made again by somebody: it will find the orphan
+		held, remove = nil, []string{"orphan", "rival"}
+	case held["orphan"] != "":
+		return u, "", ErrOrphan
+	}
+	if owner := held["owner"]; owner != "" && owner != ref.String() {
+		if !ours && held["rival"] == "" {
 			_, err = l.Table.Update(ctx, table.Update{Key: key, If: table.AtRev(items[0].Rev), Set: map[string]string{"rival": ref.ID}})
 		}
 		if _, moved := table.Moved(err); err != nil && !moved {
@@ -93,7 +101,7 @@ func (l *Ledger) claimKey(ctx context.Context, pair, matchKey string, ref record
 	}
 	return table.Update{
 		Key: key, If: table.AtRev(items[0].Rev), Expires: now.Add(claimLife),
-		Set: map[string]string{"owner": ref.String(), "since": ms(now)},
+		Set: map[string]string{"owner": ref.String(), "since": ms(now)}, Remove: remove,
 	}, held["rival"], nil
 }
 

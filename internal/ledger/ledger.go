@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +18,12 @@ import (
 
 // ErrMoved says that a row changed since it was read: read it again and decide
 // again. ErrHeld says that another record or execution holds what was claimed.
+// ErrOrphan says that a record of that match key may have been made for one that
+// was deleted before the two were linked.
 var (
-	ErrMoved = errors.New("the row has moved on")
-	ErrHeld  = errors.New("claimed by another execution")
+	ErrMoved  = errors.New("the row has moved on")
+	ErrHeld   = errors.New("claimed by another execution")
+	ErrOrphan = errors.New("it may have been made for a record that was deleted since")
 )
 
 // Lease is how long an execution may work on a pair before another may take
@@ -130,30 +134,38 @@ type Change struct {
 	// Base, Seen: agreements found without a write.
 	Base map[string]Base
 	Seen map[record.System]Seen
-	// Window is what an intent that was never stamped leaves behind.
-	Window *Window
+	// Left are the windows that an intent which was never stamped leaves behind.
+	Left []Window
 }
 
 // Landing is how long after it was sent a request may still be carried out.
 const Landing = 15 * time.Second
 
-// Left is the window that an open intent's write to HubSpot may have made or may
-// still make, seen from a later read of HubSpot; nil when there is none.
-func (in *Intent) Left(version string) *Window {
-	if in == nil || in.Before == "" || len(in.Sent[record.HubSpot]) == 0 {
+// Left lists the windows that an open intent's writes may have made or may still
+// make, seen from a later read of HubSpot.
+func (in *Intent) Left(version string) (left []Window) {
+	if in == nil {
 		return nil
 	}
-	w := &Window{From: in.Before, To: max(version, Version(in.Sends.Add(Landing))), Prints: map[string][2]string{}}
-	for field, prints := range in.Sent[record.HubSpot] {
-		w.Prints[field] = [2]string{in.Prior[field], prints[len(prints)-1]}
+	ends := Version(in.Sends.Add(Landing))
+	for _, w := range []Window{{From: in.Before, To: max(version, ends)}, {Side: record.Destination, From: in.Open, To: ends}} {
+		sent := in.Sent[cmp.Or(w.Side, record.HubSpot)]
+		if w.From == "" || len(sent) == 0 {
+			continue
+		}
+		w.Prints = map[string][2]string{}
+		for field, prints := range sent {
+			w.Prints[field] = [2]string{in.Prior[field], prints[len(prints)-1]}
+		}
+		left = append(left, w)
 	}
-	return w
+	return left
 }
 
 func (c Change) encode(set map[string]string) {
-	if c.Window != nil {
+	for _, w := range c.Left {
 		// Kept beside the ring: by the time it began, so that a few survive.
-		set[prefixWindow+"left"+c.Window.From[max(0, len(c.Window.From)-2):]] = toJSON(c.Window)
+		set[prefixWindow+"left"+string(w.Side)+w.From[max(0, len(w.From)-2):]] = toJSON(w)
 	}
 	for f, s := range c.Swings {
 		set[prefixSwing+f] = s.encode()
@@ -204,6 +216,9 @@ const sameWrite = time.Second
 // value from before the write counts when it was set again inside the window, the
 // written value itself when it was set clearly before the write.
 func (w Window) Hides(field, print string, at time.Time) bool {
+	if w.Side != "" {
+		return false
+	}
 	version := Version(at)
 	prints, ok := w.Prints[field]
 	to, err := time.Parse(versionLayout, w.To)
@@ -211,6 +226,16 @@ func (w Window) Hides(field, print string, at time.Time) bool {
 		return version > w.From && err == nil && at.Add(sameWrite).Before(to)
 	}
 	return ok && version <= w.To && (version > w.From || version == w.From && print != prints[0])
+}
+
+// Covers reports whether something happened inside the window, but for the write
+// itself. Some systems tell whole seconds only.
+func (w Window) Covers(side record.System, at time.Time) bool {
+	ends := at
+	if at.Truncate(time.Second).Equal(at) {
+		ends = at.Add(time.Second)
+	}
+	return w.Side == side && Version(at) > w.From && Version(ends) < w.To
 }
 
 // update changes one row at the revision it was read and maps a failed condition to ErrMoved.
@@ -287,12 +312,12 @@ func (l *Ledger) Release(ctx context.Context, f Fence, maybe bool, adopt string)
 
 // Stamp is what was observed after a write.
 type Stamp struct {
-	Base   map[string]Base
-	Seen   map[record.System]Seen
-	Window *Window
+	Base    map[string]Base
+	Seen    map[record.System]Seen
+	Windows []Window
 	// Left and Ghosts are what earlier writes, on a row that was not yet the
 	// pair's, may have left behind or may still bring.
-	Left    *Window
+	Left    []Window
 	Ghosts  map[record.System]map[string][]string
 	Outcome Outcome
 	Slot    int
@@ -300,14 +325,14 @@ type Stamp struct {
 
 func (s Stamp) set(now time.Time) map[string]string {
 	set := map[string]string{attrStamped: ms(now), attrState: string(Linked)}
-	Change{Base: s.Base, Seen: s.Seen, Window: s.Left}.encode(set)
+	Change{Base: s.Base, Seen: s.Seen, Left: s.Left}.encode(set)
 	ring, outcome := strconv.Itoa(s.Slot%rings), s.Outcome
 	if outcome.Kind == Stamped {
 		outcome.Kind = "" // what a pair row keeps is that
 	}
 	set[prefixOutcome+ring] = toJSON(outcome)
-	if s.Window != nil {
-		set[prefixWindow+ring] = toJSON(s.Window)
+	for _, w := range s.Windows {
+		set[prefixWindow+ring+string(w.Side)] = toJSON(w)
 	}
 	if len(s.Ghosts) > 0 {
 		set[attrGhosts], set[attrGhostsUntil] = toJSON(s.Ghosts), ms(now.Add(ghostLife))

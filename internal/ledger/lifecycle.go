@@ -23,7 +23,7 @@ func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state Stat
 	if p.State == Claimed {
 		updates = append(updates, table.Update{Key: l.flightKey(ref.System.Other(), ref.Object, ref.ID), If: table.Always, Delete: true})
 		if p.MatchKey != "" {
-			updates = append(updates, table.Update{Key: l.keyRow(p.Name, p.MatchKey), If: table.Always, Delete: true})
+			updates = append(updates, l.endKey(p, ref))
 		}
 	}
 	revs, err := l.Table.Update(ctx, updates...)
@@ -34,6 +34,16 @@ func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state Stat
 		p.State, p.Reason, p.Rev = state, reason, revs[0]
 	}
 	return err
+}
+
+// endKey ends the claim on a match key. Where a create in doubt may have made a
+// record for this one, the key stays known for as long as outcomes do.
+func (l *Ledger) endKey(p *Pair, ref record.Ref) table.Update {
+	u := table.Update{Key: l.keyRow(p.Name, p.MatchKey), If: table.Always, Delete: true}
+	if !p.Intent.LastCreate().IsZero() {
+		u.Delete, u.Set, u.Expires = false, map[string]string{"owner": ref.String(), "orphan": ms(l.Now())}, l.Now().Add(outcomeLife)
+	}
+	return u
 }
 
 // Bury ends a leased pair as a tombstone, conditional on its fence.

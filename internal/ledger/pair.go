@@ -85,13 +85,25 @@ type Intent struct {
 	Sent map[record.System]map[string][]string `json:"sent,omitempty"`
 	// Before is HubSpot's version, and Prior its fingerprints, that a write towards
 	// it was decided on: should no stamp follow, they bound the window it leaves.
-	Before string            `json:"before,omitempty"`
-	Prior  map[string]string `json:"prior,omitempty"`
+	Before string `json:"before,omitempty"`
+	// Open is when the destination's record was last changed, in its clock, where
+	// a write towards it is not conditional: it bounds the same window there.
+	Open  string            `json:"open,omitempty"`
+	Prior map[string]string `json:"prior,omitempty"`
 	// Create names the system a record is being created in.
 	Create record.System `json:"create,omitempty"`
 	// Sends is when, at the latest, a write of this intent is sent: the end of the
 	// longest lease it was ever worked under. Kept beside the intent.
 	Sends time.Time `json:"-"`
+}
+
+// LastCreate is the latest moment at which a create in doubt can have been sent;
+// the zero time where there is none.
+func (in *Intent) LastCreate() time.Time {
+	if in == nil || in.Create == "" || len(in.Sent[in.Create]) == 0 {
+		return time.Time{}
+	}
+	return in.Sends
 }
 
 // MaySend lists what a write of this intent, were it carried out, put where;
@@ -123,6 +135,9 @@ func (in Intent) After(doubt *Intent) Intent {
 		maps.Copy(prior, doubt.Prior)
 		in.Before, in.Prior = doubt.Before, prior
 	}
+	if doubt.Open != "" {
+		in.Open = doubt.Open
+	}
 	sent := map[record.System]map[string][]string{}
 	merge(sent, doubt.Sent)
 	merge(sent, in.Sent)
@@ -134,13 +149,16 @@ func (in Intent) After(doubt *Intent) Intent {
 // conditional write must quote while nothing else has touched the record.
 type Seen struct{ Version, ETag string }
 
-// Window is a time span, in HubSpot's clock, in which a write of ours replaced a
-// value without having seen it: from the read before the write to the answer.
-// An event that falls inside tells of an edit that was overwritten.
+// Window is a time span, in the clock of a system that has no conditional write,
+// in which a write of ours replaced a value without having seen it: from the read
+// before the write to the answer. An event that falls inside tells of an edit
+// that was overwritten: which one, if its value was told as HubSpot does.
 type Window struct {
-	// From and To are versions of the HubSpot record.
-	From string `json:"from"`
-	To   string `json:"to"`
+	// Side is the system, HubSpot when empty. From and To are instants of its clock
+	// in the form of HubSpot's versions.
+	Side record.System `json:"s,omitempty"`
+	From string        `json:"from"`
+	To   string        `json:"to"`
 	// Prints are each written field's fingerprints before and after the write.
 	Prints map[string][2]string `json:"p"`
 }

@@ -95,8 +95,9 @@ var machines = func() map[spec.Direction]*asl.Machine {
 }()
 
 // plain is a client whose systems help with nothing: no unique external ids, no
-// unique fields, and a destination that finds new records late.
-func plain(s *spec.Spec) *spec.Spec {
+// unique fields, and a destination that finds new records late. With blind 1 the
+// destination has no conditional writes either, with 2 no versions.
+func plain(s *spec.Spec, blind int) *spec.Spec {
 	c := *s
 	c.Pairs = slices.Clone(s.Pairs)
 	for i := range c.Pairs {
@@ -105,6 +106,12 @@ func plain(s *spec.Spec) *spec.Spec {
 	c.Destination.Objects = maps.Clone(s.Destination.Objects)
 	for name, o := range c.Destination.Objects {
 		o.Upsert, o.Unique = nil, nil
+		if name != "orders" && blind > 0 { // a poll would tell of no edit that was overwritten
+			o.Conditional = ""
+		}
+		if blind > 1 {
+			o.Version = ""
+		}
 		c.Destination.Objects[name] = o
 	}
 	c.Destination.SearchLag.Duration = findLag
@@ -118,7 +125,7 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 	w := newWorld(seed, keep)
 	helpless := seed%3 == 0
 	if helpless {
-		s = plain(s)
+		s = plain(s, int(seed/3%3))
 	}
 	r := &run{
 		world: w, spec: s, variant: v, machines: machines, ended: map[string]int{}, past: map[place][]moment{}, merged: map[string][]string{}, wanted: map[keyOf]time.Time{}, restored: map[record.Ref]time.Time{},
