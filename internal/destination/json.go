@@ -2,6 +2,7 @@ package destination
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -141,6 +142,9 @@ func (o *object) record(a *answer, v any, properties []string) (record.Record, e
 	if o.UpdatedAt != "" {
 		at, _ := at(v, o.UpdatedAt)
 		r.UpdatedAt = instant(at)
+	}
+	if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
+		r.Clock = date
 	}
 	if o.Archived != "" {
 		mark, _ := at(v, o.Archived)

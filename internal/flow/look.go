@@ -92,11 +92,23 @@ func (m *merge) see(j *journey, t *Transformed) {
 	if m.source.updated = t.updatedAt(); m.source.updated.IsZero() {
 		m.source.updated = time.UnixMilli(j.At)
 	}
-	m.source.updated = believed(m.source.updated, time.UnixMilli(t.ReadAt), m.skew)
+	m.source.updated = believed(m.source.updated.Add(-time.Duration(t.Ahead)*time.Millisecond), time.UnixMilli(t.ReadAt), m.skew)
+}
+
+// ahead is by how much a system's clock is ahead of ours, as its answer showed;
+// zero where it tells no time or is out by no more than the bound. Answers tell
+// whole seconds and are a moment old.
+func (f *Flow) ahead(rec record.Record) time.Duration {
+	d := rec.Clock.Sub(rec.ReadAt)
+	if rec.Clock.IsZero() || d.Abs() <= f.skew()+time.Second {
+		return 0
+	}
+	return d
 }
 
 // believed is when a system says that a record was changed, or the zero time when
-// its clock is out by more than the bound: it tells of what is still to come.
+// it tells of what is still to come: its clock is out by more than the bound, and
+// nobody knows by how much.
 func believed(updated, readAt time.Time, skew time.Duration) time.Time {
 	if updated.After(readAt.Add(skew)) {
 		return time.Time{}
@@ -142,7 +154,9 @@ func (f *Flow) target(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 // look puts the target's values into the decision.
 func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record) error {
 	m.blind, m.target.own, m.target.updated = false, j.back.Canonical(rec.Fields), rec.UpdatedAt
-	m.target.updated = believed(m.target.updated, rec.ReadAt, m.skew)
+	if !m.target.updated.IsZero() {
+		m.target.updated = believed(m.target.updated.Add(-f.ahead(rec)), rec.ReadAt, m.skew)
+	}
 	m.target.moved = rec.Version != m.seen[j.target].Version
 	m.back = map[string]string{}
 	// A value of the target that does not translate stays where it is: its own

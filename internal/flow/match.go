@@ -149,7 +149,7 @@ var errWidowed = errors.New("it was made for a record that has been deleted sinc
 func (f *Flow) widowed(ctx context.Context, j *journey, partner string) error {
 	p, err := f.Ledger.Find(ctx, j.pair, record.Ref{System: j.target, Object: j.object(j.target), ID: partner}, "")
 	switch {
-	case err != nil || !p.Exists():
+	case err != nil || p.State == "":
 		return err
 	case p.State == ledger.Claimed:
 		return Errorf(ClaimHeld, "the record that it was made for is still being worked on")

@@ -108,7 +108,7 @@ func (f *Flow) write(j *journey, ids map[record.System]string, m *merge, v verdi
 	plan.condition(j.source, j.from.Abilities(j.object(j.source)), t.ETag, t.Version)
 	changed := target.UpdatedAt
 	if j.source == record.Destination {
-		changed = time.UnixMilli(t.Updated)
+		changed = t.updatedAt()
 	}
 	if len(plan.Patch[record.Destination]) > 0 {
 		plan.Open = f.open(j, changed)

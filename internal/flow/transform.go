@@ -27,6 +27,9 @@ type Transformed struct {
 	ReadAt   int64  `json:"readAt"`
 	// Updated is when the record was changed, where its version does not say that.
 	Updated int64 `json:"updated,omitempty"`
+	// Ahead is by how many milliseconds the source's clock is ahead of ours, where
+	// that is more than the bound on skew.
+	Ahead int64 `json:"ahead,omitempty"`
 	// Fields are the translated values by field name; Own the source's canonical
 	// text where it differs from the translation or does not travel.
 	Fields map[string]string `json:"fields,omitempty"`
@@ -89,7 +92,7 @@ func (f *Flow) missing(ctx context.Context, j *journey, cause error) (*Transform
 func (f *Flow) translated(ctx context.Context, j *journey, rec record.Record) (*Transformed, error) {
 	t := &Transformed{
 		Archived: rec.Archived, Version: rec.Version, ETag: rec.ETag,
-		ReadAt: rec.ReadAt.UnixMilli(), Partner: rec.Fields[j.pair.Side(j.source).ExternalID],
+		ReadAt: rec.ReadAt.UnixMilli(), Ahead: f.ahead(rec).Milliseconds(), Partner: rec.Fields[j.pair.Side(j.source).ExternalID],
 	}
 	if rec.ID != j.ID {
 		t.ID = rec.ID

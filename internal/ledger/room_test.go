@@ -41,7 +41,7 @@ func TestPastFitsIntoWhatIsPaid(t *testing.T) {
 				r.must(r.Take(t.Context(), p, in, ledger.Change{}))
 				r.must(r.Stamp(t.Context(), ledger.Fence{Key: p.Key, Rev: p.Rev}, ledger.Stamp{
 					Base: base, Slot: p.Slot,
-					Window:  &ledger.Window{From: ledger.Version(r.at), To: ledger.Version(r.at), Prints: map[string][2]string{"field01": {print, print}}},
+					Windows: []ledger.Window{{From: ledger.Version(r.at), To: ledger.Version(r.at), Prints: map[string][2]string{"field01": {print, print}}}},
 					Outcome: ledger.Outcome{At: r.at, Execution: exec, Direction: "destination-to-hubspot", Kind: ledger.Stamped, Fields: []string{"field01"}, Spec: "51fee9be5a22"},
 				}))
 			}

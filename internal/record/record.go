@@ -62,6 +62,8 @@ type Record struct {
 	ReadAt time.Time `json:"readAt,omitzero"`
 	// UpdatedAt is when the source says the record last changed, in its clock.
 	UpdatedAt time.Time `json:"updatedAt,omitzero"`
+	// Clock is what the source's clock showed when it answered, zero when not told.
+	Clock time.Time `json:"-"`
 	Archived  bool      `json:"archived,omitempty"`
 }
 

@@ -137,6 +137,7 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 	r.hub.DefineFor(s)
 	habits := erp.Usual()
 	habits.Duplicates, habits.Shuffles, habits.Trim = 0.05, 0.2, seed%2 == 0
+	habits.Skew = []time.Duration{0, 0, 10 * time.Minute, -10 * time.Minute}[seed/9%4]
 	if helpless {
 		habits.Unique, habits.FindLag = nil, findLag
 	}

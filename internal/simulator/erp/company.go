@@ -82,6 +82,13 @@ func (c *Company) SetHabits(change func(*Habits)) {
 	change(&c.habits)
 }
 
+// Clock is what the company's clock shows.
+func (c *Company) Clock() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now().Add(c.habits.Skew)
+}
+
 // Counts returns the counters so far.
 func (c *Company) Counts() Counters {
 	c.mu.Lock()

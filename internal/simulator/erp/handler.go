@@ -69,6 +69,7 @@ func (a *api) serve(work func(*http.Request) reply) http.HandlerFunc {
 			return
 		}
 		out := work(r)
+		w.Header().Set("Date", a.company.Clock().UTC().Format(http.TimeFormat))
 		switch f.Kind {
 		case Late:
 			out = reply{status: 504, body: problem("timeout", "the gateway has lost patience")}
