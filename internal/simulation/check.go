@@ -384,10 +384,11 @@ func (r *run) carried(p spec.Pair, pair *ledger.Pair, e edit, byUs bool) bool {
 	})
 }
 
-// was lists a pair's id on one side and those that were merged into it; where a
-// record was restored, which may have had another partner before, all ids.
+// was lists a pair's id on one side and those that were merged into it; where
+// records were deleted or restored it may have had another partner before: all ids.
 func (r *run) was(p spec.Pair, s record.System, pair *ledger.Pair) []string {
-	if _, back := r.restored[record.Ref{System: s.Other(), Object: p.Side(s.Other()).Object, ID: pair.IDs[s.Other()]}]; back {
+	_, back := r.restored[record.Ref{System: s.Other(), Object: p.Side(s.Other()).Object, ID: pair.IDs[s.Other()]}]
+	if back || slices.ContainsFunc(r.removed, func(d removal) bool { return d.pair == p.Name && d.ref.System == s }) {
 		return r.known[s][p.Side(s).Object]
 	}
 	return append([]string{pair.IDs[s]}, r.merged[p.Side(s).Object+"/"+pair.IDs[s]]...)
