@@ -63,8 +63,8 @@ type Record struct {
 	// UpdatedAt is when the source says the record last changed, in its clock.
 	UpdatedAt time.Time `json:"updatedAt,omitzero"`
 	// Clock is what the source's clock showed when it answered, zero when not told.
-	Clock time.Time `json:"-"`
-	Archived  bool      `json:"archived,omitempty"`
+	Clock    time.Time `json:"-"`
+	Archived bool      `json:"archived,omitempty"`
 }
 
 // CompareVersions orders two versions of one record as -1, 0 or 1. Versions of
