@@ -165,9 +165,9 @@ func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record
 	if err != nil {
 		return nil
 	}
-	for name, v := range out {
+	for _, v := range out {
 		if text, err := f.resolve(ctx, v, j.target); err == nil {
-			m.back[name] = text
+			m.back[v.Field] = text
 		}
 	}
 	return nil

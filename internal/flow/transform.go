@@ -108,8 +108,8 @@ func (f *Flow) translated(ctx context.Context, j *journey, rec record.Record) (*
 		return nil, untranslatable(err)
 	}
 	t.Fields, t.Own = make(map[string]string, len(out)), map[string]string{}
-	for name, v := range out {
-		if t.Fields[name], err = f.resolve(ctx, v, j.source); err != nil {
+	for _, v := range out {
+		if t.Fields[v.Field], err = f.resolve(ctx, v, j.source); err != nil {
 			return nil, err
 		}
 	}

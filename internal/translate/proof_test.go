@@ -152,7 +152,12 @@ func way(p spec.Pair, d spec.Direction) (func(string) (string, error), error) {
 		}
 		in[own] = x
 		out, err := tr.Apply(in)
-		return out["f"].Target, err
+		for _, f := range out {
+			if f.Field == "f" {
+				return f.Target, err
+			}
+		}
+		return "", err
 	}, nil
 }
 

@@ -23,14 +23,11 @@ const Separator = "\x1f"
 
 // Translated is one field's outcome.
 type Translated struct {
-	// Source is the canonical text of the source, concat's inputs joined by Separator.
-	Source string
+	// Field is the spec's name, Property the target's.
+	Field, Property string
 	// Target is canonical text in the target's type. For a reference it still is
 	// the source system's id, which the caller resolves.
 	Target string
-	// Property is the target's property, TargetType its type.
-	Property   string
-	TargetType record.Type
 	// Ref is the pair whose ids a reference holds, "" for other types.
 	Ref string
 }
@@ -95,11 +92,11 @@ func compile(p spec.Pair, f spec.Field, d spec.Direction) (step, error) {
 // and fields that do not travel this way included.
 func (t *Translator) Properties() []string { return slices.Clone(t.properties) }
 
-// Apply translates the fields that travel and whose source is present in in,
-// keyed by the field's name. The first field in the spec's order whose value
-// cannot be translated makes the whole record an *Error.
-func (t *Translator) Apply(in record.Fields) (map[string]Translated, error) {
-	out := make(map[string]Translated, len(t.steps))
+// Apply translates the fields that travel and whose source is present in in, in
+// the spec's order. The first field whose value cannot be translated makes the
+// whole record an *Error.
+func (t *Translator) Apply(in record.Fields) ([]Translated, error) {
+	out := make([]Translated, 0, len(t.steps))
 	scratch := make([]string, t.widest)
 	for i := range t.steps {
 		s := &t.steps[i]
@@ -107,25 +104,18 @@ func (t *Translator) Apply(in record.Fields) (map[string]Translated, error) {
 			continue
 		}
 		texts, present, err := s.gather(in, scratch)
+		var target string
 		if err == nil && present {
-			err = s.apply(texts, out)
+			target, err = s.rule.Apply(texts)
 		}
 		if err != nil {
 			return nil, &Error{Code: codeOf(err), Pair: t.pair, Field: s.name, Err: err}
 		}
+		if present {
+			out = append(out, Translated{Field: s.name, Property: s.rule.Target.Property, Target: target, Ref: s.ref})
+		}
 	}
 	return out, nil
-}
-
-// apply runs the step's rule on canonical texts.
-func (s *step) apply(texts []string, out map[string]Translated) error {
-	target, err := s.rule.Apply(texts)
-	if err != nil {
-		return err
-	}
-	p := &s.rule.Target
-	out[s.name] = Translated{Source: joined(texts), Target: target, Property: p.Property, TargetType: p.Type, Ref: s.ref}
-	return nil
 }
 
 // gather collects the canonical texts of the step's inputs in scratch; present
