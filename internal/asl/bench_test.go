@@ -35,7 +35,7 @@ func BenchmarkRun(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		res := m.Run(context.Background(), asl.Execution{Name: "x", Input: input}, asl.Env{Tasks: tasks})
-		if res.Status != asl.Succeeded || len(res.Path) != 7 {
+		if res.Status != asl.Succeeded || len(res.Path) != 6 {
 			b.Fatalf("%s %v", res.Status, res.Path)
 		}
 	}

@@ -38,12 +38,12 @@ func (d *dataFlow) arguments(v *visit) (json.RawMessage, *Failure) {
 	if d.parameters == nil {
 		return data.text(), nil
 	}
-	return fill(d.parameters, v.scope(data))
+	return fill(d.parameters, v.scope(data), v.input.size()+64)
 }
 
-// fill writes a template out.
-func fill(t template, in scope) (json.RawMessage, *Failure) {
-	raw, f := t.appendTo(nil, in)
+// fill writes a template out; room is about how much it adds to its data.
+func fill(t template, in scope, room int) (json.RawMessage, *Failure) {
+	raw, f := t.appendTo(make([]byte, 0, in.data.size()+room), in)
 	if f == nil && len(raw) > MaxData {
 		f = &Failure{dataLimitExceeded, fmt.Sprintf("a payload template gives more than %d bytes", MaxData)}
 	}
@@ -54,7 +54,7 @@ func fill(t template, in scope) (json.RawMessage, *Failure) {
 func (d *dataFlow) conclude(v *visit, result json.RawMessage) (*value, *Failure) {
 	if d.selector != nil {
 		var f *Failure
-		if result, f = fill(d.selector, v.scope(newValue(result))); f != nil {
+		if result, f = fill(d.selector, v.scope(&value{raw: result}), 64); f != nil {
 			return nil, f
 		}
 	}

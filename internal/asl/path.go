@@ -65,11 +65,13 @@ func plain(c byte) bool {
 }
 
 // in looks the path up; it reports false when there is nothing.
-func (p *path) in(v *value) (json.RawMessage, bool) {
-	if len(p.steps) == 0 {
+func (p *path) in(v *value) (json.RawMessage, bool) { return follow(p.steps, v) }
+
+// follow goes so many steps into a value.
+func follow(steps []step, v *value) (json.RawMessage, bool) {
+	if len(steps) == 0 {
 		return v.text(), true
 	}
-	steps := p.steps
 	raw, ok := json.RawMessage(nil), false
 	if v.object {
 		if steps[0].index < 0 {

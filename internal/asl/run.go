@@ -26,6 +26,7 @@ type run struct {
 	Env
 	Execution
 	start time.Time
+	input *value
 	res   Result
 }
 
@@ -57,7 +58,8 @@ func (m *Machine) Run(ctx context.Context, e Execution, env Env) Result {
 	if f := check(e.Input, "the execution's input"); f != nil {
 		r.fail(f)
 	} else {
-		r.loop(ctx, m.start, newValue(e.Input))
+		r.input = newValue(e.Input)
+		r.loop(ctx, m.start, r.input)
 	}
 	r.finish()
 	return r.res
@@ -154,7 +156,16 @@ func check(raw json.RawMessage, what string) *Failure {
 }
 
 // scope returns what paths see in this state.
-func (v *visit) scope(data *value) scope { return scope{data, v.context} }
+func (v *visit) scope(data *value) scope { return scope{data, v} }
+
+// inContext looks a path up in $$. The execution's input, which is most of it and
+// asked for most, is not copied for that.
+func (v *visit) inContext(p *path) (json.RawMessage, bool) {
+	if s := p.steps; len(s) > 1 && s[0].name == "Execution" && s[1].name == "Input" {
+		return follow(s[2:], v.input)
+	}
+	return p.in(v.context())
+}
 
 // context returns $$, the part of the context object that is supported
 // (https://docs.aws.amazon.com/step-functions/latest/dg/input-output-contextobject.html).

@@ -16,14 +16,14 @@ type template interface {
 
 // scope is what the paths of one state see.
 type scope struct {
-	data    *value        // $
-	context func() *value // $$
+	data  *value // $
+	visit *visit // has $$
 }
 
 // get looks a path up.
 func (s scope) get(p *path) (json.RawMessage, bool) {
 	if p.context {
-		return p.in(s.context())
+		return s.visit.inContext(p)
 	}
 	return p.in(s.data)
 }

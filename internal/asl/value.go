@@ -38,16 +38,24 @@ func (v *value) set(m member) {
 	v.members = append(v.members, m)
 }
 
-// text returns the JSON text.
-func (v *value) text() json.RawMessage {
+// size is about how long the text is.
+func (v *value) size() int {
 	if v.raw != nil {
-		return v.raw
+		return len(v.raw)
 	}
 	n := 2
 	for _, m := range v.members {
 		n += len(m.name) + len(m.value) + 4
 	}
-	b := append(make([]byte, 0, n), '{')
+	return n
+}
+
+// text returns the JSON text.
+func (v *value) text() json.RawMessage {
+	if v.raw != nil {
+		return v.raw
+	}
+	b := append(make([]byte, 0, v.size()), '{')
 	for i, m := range v.members {
 		if i > 0 {
 			b = append(b, ',')

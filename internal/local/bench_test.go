@@ -44,15 +44,17 @@ func destStub() http.Handler {
 	var mu sync.Mutex
 	rows := map[string]map[string]any{}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/api/customers" {
+		if r.URL.Path == "/api/customers" && r.Method == http.MethodGet {
 			w.Write([]byte(`{"items":[]}`)) // a search finds nothing
 			return
 		}
-		id := "c_" + r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-		id = "c_" + strings.TrimLeft(id, "c_")
 		var fields map[string]any
 		if r.Body != nil {
 			_ = json.NewDecoder(r.Body).Decode(&fields)
+		}
+		id := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+		if r.Method == http.MethodPost {
+			id = fmt.Sprint("c_", fields["hubspot_id"])
 		}
 		mu.Lock()
 		row := rows[id]

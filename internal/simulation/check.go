@@ -192,8 +192,12 @@ func (r *run) translated(t *translate.Translator, p spec.Pair, f spec.Field, s r
 	if err != nil {
 		return "", false
 	}
-	v, ok := out[f.Name]
-	return v.Target, ok
+	for _, v := range out {
+		if v.Field == f.Name {
+			return v.Target, true
+		}
+	}
+	return "", false
 }
 
 // unique: no record of ours doubles another live record of the same key.
