@@ -97,6 +97,9 @@ func TestEveryReasonHasAWord(t *testing.T) {
 	written := regexp.MustCompile(`(?:park|drop)\("([^"]+)"|reason := "([^"]+)"|\bp, "([^"]+)"\+|Reason[A-Z]\w+ += "([^"]+)"`)
 	found := 0
 	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
 		src, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

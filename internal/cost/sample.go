@@ -83,7 +83,6 @@ type sample struct {
 	edited    []spec.Field
 	hub, dest string // ids
 	n         int
-	told      record.Fields // what the last write set in HubSpot
 }
 
 func newSample(w *world) (*sample, error) {

@@ -55,6 +55,7 @@ func newRig(t *testing.T) *rig { return newRigAfter(t, func(*rig) {}) }
 // what is there then is not asked for by comparisons.
 func newRigAfter(t *testing.T, prepare func(*rig)) *rig {
 	t.Helper()
+	t.Parallel() // a rig waits much more than it works
 	s, err := spec.Load("../../spec/acme/integration-spec.json")
 	if err != nil {
 		t.Fatal(err)
