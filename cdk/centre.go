@@ -43,9 +43,9 @@ func NewCentre(scope constructs.Construct, id string, p CentreProps) awscdk.Stac
 	missed := NewQueue(stack, "Missed", names.CentreName+"-missed", p.Settings)
 
 	beat := c.function(stack, "beat", nil)
-	dashboard := c.function(stack, "dashboard", nil)
+	dashboard := c.function(stack, "dashboard", map[string]string{names.Account: *stack.Account()})
 	page := publicURL(dashboard)
-	links := map[string]string{names.DashboardURL: *page}
+	links := map[string]string{names.DashboardURL: *page, names.Account: *stack.Account()}
 	watch := c.function(stack, "watch", links)
 	alarm := c.function(stack, "alarm", links)
 

@@ -14,6 +14,7 @@ import (
 
 	"tandem/internal/cloud"
 	"tandem/internal/cloud/names"
+	"tandem/internal/cost"
 	"tandem/internal/flow"
 	"tandem/spec"
 )
@@ -32,6 +33,8 @@ type Site struct {
 	Missed awssqs.Queue
 	// CentreURL is where beats go, nil when there is no Centre.
 	CentreURL *string
+	// Prices is beat.Prices as text, "" where the spec's could not be found.
+	Prices string
 	// Topic is the ARN that alarms notify, "" for none.
 	Topic string
 }
@@ -65,6 +68,9 @@ func NewClient(scope constructs.Construct, id string, p ClientProps) awscdk.Stac
 	site.Missed = NewQueue(stack, "MissedSchedules", client+"-missed-schedules", p.Settings)
 	site.CentreURL = centreURL(stack, p.Settings)
 	site.Topic = alarmTopic(stack, p.Settings)
+	if prices, err := cost.Prices(p.Spec); err == nil {
+		site.Prices = prices.String()
+	}
 
 	var dirs []*Direction
 	var ticks []Tick
@@ -107,6 +113,9 @@ func (s Site) function(scope constructs.Construct, name string, d spec.Direction
 	}
 	if s.CentreURL != nil {
 		env[names.CentreURL] = *s.CentreURL
+		if s.Prices != "" {
+			env[names.Prices] = s.Prices
+		}
 	}
 	physical := client + "-" + name
 	if d != "" {

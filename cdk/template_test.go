@@ -2,12 +2,15 @@ package main
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"tandem/internal/beat"
 	"tandem/internal/cloud/names"
+	"tandem/spec"
 )
 
 // The template shows the machine's file byte for byte; every placeholder in it
@@ -124,6 +127,30 @@ func TestEnvironment(t *testing.T) {
 	}
 	if tmplText := text(t, client); strings.Contains(tmplText, "AWS::SecretsManager") || strings.Contains(tmplText, "{{resolve:") {
 		t.Error("the template resolves a secret; functions read theirs by name")
+	}
+}
+
+// The functions of a client whose events can be priced know the prices, and the
+// Centre the account whose console it links.
+func TestPricesReachTheFunctions(t *testing.T) {
+	set := settings(t)
+	acme, err := spec.Load(filepath.Join(set.Root, "spec", "acme", names.SpecName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, centre := synth(t, acme, set)
+	env := func(tmpl template, function string) map[string]any {
+		return tmpl.at(byName(t, tmpl, "AWS::Lambda::Function", "FunctionName", function), "Environment", "Variables").(map[string]any)
+	}
+	text, _ := env(client, "acme-hubspot-to-destination-stamp")[names.Prices].(string)
+	prices, err := beat.ParsePrices(text)
+	if err != nil || prices[spec.ToDestination].Stamped <= 0 || prices[spec.ToHubSpot].Stamped <= 0 {
+		t.Errorf("the functions know the prices %q: %v", text, err)
+	}
+	for _, name := range []string{"dashboard", "watch", "alarm"} {
+		if env(centre, "tandem-centre-"+name)[names.Account] == nil {
+			t.Errorf("%s does not know its account", name)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"tandem/internal/cost"
 	"tandem/internal/local"
 	"tandem/internal/local/console"
 	"tandem/internal/local/lookout"
@@ -29,9 +30,13 @@ type watched struct {
 func openWatched(ctx context.Context, e *env, o *runOptions, lo local.Options) (*watched, error) {
 	w := &watched{o: lo, data: o.data}
 	if o.centre != "off" {
+		prices, err := cost.Prices(lo.Spec)
+		if err != nil {
+			lo.Log.Debug("the Notification Centre shows no cost", "error", err)
+		}
 		l, err := lookout.Open(lookout.Options{
 			Client: lo.Spec.Client, Dir: filepath.Join(o.data, "centre"), Listen: o.centre, SlackURL: e.getenv("TANDEM_SLACK_URL"),
-			ReportURL: e.getenv("TANDEM_CENTRE_URL"), ReportSecret: e.getenv("TANDEM_CENTRE_SECRET"), Log: lo.Log,
+			ReportURL: e.getenv("TANDEM_CENTRE_URL"), ReportSecret: e.getenv("TANDEM_CENTRE_SECRET"), Prices: prices, Log: lo.Log,
 		})
 		if err != nil {
 			return nil, usage{err}

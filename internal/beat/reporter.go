@@ -33,6 +33,8 @@ type Options struct {
 	URL string
 	// Secret is the client's beat secret, at least 16 bytes.
 	Secret string
+	// Prices is what events cost; nil when that is not known.
+	Prices Prices
 	// Timeout bounds one attempt to send; 2 seconds when 0.
 	Timeout time.Duration
 	HTTP    *http.Client
@@ -59,6 +61,7 @@ type Reporter struct {
 	last    time.Time // when an attempt to send last began
 	sending chan struct{}
 	seq     int64
+	nanos   int64 // of the cost, what does not make a millionth yet
 }
 
 // New makes a Reporter. It refuses names outside the closed sets and a secret
@@ -116,6 +119,7 @@ func (r *Reporter) Outcome(d spec.Direction, k Kind, c Cause, latency time.Durat
 	r.count(d, func(w *Way) {
 		add(&w.Outcomes, k, 1)
 		w.Latency.Add(latency)
+		r.spend(r.o.Prices[d].of(k))
 		if k == Stamped {
 			return
 		}
@@ -168,8 +172,12 @@ func (r *Reporter) Writes(portal, deployment string) {
 	r.change(func(b *Beat) { b.Writer = &Writer{Portal: portal, Deployment: deployment} })
 }
 
-// Cost adds to the list price of the work, in millionths of a US dollar.
-func (r *Reporter) Cost(micros int64) { r.change(func(b *Beat) { b.CostMicros += micros }) }
+// spend adds to the cost, in billionths of a US dollar. The caller holds mu.
+func (r *Reporter) spend(nanos int64) {
+	r.nanos += nanos
+	r.next.CostMicros += r.nanos / 1000
+	r.nanos %= 1000
+}
 
 func (r *Reporter) change(f func(*Beat)) {
 	if r == nil {

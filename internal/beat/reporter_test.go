@@ -61,6 +61,7 @@ func reporter(t *testing.T, url string, every time.Duration) *Reporter {
 func TestCountsArriveOnce(t *testing.T) {
 	f := newFake(t)
 	r := reporter(t, f.URL, time.Hour)
+	r.o.Prices = Prices{spec.ToHubSpot: {Stamped: 18_000, Dropped: 600, Dead: 1_200}}
 	for range 10 {
 		r.Event(spec.ToHubSpot)
 	}
@@ -71,7 +72,6 @@ func TestCountsArriveOnce(t *testing.T) {
 	r.Signal(FieldParked)
 	r.Signal("jane@example.com")
 	r.Budget(10, 100)
-	r.Cost(7)
 	for range 2 {
 		if err := r.Flush(t.Context()); err != nil {
 			t.Fatal(err)
@@ -86,6 +86,9 @@ func TestCountsArriveOnce(t *testing.T) {
 	}
 	if w.Causes[Dead][Other] != 1 || f.beats[0].Errors[flow.Code(Other)] != 1 || len(f.beats[0].Signals) != 1 {
 		t.Errorf("words outside the sets: %+v %+v", w.Causes, f.beats[0])
+	}
+	if got := f.beats[0].CostMicros; got != 3 { // 0.6 + 1.2 + 1.2
+		t.Errorf("the first beat tells of %d millionths", got)
 	}
 	if f.beats[1].Ways != nil || f.beats[1].CostMicros != 0 || f.beats[1].Seq != 2 {
 		t.Errorf("second beat repeats counts: %+v", f.beats[1])
@@ -120,7 +123,8 @@ func TestAbandonedBeatJoinsTheNext(t *testing.T) {
 	r := reporter(t, f.URL, time.Hour)
 	r.o.Now = func() time.Time { return now }
 	r.Event(spec.ToHubSpot)
-	r.Cost(1)
+	r.o.Prices = Prices{spec.ToHubSpot: {Stamped: 1_000}}
+	r.Outcome(spec.ToHubSpot, Stamped, "", 0)
 	_ = r.Flush(t.Context())
 	now = now.Add(resendFor) // the fake's window is 5 minutes: sign with the real clock
 	r.Event(spec.ToDestination)

@@ -69,7 +69,7 @@ func New(ctx context.Context, name string, getenv func(string) string) (*Host, e
 	}
 	h.Table = dynamo.New(api, getenv(names.Table), nil, nil)
 	h.Metrics = NewMetrics(os.Stdout, h.Spec.Client, time.Now)
-	if h.Beats, err = h.reporter(ctx, getenv(names.CentreURL)); err != nil {
+	if h.Beats, err = h.reporter(ctx, getenv); err != nil {
 		log.Warn("this function sends no beats", "error", err)
 	}
 	return h, h.open()
@@ -155,7 +155,8 @@ func (h *Host) clientSecrets(s record.System) ([]string, error) {
 }
 
 // reporter sends this function's beats; nil, which reports nothing, without a Centre.
-func (h *Host) reporter(ctx context.Context, url string) (*beat.Reporter, error) {
+func (h *Host) reporter(ctx context.Context, getenv func(string) string) (*beat.Reporter, error) {
+	url := getenv(names.CentreURL)
 	if url == "" {
 		return nil, nil
 	}
@@ -163,7 +164,11 @@ func (h *Host) reporter(ctx context.Context, url string) (*beat.Reporter, error)
 	if err != nil {
 		return nil, err
 	}
-	o := beat.Options{Client: h.Spec.Client, Handler: h.Name, Direction: h.Direction, URL: url, Secret: secret, Log: h.Log,
+	prices, err := beat.ParsePrices(getenv(names.Prices))
+	if err != nil {
+		return nil, err
+	}
+	o := beat.Options{Prices: prices, Client: h.Spec.Client, Handler: h.Name, Direction: h.Direction, URL: url, Secret: secret, Log: h.Log,
 		Interval: Promise(h.Spec, h.Name, h.Direction)}
 	r, err := beat.New(o)
 	if err != nil {

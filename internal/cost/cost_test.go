@@ -2,6 +2,7 @@ package cost
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"os"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"tandem/internal/asl"
+	"tandem/internal/beat"
 	"tandem/internal/table"
 	"tandem/internal/table/embedded"
 	"tandem/spec"
@@ -216,5 +218,35 @@ func TestEverySpec(t *testing.T) {
 				t.Errorf("%s, %s: %v, then %v", client, one[i].Name, a, b)
 			}
 		}
+	}
+}
+
+// What the Centre adds up is what tandem cost prints.
+func TestPrices(t *testing.T) {
+	s := acme(t)
+	p, err := Prices(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, err := Measure(s, Usual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		if want := BillFor(e.Usage, All, 30).Total(); e.Name == UpdateDestination && math.Abs(float64(p[spec.ToDestination].Stamped)-1000*want) > 1 {
+			t.Errorf("an update is %d billionths, tandem cost says %.2f millionths", p[spec.ToDestination].Stamped, want)
+		}
+	}
+	for d, price := range p {
+		if price.Dropped <= 0 || price.Dropped >= price.Stamped || price.Dead <= 0 {
+			t.Errorf("%s: %+v", d, price)
+		}
+	}
+	again, err := beat.ParsePrices(p.String())
+	if err != nil || !maps.Equal(again, p) {
+		t.Errorf("%v became %v, %v", p, again, err)
+	}
+	if _, err := beat.ParsePrices("{"); err == nil {
+		t.Error("half a text is read")
 	}
 }

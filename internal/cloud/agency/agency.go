@@ -39,17 +39,23 @@ func open(name string, getenv func(string) string) (*centre.Centre, error) {
 	if err != nil {
 		return nil, err
 	}
-	region := getenv("AWS_REGION")
 	return centre.New(centre.Options{
 		Table:   dynamo.New(api, getenv(names.Table), time.Now, nil),
 		Secrets: secrets.Get,
 		URL:     getenv(names.DashboardURL),
 		Expect:  expected(clients),
-		Console: func(client, direction string) string {
-			return fmt.Sprintf("https://%s.console.aws.amazon.com/states/home?region=%s#/statemachines?search=%s-%s", region, region, client, direction)
-		},
-		Log: slog.New(slog.NewJSONHandler(os.Stdout, nil)).With("function", name),
+		Console: console(getenv("AWS_REGION"), getenv(names.Account)),
+		Log:     slog.New(slog.NewJSONHandler(os.Stdout, nil)).With("function", name),
 	})
+}
+
+// console is the page of a direction's state machine in the AWS console. Its
+// search takes a part of an execution's name, which has client, object and id in it.
+func console(region, account string) func(client, direction string) string {
+	return func(client, direction string) string {
+		arn := fmt.Sprintf("arn:aws:states:%s:%s:stateMachine:%s-%s", region, account, client, direction)
+		return fmt.Sprintf("https://%s.console.aws.amazon.com/states/home?region=%s#/statemachines/view/%s", region, region, arn)
+	}
 }
 
 // expected are the handlers that beat on a quiet night: every client has a

@@ -77,3 +77,10 @@ func TestAlarms(t *testing.T) {
 		t.Error("a message that is no alarm is taken for one")
 	}
 }
+
+func TestConsole(t *testing.T) {
+	want := "https://eu-west-1.console.aws.amazon.com/states/home?region=eu-west-1#/statemachines/view/arn:aws:states:eu-west-1:123456789012:stateMachine:acme-hubspot-to-destination"
+	if got := console("eu-west-1", "123456789012")("acme", "hubspot-to-destination"); got != want {
+		t.Errorf("links to %s", got)
+	}
+}

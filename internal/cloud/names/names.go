@@ -19,6 +19,8 @@ const (
 	SecretsPrefix = "TANDEM_SECRETS_PREFIX" // "/{client}/"
 	SpecFile      = "TANDEM_SPEC"           // the spec's file name beside the bootstrap
 	SpecHash      = "TANDEM_SPEC_HASH"      // spec.Spec.Hash of that file
+	Prices        = "TANDEM_PRICES"         // what an event costs by how it ends: beat.Prices
+	Account       = "TANDEM_ACCOUNT"        // the Centre only: its AWS account, for links to the console
 	Clients       = "TANDEM_CLIENTS"        // the Centre only: all clients, separated by commas
 	DashboardURL  = "TANDEM_DASHBOARD_URL"  // the Centre only: where its page is, for links in messages
 )

@@ -58,6 +58,8 @@ type Options struct {
 	// ReportURL is where another Centre takes beats, such as the agency's, which
 	// hears the same; ReportSecret is the client's beat secret there.
 	ReportURL, ReportSecret string
+	// Prices is what the same events would cost on AWS; nil to show no cost.
+	Prices beat.Prices
 	// Every is the interval of beats in whole seconds, Every when zero.
 	Every time.Duration
 	Now   func() time.Time
@@ -122,7 +124,7 @@ func (l *Lookout) open() (err error) {
 // report adds a Centre that beats are sent to.
 func (l *Lookout) report(url, secret string, now func() time.Time) error {
 	r, err := beat.New(beat.Options{
-		Client: l.o.Client, Handler: "run", Interval: l.o.Every, URL: url, Secret: secret, Now: now, Log: l.o.Log,
+		Client: l.o.Client, Handler: "run", Interval: l.o.Every, URL: url, Secret: secret, Prices: l.o.Prices, Now: now, Log: l.o.Log,
 	})
 	if err == nil {
 		l.reporters = append(l.reporters, r)
