@@ -344,7 +344,7 @@ func (d *deployed) execute(s start) {
 	if err = errors.Join(err, json.Unmarshal([]byte(s.Input), &input)); err != nil {
 		d.r.t.Fatal(err)
 	}
-	res := m.Run(d.r.t.Context(), asl.Execution{Name: s.Name, ID: s.Name, Input: json.RawMessage(s.Input)}, asl.Env{Clock: hurried{}, Tasks: emulated{d.fleet, way}})
+	res := m.Run(d.r.t.Context(), asl.Execution{Name: s.Name, ID: s.Name, Input: json.RawMessage(s.Input)}, asl.Env{Clock: patient{}, Tasks: emulated{d.fleet, way}})
 	j := journey{record: object(d.r.spec, input.Event), path: res.Path, sections: sectionsOf(res), outcome: told("dead", "", res.Error)}
 	var plan flow.Plan
 	if res.Error == "" && json.Unmarshal(j.sections["lookup"], &plan) == nil {
@@ -381,6 +381,14 @@ func (d *deployed) journeys() []journey {
 	ended := d.ended
 	d.ended = nil
 	return ended
+}
+
+// patient is a clock on which waiting takes no time and nothing is too late: an
+// emulated function is slow, and slower on a busy machine.
+type patient struct{ hurried }
+
+func (patient) WithTimeout(ctx context.Context, _ time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithCancel(ctx)
 }
 
 // emulated are a machine's functions and its queues.
