@@ -100,8 +100,9 @@ type deed struct {
 	Set    map[string]string `json:"set"`
 	// Links are associations that a new record begins with, as object/id.
 	Links []string `json:"links"`
-	// Archive deletes the record; Merge makes ID out of two others.
+	// Archive deletes the record, Restore brings it back; Merge makes ID out of two others.
 	Archive bool     `json:"archive"`
+	Restore bool     `json:"restore"`
 	Merge   []string `json:"merge"`
 	// Tell lets the integration hear of the record, so that it is linked.
 	Tell bool `json:"tell"`
@@ -132,6 +133,8 @@ func (r *rig) do(d deed, open session) (err error) {
 		}
 	case hub && d.Archive:
 		err = r.portal.Archive(portal.Person, d.Object, d.ID)
+	case hub && d.Restore:
+		err = r.portal.Restore(portal.Person, d.Object, d.ID)
 	case hub && r.lives(d):
 		_, err = r.portal.Update(portal.Person, d.Object, d.ID, "", d.Set)
 	case hub:

@@ -121,7 +121,7 @@ func (p *process) dropped(e flow.Envelope, o ledger.Outcome) {
 // chained calls one handler after the other, through JSON as a machine would. The
 // order, and what each step gets, is written here once more, to hold the machines
 // against: a write that was refused because the world has moved is decided again,
-// once; nothing else is tried again.
+// once, and so is a pair to be looked at afresh; nothing else is tried again.
 func chained(ctx context.Context, f *flow.Flow, _ spec.Direction, _ string, input json.RawMessage) (path []string, all map[string]json.RawMessage, code string) {
 	all = map[string]json.RawMessage{}
 	var done []string // whose sections the next step gets
@@ -142,6 +142,9 @@ func chained(ctx context.Context, f *flow.Flow, _ spec.Direction, _ string, inpu
 		}
 		path = append(path, step)
 		section, err := f.Handle(ctx, step, s)
+		if flow.CodeOf(err) == flow.LeaseHeld {
+			section, err = f.Handle(ctx, step, s)
+		}
 		switch {
 		case err == nil:
 			name := strings.ToLower(step)
