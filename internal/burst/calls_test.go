@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"regexp"
+	"strings"
 	"sync"
 	"time"
 )
 
 // calls notes when each call arrived and whether it was refused.
 type calls struct {
-	mu  sync.Mutex
-	all []arrival
+	mu    sync.Mutex
+	all   []arrival
+	kinds map[string]int
 }
 
 type arrival struct {
@@ -19,10 +22,20 @@ type arrival struct {
 	refused bool
 }
 
-// watch serves h and notes every call.
+var digits = regexp.MustCompile(`[0-9]{6,}`)
+
+// watch serves h and notes every call but searches.
 func (c *calls) watch(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/search") {
+			h.ServeHTTP(w, r) // has a limit of its own
+			return
+		}
 		c.mu.Lock()
+		if c.kinds == nil {
+			c.kinds = map[string]int{}
+		}
+		c.kinds[r.Method+" "+digits.ReplaceAllString(r.URL.Path, "{id}")]++
 		i := len(c.all)
 		c.all = append(c.all, arrival{at: time.Now()})
 		c.mu.Unlock()

@@ -150,8 +150,9 @@ func (f *fleet) status() (sum status) {
 	return sum
 }
 
-// settle waits until nothing has been under way anywhere for a while.
-func (f *fleet) settle(p *portal.Portal, c *erp.Company) {
+// settle waits until nothing has been under way anywhere for a while, and at least
+// so many executions were accepted.
+func (f *fleet) settle(c *erp.Company, accepted int) {
 	f.t.Helper()
 	moved, last := time.Now(), status{}
 	for calm := 0; calm < 10; time.Sleep(200 * time.Millisecond) {
@@ -159,7 +160,7 @@ func (f *fleet) settle(p *portal.Portal, c *erp.Company) {
 		if s != last {
 			moved, last, calm = time.Now(), s, 0
 		}
-		if calm++; !s.Quiet || s.Accepted == 0 || c.Pending() > 0 {
+		if calm++; !s.Quiet || s.Accepted < accepted || c.Pending() > 0 {
 			calm = 0
 		}
 		if time.Since(moved) > stalled {
