@@ -186,6 +186,9 @@ type Object struct {
 	Archived  string `json:"archived,omitempty"`
 	// Fields is the path below which the mapped fields stand, in answers and requests.
 	Fields string `json:"fields,omitempty"`
+	// Blank says how a cleared field is sent: null (the default), or empty for a
+	// system that leaves a field alone when it is null.
+	Blank string `json:"blank,omitempty"`
 	// Conditional is etag when If-Match with the ETag header (or the version) is honoured.
 	Conditional string `json:"conditional,omitempty"`
 	// IdempotencyHeader is sent with creates when the system offers one.

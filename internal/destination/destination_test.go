@@ -212,6 +212,23 @@ func TestTypes(t *testing.T) {
 	}
 }
 
+// TestBlank clears a field with null, or with "" where the spec says so.
+func TestBlank(t *testing.T) {
+	for blank, want := range map[string]string{"": `{"name":null}`, "null": `{"name":null}`, "empty": `{"name":""}`} {
+		var sent string
+		c := server(t, func(s *spec.Spec) {
+			alter(&s.Destination, func(o *spec.Object) { o.Blank = blank })
+		}, func(w http.ResponseWriter, r *http.Request) {
+			raw, _ := io.ReadAll(r.Body)
+			sent = string(raw)
+			fmt.Fprint(w, `{"id":"c_1","name":"Ann"}`)
+		})
+		if _, err := c.Update(t.Context(), "customers", "c_1", record.Fields{"name": ""}, ""); err != nil || sent != want {
+			t.Errorf("blank %q sent %s (%v), want %s", blank, sent, err, want)
+		}
+	}
+}
+
 // TestSets writes a set the way the record holds it.
 func TestSets(t *testing.T) {
 	for held, want := range map[string]string{`["a"]`: `{"tags":["b","c"]}`, `"a"`: `{"tags":"b;c"}`} {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
 	"tandem/internal/flow"
 	"tandem/internal/record"
 )
@@ -78,7 +79,7 @@ func (o *object) read(fields any, property string) (string, bool) {
 func (o *object) encode(property, canonical string) (any, error) {
 	s := o.shapes.get(property)
 	if canonical == "" {
-		if s.emptyText {
+		if s.emptyText || o.Blank == "empty" {
 			return "", nil
 		}
 		return nil, nil
