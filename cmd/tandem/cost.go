@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -115,7 +116,9 @@ func printCosts(e *env, c *costs) error {
 	}
 	row("", func(p priced) string { return p.Name })
 	for i, l := range c.Events[0].Bill {
-		row(l.Item, func(p priced) string { return amount(p.Bill[i].USD) })
+		if slices.ContainsFunc(c.Events, func(p priced) bool { return p.Bill[i].USD > 0 }) {
+			row(l.Item, func(p priced) string { return amount(p.Bill[i].USD) })
+		}
 	}
 	row("total", func(p priced) string { return amount(p.Total) })
 	row("total, level ERROR", func(p priced) string { return amount(p.Quiet) })
@@ -124,7 +127,7 @@ func printCosts(e *env, c *costs) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(e.out, "\nA month of %d updates of the destination, each with its echo: %s US$.\n", c.Month.Records, amount(c.Month.USD))
+	_, err := fmt.Fprintf(e.out, "\nA month of %d updates of the destination with their echoes: %s US$.\n", c.Month.Records, amount(c.Month.USD))
 	return err
 }
 

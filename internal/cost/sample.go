@@ -24,10 +24,10 @@ type Event struct {
 
 // Names of the events that Measure tells of.
 const (
-	UpdateDestination = "update of the destination"
+	UpdateDestination = "update"
 	EchoDestination   = "its echo"
 	UpdateHubSpot     = "update of HubSpot"
-	EchoHubSpot       = "echo from HubSpot"
+	EchoHubSpot       = "that one's echo"
 	CreateDestination = "new record"
 	DeadLetter        = "dead letter"
 )
