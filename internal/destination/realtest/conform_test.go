@@ -11,7 +11,7 @@ import (
 // conform asks of a server of its own what the flow relies on, through the client
 // that the spec makes.
 func (s *system) conform(t *testing.T) {
-	_, c := quicker(t, s.spec)
+	_, c := quicker(t, s)
 	c.Destination.BaseURL = s.start(t, "http://127.0.0.1:9/") // what it delivers there is of no interest
 	client, err := destination.New(c, destination.Options{Secrets: func(name string) (string, error) { return s.secrets[name], nil }})
 	if err != nil {

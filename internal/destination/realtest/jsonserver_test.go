@@ -12,19 +12,62 @@ import (
 
 	"tandem/internal/destination/destinationtest"
 	"tandem/internal/engines"
+	"tandem/internal/record"
 )
 
 // TestJSONServer syncs contacts with the clients of json-server, polled.
 func TestJSONServer(t *testing.T) {
 	j := &jsonServer{t: t}
-	journeys(t, &system{
+	journeys(t, j.system())
+}
+
+// system is the server with what its application does for it.
+func (j *jsonServer) system() *system {
+	return &system{
 		spec: "jsonserver", pair: "contacts", hubText: "firstname", polled: true,
 		secrets:  map[string]string{"destination-token": "unused", "destination-client-secret": "seal"},
 		start:    j.start,
 		record:   func(n int) map[string]string { return map[string]string{"email": email(n), "firstname": "Ann"} },
 		promises: destinationtest.Fixture{Fields: [2]string{"name", ""}, Key: "email", Absent: "99999"},
 		create:   j.create, edit: j.edit, remove: j.remove, read: j.read, count: j.count,
-	})
+	}
+}
+
+// TestUnmarkedDeletions deletes records for good in a polled system: they are found
+// by what a list of everything lacks, and only they.
+func TestUnmarkedDeletions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a short run starts no engines")
+	}
+	t.Parallel()
+	j := &jsonServer{t: t}
+	s := j.system()
+	s.changes = []string{`"updatedAt": "updated",`, `"updatedAt": "updated"`, `"archived": "archived"`, ``, `"overlap": "5s"`, `"overlap": "5s", "deletesEvery": "1s"`}
+	r := newRig(t, s)
+	var there, ids []string
+	for n := range 4 {
+		there = append(there, s.create(10+n))
+	}
+	for _, id := range there {
+		r.eventually("the create arrives", func() bool { return r.partner(record.Destination, id) != "" })
+		ids = append(ids, r.partner(record.Destination, id))
+	}
+	r.quiet()
+	for _, id := range there[:2] {
+		if err := call(http.MethodDelete, j.at(id), nil, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range ids[:2] {
+		r.eventually("the deletion arrives", func() bool { _, live := r.hubText(id); return !live })
+	}
+	r.quiet()
+	for _, id := range ids[2:] {
+		if _, live := r.hubText(id); !live {
+			t.Errorf("contact %s was deleted, its client was not", id)
+		}
+	}
+	r.ended()
 }
 
 // jsonServer is the server as the application before it uses it.

@@ -66,6 +66,8 @@ type system struct {
 	polled bool
 	// losesDeliveries: what could not be delivered is not sent again.
 	losesDeliveries bool
+	// changes are replacements in the text of the spec, in pairs of old and new.
+	changes []string
 	// promises are what the conformance suite needs to know beside the spec.
 	promises destinationtest.Fixture
 }
@@ -102,7 +104,7 @@ func newRig(t *testing.T, s *system) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, c := quicker(t, s.spec)
+	file, c := quicker(t, s)
 	pair, ok := c.PairByName(s.pair)
 	if !ok {
 		t.Fatalf("spec %s has no pair %q", s.spec, s.pair)
@@ -127,19 +129,23 @@ func newRig(t *testing.T, s *system) *rig {
 	return r
 }
 
-// quicker writes the spec with a lag of HubSpot's search that suits the simulator.
-func quicker(t *testing.T, folder string) (file string, c *spec.Spec) {
+// quicker writes the spec with its changes, and with a lag of HubSpot's search that
+// suits the simulator.
+func quicker(t *testing.T, s *system) (file string, c *spec.Spec) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(engines.Root(t), "spec", folder, "integration-spec.json"))
+	raw, err := os.ReadFile(filepath.Join(engines.Root(t), "spec", s.spec, "integration-spec.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	const real = `"searchLag": "10s"`
-	if !bytes.Contains(text, []byte(real)) {
-		t.Fatalf("spec %s does not say %s", folder, real)
+	text := string(raw)
+	for change := range slices.Chunk(append([]string{`"searchLag": "10s"`, fmt.Sprintf(`"searchLag": %q`, 2*lag)}, s.changes...), 2) {
+		if !strings.Contains(text, change[0]) {
+			t.Fatalf("spec %s does not say %s", s.spec, change[0])
+		}
+		text = strings.Replace(text, change[0], change[1], 1)
 	}
 	file = filepath.Join(t.TempDir(), "integration-spec.json")
-	if err := os.WriteFile(file, bytes.Replace(text, []byte(real), fmt.Appendf(nil, `"searchLag": %q`, 2*lag), 1), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if c, err = spec.Load(file); err != nil {
