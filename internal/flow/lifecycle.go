@@ -117,15 +117,31 @@ const (
 // settling is for how long after a deletion a read may still show the record.
 const settling = 5 * time.Second
 
-// isBack: the record is there now although the tombstone says that it, or it with
-// its partner, was deleted. Not every system tells of a restore; the level does. A
-// record that was kept when its partner was deleted was never away.
-func (j *journey) isBack(p *ledger.Pair, t *Transformed) bool {
-	stale := j.Kind != Restored && time.UnixMilli(t.ReadAt).Before(p.StampedAt.Add(settling))
-	if p.State != ledger.Gone && p.State != ledger.Parked || stale {
+// cameBack: the record was there after the tombstone, which says that it, or it
+// with its partner, was deleted. Not every system tells of a restore; the level
+// does. A record that was kept when its partner was deleted was never away.
+func (j *journey) cameBack(p *ledger.Pair, t *Transformed) bool {
+	if p.State != ledger.Gone && p.State != ledger.Parked || j.Kind != Restored && time.UnixMilli(t.ReadAt).Before(p.StampedAt) {
 		return false
 	}
 	return strings.HasPrefix(p.Reason, deletedIn+string(j.source)) || p.Reason == deletedIn+string(j.target) || p.Reason == deletedInBoth
+}
+
+// back waits until the record can no longer be seen just because its deletion has
+// yet to settle, unless an event says that it was restored.
+func (f *Flow) back(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
+	if settled := p.StampedAt.Add(settling); j.Kind != Restored && time.UnixMilli(s.Transform.ReadAt).Before(settled) {
+		t, err := f.stillThere(ctx, j, s.Transform)
+		switch {
+		case err != nil:
+			return nil, err
+		case t.Archived:
+			return drop("the record or its partner was deleted: " + p.Reason), nil
+		case time.UnixMilli(t.ReadAt).Before(settled):
+			return nil, Errorf(LeaseHeld, "the record was deleted a moment ago and is there: it is looked at again")
+		}
+	}
+	return f.restored(ctx, j, s, p)
 }
 
 // edited lists the fields that somebody has changed on the target since both

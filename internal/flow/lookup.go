@@ -83,8 +83,8 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 		return f.purge(ctx, j, p)
 	case j.source == record.HubSpot && (j.Kind == Merged || t.ID != ""):
 		return f.merged(ctx, j, s, p)
-	case !t.Missing && !t.Archived && j.isBack(p, t):
-		return f.restored(ctx, j, s, p)
+	case !t.Missing && !t.Archived && j.cameBack(p, t):
+		return f.back(ctx, j, s, p)
 	case p.State == ledger.Gone:
 		return drop("the record or its partner was deleted: " + p.Reason), nil
 	case p.State == ledger.Parked:

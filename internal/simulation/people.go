@@ -84,7 +84,9 @@ func (r *run) live(actions int) {
 	for range actions {
 		at := r.between(0, 3*time.Minute)
 		if r.rng.IntN(3) == 0 {
-			at = at.Truncate(20 * time.Second) // a burst: many things at one time
+			// A burst: many things at one time, which is not a whole second: of such a
+			// time nobody knows whether it was cut off (Window.Covers).
+			at = at.Truncate(20*time.Second) + time.Millisecond
 		}
 		r.after(at, r.act)
 	}
