@@ -26,6 +26,27 @@
 // Current values against the base (level), never the event (edge). Whichever
 // execution sees both sides brings both to agreement; an execution that sees
 // only its source writes under the condition that the target has not moved.
+//
+// # Why that is safe
+//
+// A create never changes a record that exists. Where the external id is kept
+// unique a second one is refused, and elsewhere the next attempt waits until the
+// last one can be found or can no longer land (absent); what exists is adopted,
+// and differences follow the field's policy. So an attempt that is carried out
+// late, or twice, overwrites nothing.
+//
+// An update is written under a lease taken at the revision it was decided on, and
+// whoever compares a newer state moves the revision on even where it changes
+// nothing (noteSeen). So what was read earlier is never written later. A
+// conditional write is refused where the record has moved; where a system has
+// none, as HubSpot, the time from the read until the last request can have landed
+// is kept as a window, and an event of an edit inside it becomes a conflict row.
+//
+// A deletion leaves a tombstone, and takes no edit with it that was made since both
+// sides agreed (archive). Nothing is made for a record that was deleted meanwhile
+// (stillThere, stillWanted), and what a create in doubt has made all the same is
+// found (orphan) or recognised when its own event comes (widowed): a person is
+// asked. Only a record that is there again brings its pair back.
 package flow
 
 import (

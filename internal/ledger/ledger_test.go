@@ -238,6 +238,35 @@ func play(t *testing.T, open func(*rig)) {
 				r.Fatalf("counted %d in a new hour, %v", n, err)
 			}
 		},
+		"a conflict told of twice is one, two of one moment are two": func(r *rig) {
+			a, b := ledger.Conflict{At: r.Now(), Field: "email", Loser: "a"}, ledger.Conflict{At: r.Now(), Field: "email", Loser: "b"}
+			r.must(r.Lose(r.Context(), dest, a, a))
+			r.must(r.Lose(r.Context(), dest, b))
+			if lost, err := r.Conflicts(r.Context(), dest); len(lost) != 2 || err != nil {
+				r.Fatalf("conflicts %v, %v", lost, err)
+			}
+		},
+		"the key of a create in doubt outlives its deleted record": func(r *rig) {
+			p := r.find(dest)
+			in := ledger.Intent{Execution: "e", At: r.Now(), Create: record.HubSpot}
+			r.must(r.Claim(r.Context(), p, dest, "k", in))
+			in.Sent = map[record.System]map[string][]string{record.HubSpot: {"email": {"print"}}}
+			r.must(r.Intend(r.Context(), p, in))
+			r.must(r.Settle(r.Context(), r.find(dest), dest, ledger.Gone, "deleted"))
+			r.pass(24 * time.Hour)
+			r.is(r.Claim(r.Context(), r.find(hub), hub, "k", ledger.Intent{Execution: "f"}), ledger.ErrOrphan)
+			r.claimed(record.Ref{System: record.Destination, Object: "customers", ID: "c_2"}, "k")
+			r.is(r.Claim(r.Context(), r.find(hub), hub, "k", ledger.Intent{Execution: "f"}), ledger.ErrHeld)
+		},
+		"what was compared ends every decision on an older row": func(r *rig) {
+			r.linked()
+			old := r.find(hub)
+			r.must(r.Note(r.Context(), r.find(hub), ledger.Change{Seen: map[record.System]ledger.Seen{record.HubSpot: {Version: "2"}}}))
+			r.is(r.Take(r.Context(), old, ledger.Intent{Execution: "e"}, ledger.Change{}), ledger.ErrMoved)
+			if v := r.find(hub).Seen[record.HubSpot].Version; v != "2" {
+				r.Fatalf("seen %q", v)
+			}
+		},
 		"outcomes and conflicts are kept in order": func(r *rig) {
 			for i, reason := range []string{"first", "second"} {
 				at := r.Now().Add(time.Duration(i) * time.Second)

@@ -224,9 +224,11 @@ func (p *Pair) Exists() bool { return p.Rev > 0 }
 // Held reports whether another execution's lease is still running.
 func (p *Pair) Held(now time.Time) bool { return now.Before(p.LeaseUntil) }
 
-// Fingerprint condenses a value to 64 bits, salted by the record's HubSpot id,
-// the field and the side, so that equal values of two records do not show.
-// A blank value has a fingerprint of its own.
+// Fingerprint condenses a value to 64 bits, salted by client and pair, the field
+// and the side, so that fields and clients cannot be compared. Records can: the
+// salt holds no record's id, since a pair outlives its HubSpot id in a merge. So a
+// fingerprint is personal data like the value, and an erasure removes it. A blank
+// value has a fingerprint of its own.
 func Fingerprint(salt, field string, s record.System, text string) string {
 	h := sha256.Sum256([]byte(salt + "\x1f" + field + "\x1f" + string(s) + "\x1f" + text))
 	return base64.RawURLEncoding.EncodeToString(h[:8])
