@@ -50,7 +50,8 @@ type Options struct {
 	Client string
 	// Dir keeps the Centre's table and the login secret.
 	Dir string
-	// Listen is a TCP address, 127.0.0.1:0 when empty.
+	// Listen is a TCP address; when empty a free port of 127.0.0.1, the same one as
+	// before in this Dir.
 	Listen string
 	// SlackURL is an incoming webhook, a secret. When empty, messages are shown
 	// on the dashboard only.
@@ -91,8 +92,18 @@ func Open(o Options) (*Lookout, error) {
 	return l, nil
 }
 
+func (l *Lookout) listen() (net.Listener, error) {
+	if l.o.Listen != "" {
+		return net.Listen("tcp", l.o.Listen)
+	}
+	if err := os.MkdirAll(l.o.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	return local.ListenAgain(filepath.Join(l.o.Dir, "address"))
+}
+
 func (l *Lookout) open() (err error) {
-	if l.listener, err = net.Listen("tcp", cmp.Or(l.o.Listen, "127.0.0.1:0")); err != nil {
+	if l.listener, err = l.listen(); err != nil {
 		return fmt.Errorf("the Notification Centre cannot listen on %s: %w; choose another --centre-listen, or off", l.o.Listen, err)
 	}
 	if l.table, err = embedded.Open(filepath.Join(l.o.Dir, "table"), l.o.Now); err != nil {

@@ -66,7 +66,7 @@ func Adapt(s *spec.Spec) *spec.Spec {
 }
 
 // Open loads what an earlier sandbox left in dir, or begins with sample data,
-// and listens on two loopback ports.
+// and listens on two loopback ports, the same ones as before where they are free.
 func Open(s *spec.Spec, dir string, log *slog.Logger) (*Sandbox, error) {
 	b := &Sandbox{spec: s, dir: dir, log: log}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -80,7 +80,7 @@ func Open(s *spec.Spec, dir string, log *slog.Logger) (*Sandbox, error) {
 	}
 	for i := range b.listeners {
 		var err error
-		if b.listeners[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		if b.listeners[i], err = local.ListenAgain(filepath.Join(dir, "address"+strconv.Itoa(i))); err != nil {
 			return nil, fmt.Errorf("sandbox: %w", err)
 		}
 	}
