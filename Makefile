@@ -15,7 +15,8 @@ TOOLS       := ./.ci/imports ./.ci/report
 .PHONY: run test all-checks check synth sim fuzz race bench burst engines go-test static help
 
 run: ## both simulators, the flow and its pages on this machine; needs only Go
-	go run ./cmd/tandem run
+	@go build -o bin/tandem ./cmd/tandem # go run would make an error of Ctrl-C
+	@exec bin/tandem run
 
 test: ## everything; installs the pinned engines first
 	@$(MAKE) --no-print-directory --keep-going all-checks
