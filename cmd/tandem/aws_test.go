@@ -61,8 +61,8 @@ func TestParkedRow(t *testing.T) {
 		row  map[string]string
 		want string
 	}{
-		{map[string]string{"pk": "MAP#hubspot#contacts#7", "state": "parked", "reason": "two match"}, "hubspot contacts 7: the record: two match. See tandem why acme contacts 7"},
-		{map[string]string{"pk": "MAP#hubspot#contacts#7", "state": "linked", "p:phone": "alternates"}, "hubspot contacts 7: field phone: alternates. See tandem why acme contacts 7"},
+		{map[string]string{"pk": "MAP#hubspot#contacts#7", "state": "parked", "reason": "two match"}, "hubspot contacts 7: the record: two match. See tandem why --aws acme contacts 7"},
+		{map[string]string{"pk": "MAP#hubspot#contacts#7", "state": "linked", "p:phone": "alternates"}, "hubspot contacts 7: field phone: alternates. See tandem why --aws acme contacts 7"},
 		{map[string]string{"pk": "MAP#destination#customers#c_1", "p:phone": "alternates"}, ""},
 		{map[string]string{"pk": "MAP#hubspot#contacts#7", "state": "linked"}, ""},
 		{map[string]string{"pk": "OUT#hubspot#contacts#7", "state": "parked"}, ""},

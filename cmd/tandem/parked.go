@@ -54,7 +54,7 @@ func parkedRow(s *spec.Spec, row map[string]string) (string, bool) {
 	if len(waits) == 0 {
 		return "", false
 	}
-	return fmt.Sprintf("%s %s %s: %s. See tandem why %s %s %s", parts[1], parts[2], parts[3], strings.Join(waits, "; "), s.Client, parts[2], parts[3]), true
+	return fmt.Sprintf("%s %s %s: %s. See tandem why --aws %s %s %s", parts[1], parts[2], parts[3], strings.Join(waits, "; "), s.Client, parts[2], parts[3]), true
 }
 
 // scan reads the text columns of every row.

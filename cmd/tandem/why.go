@@ -5,32 +5,41 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"time"
 
+	"tandem/internal/cloud/names"
 	"tandem/internal/local"
 	"tandem/internal/local/why"
+	"tandem/internal/table/dynamo"
 	"tandem/spec"
 )
 
 func whyCommand(ctx context.Context, e *env, args []string) error {
 	f := e.flags("why", "[flags] CLIENT OBJECT ID",
-		"OBJECT is an object type of either system, such as contacts or customers. A running tandem run is asked, unless\n"+
-			"TANDEM_TABLE names a table in DynamoDB: then the table and both systems are read, with --spec and --secrets.")
+		"OBJECT is an object type of either system, such as contacts or customers. A running tandem run is asked. With --aws\n"+
+			"the client's table in AWS and both systems are read, with its secrets in SSM; where TANDEM_TABLE names a table in\n"+
+			"DynamoDB, that one, with --secrets.")
 	address := f.String("addr", "", "the `address` of a running tandem run (TANDEM_ADDR, "+defaultListen+")")
 	asJSON := f.Bool("json", false, "print JSON")
+	deployed := f.Bool("aws", false, "ask the deployment in AWS, with the credentials in the environment")
 	specFile := f.String("spec", "", "the client's spec `file`; spec/CLIENT/integration-spec.json")
 	secrets := f.String("secrets", e.getenv("TANDEM_SECRETS"), "the secrets `file`")
-	if err := parse(f, args); err != nil {
+	named, err := mixed(f, args)
+	if err != nil {
 		return err
 	}
-	if f.NArg() != 3 {
+	if len(named) != 3 {
 		return misused("name a client, an object type and an id, such as acme contacts 1001")
 	}
-	client, object, id := f.Arg(0), f.Arg(1), f.Arg(2)
+	client, object, id := named[0], named[1], named[2]
+	file := cmp.Or(*specFile, "spec/"+client+"/integration-spec.json")
 	var report *why.Report
-	var err error
-	if e.getenv("TANDEM_TABLE") != "" && *address == "" {
-		report, err = askTable(ctx, e, cmp.Or(*specFile, "spec/"+client+"/integration-spec.json"), *secrets, object, id)
-	} else {
+	switch {
+	case *deployed:
+		report, err = askTable(ctx, file, object, id, func(s *spec.Spec) (*local.Options, error) { return deployedOptions(ctx, e, s) })
+	case e.getenv("TANDEM_TABLE") != "" && *address == "":
+		report, err = askTable(ctx, file, object, id, func(s *spec.Spec) (*local.Options, error) { return tableOptions(ctx, e, s, *secrets) })
+	default:
 		err = addressOf(e, *address).call(ctx, "GET", "/api/why/"+url.PathEscape(object)+"/"+url.PathEscape(id), &report)
 	}
 	if err != nil {
@@ -45,13 +54,13 @@ func whyCommand(ctx context.Context, e *env, args []string) error {
 	return report.Print(e.out)
 }
 
-// askTable answers from a table in DynamoDB.
-func askTable(ctx context.Context, e *env, specFile, secretsFile, object, id string) (*why.Report, error) {
+// askTable answers from a table in DynamoDB, which options says how to read.
+func askTable(ctx context.Context, specFile, object, id string, options func(*spec.Spec) (*local.Options, error)) (*why.Report, error) {
 	s, err := loadSpec(specFile)
 	if err != nil {
 		return nil, err
 	}
-	o, err := tableOptions(ctx, e, s, secretsFile)
+	o, err := options(s)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +73,31 @@ func askTable(ctx context.Context, e *env, specFile, secretsFile, object, id str
 		return nil, usage{err}
 	}
 	return asker.Ask(ctx, pair, ref)
+}
+
+// deployedOptions are what reads a client's table in AWS, and both systems with
+// the secrets that its functions use.
+func deployedOptions(ctx context.Context, e *env, s *spec.Spec) (*local.Options, error) {
+	d := &deployment{client: s.Client, spec: s}
+	if err := d.connect(e); err != nil {
+		return nil, err
+	}
+	found, err := d.parameters(ctx, names.Secrets(s)...)
+	if err != nil {
+		return nil, err
+	}
+	secrets := local.Secrets{}
+	for name, value := range found {
+		secrets[name] = []string{value}
+	}
+	api, err := dynamo.Client(e.getenv)
+	if err != nil {
+		return nil, usage{err}
+	}
+	return &local.Options{
+		Spec: s, Secrets: secrets, Table: dynamo.New(api, s.Client, time.Now, func(string) {}),
+		HubSpotURL: e.getenv("TANDEM_HUBSPOT_URL"), DestinationURL: e.getenv("TANDEM_DESTINATION_URL"),
+	}, nil
 }
 
 // tableOptions are what reads a table in DynamoDB and both systems.

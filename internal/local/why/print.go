@@ -16,25 +16,25 @@ import (
 func (r *Report) Print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s, pair %s, spec %s, %s\n", r.Client, r.Record, r.Pair, r.Spec, r.At.Format(time.RFC3339))
-	fmt.Fprintf(&b, "state      %s%s\n", r.State, because(r.Reason))
+	fmt.Fprintf(&b, "state       %s%s\n", r.State, because(r.Reason))
 	for _, sys := range []record.System{record.HubSpot, record.Destination} {
-		fmt.Fprintf(&b, "%-11s%s\n", sys+" ", orDash(r.IDs[sys]))
+		fmt.Fprintf(&b, "%-12s%s\n", sys+" ", orDash(r.IDs[sys]))
 	}
 	if !r.Stamped.IsZero() {
-		fmt.Fprintf(&b, "agreed     %s\n", r.Stamped.Format(time.RFC3339))
+		fmt.Fprintf(&b, "agreed      %s\n", r.Stamped.Format(time.RFC3339))
 	}
 	if r.Lease != nil {
-		fmt.Fprintf(&b, "lease      %s until %s\n", r.Lease.Execution, r.Lease.Until.Format(time.RFC3339))
+		fmt.Fprintf(&b, "lease       %s until %s\n", r.Lease.Execution, r.Lease.Until.Format(time.RFC3339))
 	}
 	if r.Intent != nil {
-		fmt.Fprintf(&b, "open write %s since %s: %s\n", r.Intent.Execution, r.Intent.At.Format(time.RFC3339), strings.Join(r.Intent.Fields, ", "))
+		fmt.Fprintf(&b, "open write  %s since %s: %s\n", r.Intent.Execution, r.Intent.At.Format(time.RFC3339), strings.Join(r.Intent.Fields, ", "))
 	}
-	fmt.Fprintf(&b, "next       an event from %s would %s\n", r.Record.System, r.Next)
+	fmt.Fprintf(&b, "next        an event from %s would %s\n", r.Record.System, r.Next)
 	if r.PartnerNext != nil {
-		fmt.Fprintf(&b, "           an event from %s would %s\n", r.Record.System.Other(), r.PartnerNext)
+		fmt.Fprintf(&b, "            an event from %s would %s\n", r.Record.System.Other(), r.PartnerNext)
 	}
 	for _, p := range r.Problems {
-		fmt.Fprintf(&b, "problem    %s\n", p)
+		fmt.Fprintf(&b, "problem     %s\n", p)
 	}
 	r.printFields(&b)
 	r.printHistory(&b)
