@@ -42,7 +42,13 @@ func num(n int) string {
 	return s
 }
 
-func dollars(micros int64) string { return fmt.Sprintf("$%.2f", float64(micros)/1e6) }
+// dollars are whole cents, and of less than ten cents what there is of them.
+func dollars(micros int64) string {
+	if micros > 0 && micros < 100_000 {
+		return fmt.Sprintf("$%.4f", float64(micros)/1e6)
+	}
+	return fmt.Sprintf("$%.2f", float64(micros)/1e6)
+}
 
 func millis(d time.Duration) string {
 	switch {

@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"html/template"
+	"strings"
 	"time"
 
 	"tandem/internal/asl"
@@ -79,14 +80,11 @@ func place(states []asl.State) map[string][2]int {
 	row := 0
 	for name := states[0].Name; ; row++ {
 		at[name] = [2]int{1, row}
-		ways := byName[name].Ways
-		if len(ways) == 0 {
+		next := usual(byName[name])
+		if _, again := at[next]; next == "" || again {
 			break
 		}
-		if _, again := at[ways[0].To]; again {
-			break
-		}
-		name = ways[0].To
+		name = next
 	}
 	main := len(at)
 	next := map[int]int{0: main / 2, 2: 1}
@@ -102,6 +100,16 @@ func place(states []asl.State) map[string][2]int {
 		next[column]++
 	}
 	return at
+}
+
+// usual is the state that follows when nothing fails, "" where the machine ends.
+func usual(s asl.State) string {
+	for _, w := range s.Ways {
+		if w.Label == "next" || w.Label == "default" || strings.HasPrefix(w.Label, "rule ") {
+			return w.To
+		}
+	}
+	return ""
 }
 
 // leads reports whether a state can be followed to another.

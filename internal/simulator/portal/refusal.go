@@ -151,6 +151,11 @@ const (
 func (p *Portal) admit(app int64, op Op, header http.Header) *Error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if op.Name != "search" {
+		p.today++
+		header.Set("X-HubSpot-RateLimit-Daily", strconv.Itoa(perDay))
+		header.Set("X-HubSpot-RateLimit-Daily-Remaining", strconv.Itoa(max(perDay-p.today, 0)))
+	}
 	if p.o.RateLimit <= 0 {
 		return nil
 	}
@@ -172,9 +177,6 @@ func (p *Portal) admit(app int64, op Op, header http.Header) *Error {
 	header.Set("X-HubSpot-RateLimit-Max", strconv.Itoa(p.o.RateLimit))
 	header.Set("X-HubSpot-RateLimit-Remaining", strconv.Itoa(p.o.RateLimit-len(used)))
 	header.Set("X-HubSpot-RateLimit-Interval-Milliseconds", strconv.Itoa(window))
-	p.today++
-	header.Set("X-HubSpot-RateLimit-Daily", strconv.Itoa(perDay))
-	header.Set("X-HubSpot-RateLimit-Daily-Remaining", strconv.Itoa(max(perDay-p.today, 0)))
 	if refused {
 		return limited("TEN_SECONDLY_ROLLING")
 	}
