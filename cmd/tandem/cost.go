@@ -71,7 +71,7 @@ func costCommand(_ context.Context, e *env, args []string) error {
 	if min(a.Records, a.Fields, a.PerDelivery) < 1 || *days < 0 || a.Remote < 0 || a.Transition < 0 {
 		return misused("--records, --fields and --per-delivery must be at least 1, and no time negative")
 	}
-	out, err := price(s, a, *level, cmp.Or(*days, s.Trace.RetentionDays, 14))
+	out, err := price(s, a, *level, cmp.Or(*days, s.Trace.RetentionDays, cost.DefaultRetention))
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,8 @@ import (
 	"tandem/spec"
 )
 
-// defaultRetention is how many days logs are kept where the spec does not say.
-const defaultRetention = 14
+// DefaultRetention is how many days logs are kept where the spec does not say.
+const DefaultRetention = 14
 
 // Prices is what one event costs by how it ends, at the spec's trace level and
 // with the usual assumptions: an update, an echo and a dead letter of the spec's
@@ -21,7 +21,7 @@ func Prices(s *spec.Spec) (beat.Prices, error) {
 	}
 	nanos := map[string]int64{}
 	for _, e := range events {
-		bill := BillFor(e.Usage, cmp.Or(s.Trace.Level, All), cmp.Or(s.Trace.RetentionDays, defaultRetention))
+		bill := BillFor(e.Usage, cmp.Or(s.Trace.Level, All), cmp.Or(s.Trace.RetentionDays, DefaultRetention))
 		nanos[e.Name] = int64(math.Round(bill.Total() * 1000)) // US$ a million are millionths each
 	}
 	return beat.Prices{
