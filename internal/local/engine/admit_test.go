@@ -55,3 +55,44 @@ func TestAdmission(t *testing.T) {
 	<-asked
 	settle(e)
 }
+
+// TestWaited gives more time to the steps of an execution that the rate limit has
+// held up, and counts it while it waits.
+func TestWaited(t *testing.T) {
+	e := open(t, t.TempDir())
+	patient := 0
+	e.o.Waited = func(ctx context.Context) context.Context { patient++; return ctx }
+	r := &run{engine: e}
+	step := func(want int) {
+		t.Helper()
+		if _, err := r.Invoke(t.Context(), "${VerifyArn}", unsealed); err == nil || patient != want {
+			t.Errorf("%d steps were given time, want %d (%v)", patient, want, err)
+		}
+	}
+	step(0)
+	r.press(true)
+	step(1)
+	step(2) // also when the last step was not held up
+	e.slots <- struct{}{}
+	for _, limited := range []bool{true, false} {
+		r.press(limited)
+		if err := r.Sleep(&looking{Context: t.Context(), look: func() {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if held := e.limited == 1; held != limited {
+				t.Errorf("held up: %v, counted: %v", limited, held)
+			}
+		}}, time.Millisecond); err != nil {
+			t.Error(err)
+		}
+	}
+	<-e.slots
+}
+
+// looking is a context that looks around when somebody waits for its end.
+type looking struct {
+	context.Context
+	look func()
+}
+
+func (l *looking) Done() <-chan struct{} { l.look(); return l.Context.Done() }
