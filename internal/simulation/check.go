@@ -407,7 +407,7 @@ func (r *run) recorded(p spec.Pair, pair *ledger.Pair, e edit) bool {
 	}
 	print := ledger.Fingerprint(r.spec.Client+"/"+p.Name, e.field, e.ref.System, e.text)
 	return slices.ContainsFunc(lost, func(c ledger.Conflict) bool {
-		unknown := c.Policy == "overwritten" && c.Loser == "" && c.LoserPrint == "" && e.at.Sub(c.At).Abs() < time.Millisecond
+		unknown := c.Policy == "overwritten" && c.Loser == "" && c.LoserPrint == "" && e.at.Add(r.skew).Sub(c.At).Abs() < time.Millisecond
 		return c.Field == e.field && (c.Loser == e.text || c.LoserPrint == print || unknown)
 	})
 }

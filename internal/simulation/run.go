@@ -59,6 +59,7 @@ type run struct {
 	machines map[spec.Direction]*asl.Machine
 	poller   flow.Changes
 
+	skew       time.Duration // how far the destination's clock is ahead
 	inFlight   int
 	executions int
 	ended      map[string]int // how executions ended
@@ -137,7 +138,8 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 	r.hub.DefineFor(s)
 	habits := erp.Usual()
 	habits.Duplicates, habits.Shuffles, habits.Trim = 0.05, 0.2, seed%2 == 0
-	habits.Skew = []time.Duration{0, 0, 10 * time.Minute, -10 * time.Minute}[seed/9%4]
+	r.skew = []time.Duration{0, 0, 10 * time.Minute, -10 * time.Minute}[seed/9%4]
+	habits.Skew = r.skew
 	if helpless {
 		habits.Unique, habits.FindLag = nil, findLag
 	}
