@@ -10,12 +10,15 @@
 package contention
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/rpc"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,7 +58,7 @@ func TestGoroutinesOverEmbedded(t *testing.T) {
 	defer tbl.Close()
 	r := newRun(t, c, tbl)
 	r.goroutines(goroutines)
-	r.check()
+	r.demand()
 }
 
 func TestGoroutinesOverDynamoDB(t *testing.T) {
@@ -66,7 +69,7 @@ func TestGoroutinesOverDynamoDB(t *testing.T) {
 	c := newClock()
 	r := newRun(t, c, openDynamo(t, c))
 	r.goroutines(goroutines)
-	r.check()
+	r.demand()
 }
 
 func TestProcessesOverDynamoDB(t *testing.T) {
@@ -77,7 +80,38 @@ func TestProcessesOverDynamoDB(t *testing.T) {
 	c := newClock()
 	r := newRun(t, c, openDynamo(t, c))
 	r.processes()
+	r.demand()
+}
+
+// unfenced is a table that changes rows whatever they hold by now: no claim is
+// exclusive, and a worker that has lost its lease stamps all the same.
+type unfenced struct{ table.Table }
+
+// Update implements table.Table.
+func (u unfenced) Update(ctx context.Context, updates ...table.Update) ([]int64, error) {
+	updates = slices.Clone(updates) // a witness has seen what was asked for
+	for i := range updates {
+		updates[i].If = table.Always
+	}
+	return u.Table.Update(ctx, updates...)
+}
+
+// TestUnfencedIsFoundOut: the same race without conditions must break an invariant,
+// or these tests show nothing.
+func TestUnfencedIsFoundOut(t *testing.T) {
+	c := newClock()
+	tbl, err := embedded.Open(t.TempDir(), c.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tbl.Close()
+	r := newRun(t, c, unfenced{tbl})
+	r.goroutines(goroutines)
 	r.check()
+	if len(r.wrong) == 0 {
+		t.Fatal("32 workers raced over a table without conditions, and every invariant held")
+	}
+	t.Logf("%d invariants broken, such as: %s", len(r.wrong), r.wrong[0])
 }
 
 func newClock() *clock { return &clock{start: time.Now().Truncate(time.Millisecond)} }
@@ -108,14 +142,60 @@ type run struct {
 	*testing.T
 	world *World
 	in    *integration
+	saw   *witness
+	mu    sync.Mutex
+	wrong []string
+}
+
+// witness watches that no two changes of a mapping row, which is never deleted,
+// were decided on the same revision: revisions are fencing numbers, and final
+// states may be right by luck.
+type witness struct {
+	table.Table
+	mu      sync.Mutex
+	decided map[string]int
+}
+
+// Update implements table.Table.
+func (w *witness) Update(ctx context.Context, updates ...table.Update) ([]int64, error) {
+	var decided []string
+	for _, u := range updates {
+		if strings.HasPrefix(u.Key.PK, "MAP#") && !u.If.Unconditional() && u.If.Rev() > 0 {
+			decided = append(decided, fmt.Sprintf("%s at revision %d", u.Key.PK, u.If.Rev()))
+		}
+	}
+	revs, err := w.Table.Update(ctx, updates...)
+	if err == nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, what := range decided {
+			w.decided[what]++
+		}
+	}
+	return revs, err
+}
+
+// Errorf notes what is wrong; demand tells it.
+func (r *run) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wrong = append(r.wrong, fmt.Sprintf(format, args...))
+}
+
+// demand fails the test for everything that is wrong.
+func (r *run) demand() {
+	r.check()
+	for _, wrong := range r.wrong {
+		r.T.Error(wrong)
+	}
 }
 
 // newRun lays out companies, whose keys no system enforces: on both sides, on
 // HubSpot's only and on the destination's only.
 func newRun(t *testing.T, c *clock, tbl table.Table) *run {
-	r := &run{T: t, world: newWorld(c)}
+	r := &run{T: t, world: newWorld(c), saw: &witness{Table: tbl, decided: map[string]int{}}}
 	var err error
-	if r.in, err = newIntegration(c, tbl, r.world.Do, "main"); err != nil {
+	if r.in, err = newIntegration(c, r.saw, r.world.Do, "main"); err != nil {
 		t.Fatal(err)
 	}
 	for i := range people {
@@ -134,7 +214,7 @@ func (r *run) goroutines(n int) {
 	for range n {
 		all.Go(func() {
 			if err := r.in.work(rounds); err != nil {
-				r.Error(err)
+				r.Errorf("%v", err)
 			}
 		})
 	}
@@ -146,7 +226,7 @@ func (r *run) goroutines(n int) {
 func (r *run) raced(met map[string]int) {
 	r.Logf("met %v", met)
 	if met["LeaseHeld"]+met["ClaimHeld"]+met["LeaseLost"]+met["PreconditionFailed"] == 0 {
-		r.Error("no worker ever met another: nothing was raced")
+		r.Errorf("no worker ever met another: nothing was raced")
 	}
 }
 
