@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tandem/internal/beat"
 	"tandem/internal/cloud/names"
 	"tandem/internal/engines"
 	"tandem/internal/flow"
@@ -136,6 +137,41 @@ func (f *fleet) refusals(t *testing.T) {
 	}
 }
 
+// watched: the self-check passes, and the Centre's functions answer.
+func (f *fleet) watched(t *testing.T) {
+	f.open(newRig(t))
+	var checks []beat.Check
+	if err := f.invoke(t.Context(), "", "selfcheck", struct{}{}, &checks); err != nil || len(checks) != 4 || beat.Failed(checks) != "" {
+		t.Errorf("the self-check finds %+v, %v", checks, err)
+	}
+	request := func(method, path string) map[string]any {
+		return map[string]any{"version": "2.0", "rawPath": path, "requestContext": map[string]any{
+			"domainName": "centre.example", "http": map[string]any{"method": method, "sourceIp": "192.0.2.1"},
+		}}
+	}
+	alarm := `{"AlarmName":"acme-dead-letters","NewStateValue":"ALARM","OldStateValue":"OK","StateChangeTime":"` + time.Now().UTC().Format("2006-01-02T15:04:05.000-0700") + `"}`
+	for _, c := range []struct {
+		function string
+		event    any
+		status   int
+	}{
+		{"dashboard", request(http.MethodGet, "/login"), http.StatusOK},
+		{"beat", request(http.MethodPost, "/"), http.StatusUnauthorized},
+		{"watch", struct{}{}, 0},
+		{"alarm", map[string]any{"Records": []any{map[string]any{"Sns": map[string]string{"Message": alarm}}}}, 0},
+	} {
+		var answer json.RawMessage
+		if err := f.invoke(t.Context(), "", c.function, c.event, &answer); err != nil {
+			t.Errorf("%s: %v", c.function, err)
+		}
+		var page struct{ StatusCode int }
+		_ = json.Unmarshal(answer, &page) // an answer without a status has none
+		if page.StatusCode != c.status {
+			t.Errorf("%s answers %s, want status %d", c.function, answer, c.status)
+		}
+	}
+}
+
 // note remembers which permission a request needs. A transaction needs those of
 // its parts (Amazon DynamoDB developer guide, "IAM and transactions").
 func (f *fleet) note(function, target string, body []byte) {
@@ -165,9 +201,13 @@ func (f *fleet) note(function, target string, body []byte) {
 // granted holds all requests that were seen against what the stack allows, as its
 // reviewed inventory lists it.
 func (f *fleet) granted(t *testing.T) {
-	raw, err := os.ReadFile(filepath.Join(engines.Root(t), "cdk/testdata/client.golden"))
-	if err != nil {
-		t.Fatal(err)
+	var raw []byte
+	for _, file := range []string{"client.golden", "centre.golden"} {
+		text, err := os.ReadFile(filepath.Join(engines.Root(t), "cdk/testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw = append(raw, text...)
 	}
 	for _, function := range slices.Sorted(maps.Keys(f.used)) {
 		_, section, ok := strings.Cut(string(raw), "# function "+function+",")
