@@ -1,7 +1,9 @@
 package ledger_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -62,5 +64,30 @@ func TestPastFitsIntoWhatIsPaid(t *testing.T) {
 				t.Errorf("the newest outcome is kept: %t; %d windows, want those of two days: %+v", newest, len(p.Windows), p.Outcomes)
 			}
 		})
+	}
+}
+
+// A fence and a base are one text each between a machine's states.
+func TestTextsOfAPlan(t *testing.T) {
+	type plan struct {
+		Fence *ledger.Fence
+		Base  map[string]ledger.Base
+	}
+	want := plan{
+		Fence: &ledger.Fence{Key: ledger.MapKey(record.Ref{System: record.HubSpot, Object: "contacts", ID: "an id"}), Rev: 40},
+		Base:  map[string]ledger.Base{"a": {HubSpot: "h", Destination: "d"}, "b": {HubSpot: "h"}, "c": {Destination: "d"}},
+	}
+	text, err := json.Marshal(want)
+	if err != nil || string(text) != `{"Fence":"MAP#hubspot#contacts#an id 40","Base":{"a":"h d","b":"h ","c":" d"}}` {
+		t.Errorf("%s, %v", text, err)
+	}
+	var got plan
+	if err := json.Unmarshal(text, &got); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, bad := range []string{"", "40", "MAP#hubspot#contacts#7", "MAP#x y"} {
+		if err := got.Fence.UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("%q is a fence: %+v", bad, got.Fence)
+		}
 	}
 }
