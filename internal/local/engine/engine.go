@@ -249,13 +249,34 @@ func (e *Engine) run(r *run) {
 	if res.Status == asl.Aborted {
 		return
 	}
-	if err := e.finish(r, &res); err != nil {
-		e.o.Log.Error("the end of an execution could not be stored; it is run again at the next start", "execution", r.job.name, "error", err)
+	e.end(r, &res)
+}
+
+// Pauses between attempts to store an execution's end, doubling from the first.
+const (
+	firstEndPause = time.Second
+	lastEndPause  = time.Minute
+)
+
+// end stores an execution's end, again and again while that fails, as on a full
+// disk: until then it counts as under way. When the engine is closed meanwhile,
+// the execution is run again at the next start.
+func (e *Engine) end(r *run, res *asl.Result) {
+	for pause := firstEndPause; ; pause = min(2*pause, lastEndPause) {
+		err := e.finish(r, res)
+		if err == nil {
+			return
+		}
+		e.o.Log.Error("the end of an execution could not be stored; it is tried again", "execution", r.job.name, "error", err, "pause", pause)
+		if r.Sleep(e.ctx, pause) != nil {
+			return
+		}
 	}
 }
 
 // finish stores, in this order, what a crash in between leaves to be completed:
-// the dead letter, the trace, the outcome, and at last that the job is done.
+// the dead letter, the trace, the outcome, and at last that the job is done. What
+// an earlier attempt has stored is not stored twice.
 func (e *Engine) finish(r *run, res *asl.Result) error {
 	ctx := context.WithoutCancel(e.ctx)
 	o := r.outcome(res)
@@ -264,6 +285,27 @@ func (e *Engine) finish(r *run, res *asl.Result) error {
 			return err
 		}
 	}
+	if !r.traced {
+		if err := e.trace(r, res, o); err != nil {
+			return err
+		}
+		r.traced = true
+	}
+	if o != nil && !r.told {
+		o.Start = res.Start.UTC()
+		if err := e.tell(*o); err != nil {
+			return err
+		}
+		r.told = true
+	}
+	if err := e.store.done(ctx, r.job); err != nil {
+		return err
+	}
+	return e.conclude(ctx, r, o)
+}
+
+// trace stores an execution's trace and lists it as ended.
+func (e *Engine) trace(r *run, res *asl.Result, o *Outcome) error {
 	s := r.summary(res, o)
 	line, err := encode(s, r, res)
 	if err != nil {
@@ -274,18 +316,9 @@ func (e *Engine) finish(r *run, res *asl.Result) error {
 		return err
 	}
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.remember(n, s)
-	e.mu.Unlock()
-	if o != nil {
-		o.Start = s.Start
-		if err := e.tell(*o); err != nil {
-			return err
-		}
-	}
-	if err := e.store.done(ctx, r.job); err != nil {
-		return err
-	}
-	return e.conclude(ctx, r, o)
+	return nil
 }
 
 // tell stores an outcome, which gives it its cursor.

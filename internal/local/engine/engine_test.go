@@ -1,7 +1,11 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"io"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -9,6 +13,7 @@ import (
 	"tandem/internal/flow"
 	"tandem/internal/ledger"
 	"tandem/internal/record"
+	"tandem/internal/table"
 	"tandem/internal/table/embedded"
 	"tandem/spec"
 )
@@ -143,5 +148,43 @@ func TestClosedEngineAcceptsNothing(t *testing.T) {
 	}
 	if err := e.Start(t.Context(), spec.ToDestination, "n", unsealed); err != ErrClosed {
 		t.Errorf("Start after Close: %v", err)
+	}
+}
+
+// fullDisk refuses to forget finished executions for some time.
+type fullDisk struct {
+	table.Table
+	refuses atomic.Int32
+}
+
+func (d *fullDisk) Update(ctx context.Context, updates ...table.Update) ([]int64, error) {
+	if updates[0].Delete && d.refuses.Add(-1) >= 0 {
+		return nil, errors.New("no space left on device")
+	}
+	return d.Table.Update(ctx, updates...)
+}
+
+func (d *fullDisk) Close() error { return d.Table.(io.Closer).Close() }
+
+// An end that could not be stored is stored later, once, and until then the
+// execution is under way.
+func TestFullDiskAtTheEnd(t *testing.T) {
+	e := open(t, t.TempDir())
+	disk := &fullDisk{Table: e.store.table}
+	disk.refuses.Store(2)
+	e.store.table = disk
+	if err := e.Start(t.Context(), spec.ToDestination, "n", unsealed); err != nil {
+		t.Fatal(err)
+	}
+	for disk.refuses.Load() == 2 {
+		time.Sleep(time.Millisecond)
+	}
+	if s := e.Status(); s.InFlight != 1 {
+		t.Errorf("while the disk is full: %+v", s)
+	}
+	settle(e)
+	outcomes, err := e.Outcomes(0, 10)
+	if err != nil || len(outcomes) != 1 || e.Status().DeadLetters != 1 || len(e.Executions(Filter{})) != 1 {
+		t.Errorf("afterwards: outcomes %+v, %v, %+v", outcomes, err, e.Status())
 	}
 }

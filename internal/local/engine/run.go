@@ -32,6 +32,8 @@ type run struct {
 	waits    *postponed // the event, if it was postponed
 	sections []section
 	lettered bool
+	// What of its end has been stored.
+	traced, told bool
 
 	mu      sync.Mutex
 	path    []string // states entered, for those who look at it meanwhile
