@@ -48,6 +48,9 @@ func Open(dir, portal, deployment, about string) (*Sign, error) {
 
 func (s *Sign) path() string { return filepath.Join(s.dir, s.name) }
 
+// forgotten is when the file of a server that was killed is removed.
+const forgotten = 24 * time.Hour
+
 // Others touches the file and lists what the other servers on the portal say
 // about themselves, in order.
 func (s *Sign) Others(now time.Time) (others []string, err error) {
@@ -56,6 +59,9 @@ func (s *Sign) Others(now time.Time) (others []string, err error) {
 	portal, _, _ := strings.Cut(s.name, ".")
 	for _, f := range files {
 		info, gone := f.Info()
+		if gone == nil && now.Sub(info.ModTime()) > forgotten {
+			_ = os.Remove(filepath.Join(s.dir, f.Name())) // another may have been first
+		}
 		if gone != nil || f.Name() == s.name || !strings.HasPrefix(f.Name(), portal+".") || now.Sub(info.ModTime()) > Life {
 			continue
 		}

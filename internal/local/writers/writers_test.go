@@ -32,6 +32,11 @@ func TestOthers(t *testing.T) {
 	sees(again, now, "server b")
 	sees(a, now.Add(Life+time.Second)) // b has not said anything since
 	sees(b, now.Add(Life+time.Second), "server a")
+	sees(a, now.Add(2*forgotten))
+	if err := b.Close(); err == nil {
+		t.Error("the file of a server that was killed a day ago is still there")
+	}
+	b = open(t, dir, "48", "b")
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
