@@ -18,11 +18,13 @@ import (
 const windowLife = 48 * time.Hour
 
 // stampSize is about how much the stamp of an intent will add to a row, in bytes:
-// an outcome, and for a write to HubSpot a window.
+// an outcome, and a window for each write that has no condition.
 func (in *Intent) stampSize() int {
 	n := 220
-	if fields := len(in.Sent[record.HubSpot]); fields > 0 {
-		n += 80 + 40*fields
+	for sys, from := range map[record.System]string{record.HubSpot: in.Before, record.Destination: in.Open} {
+		if fields := len(in.Sent[sys]); from != "" && fields > 0 {
+			n += 80 + 40*fields
+		}
 	}
 	return n
 }
