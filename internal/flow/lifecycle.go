@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -204,8 +205,9 @@ func (f *Flow) merged(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 		return nil, err
 	}
 	winner, losers := heir(rows)
-	if winner != nil && (winner != rows[0] || len(losers) > 0) {
-		if err := f.Ledger.Relink(ctx, j.pair, rows[0], winner, losers); err != nil {
+	unmet := slices.DeleteFunc(slices.Clone(rows[1:]), (*ledger.Pair).Exists)
+	if winner != nil && winner != rows[0] || len(losers)+len(unmet) > 0 {
+		if err := f.Ledger.Relink(ctx, j.pair, rows[0], winner, losers, unmet); err != nil {
 			return nil, err
 		}
 	}

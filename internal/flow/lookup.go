@@ -78,6 +78,14 @@ func (s *Sections) made(sys record.System) string {
 // plan finds the room in which this record is decided.
 func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
 	t := s.Transform
+	if j.Kind != Purged && j.source == record.HubSpot && t.ID == "" && !t.Missing && p.Exists() && p.IDs[j.source] != j.ID {
+		// Merged since it was read: its row is an alias by now.
+		var err error
+		if t, err = f.readAgain(ctx, j, t); err != nil {
+			return nil, err
+		}
+		s.Transform = t
+	}
 	switch {
 	case j.Kind == Purged:
 		return f.purge(ctx, j, p)

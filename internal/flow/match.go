@@ -224,7 +224,7 @@ func (f *Flow) properties(j *journey) []string {
 func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, plan *Plan, found []record.Record, doubt *ledger.Intent) (*Plan, error) {
 	found = slices.DeleteFunc(found, func(r record.Record) bool { return r.Archived })
 	if len(found) == 0 {
-		return plan, f.Ledger.Intend(ctx, p, f.intent(j, plan).After(doubt))
+		return plan, f.Ledger.Intend(ctx, p, f.intent(j, plan).After(doubt), "")
 	}
 	if len(found) > 1 {
 		return f.ambiguous(ctx, j, p, "two or more records of "+string(j.target)+" match")
@@ -276,7 +276,7 @@ func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, d
 		plan.Act = ActStamp
 		return plan, f.lose(ctx, j, ids, v.conflicts)
 	}
-	if err := f.Ledger.Intend(ctx, p, f.intent(j, plan).After(doubt)); err != nil {
+	if err := f.Ledger.Intend(ctx, p, f.intent(j, plan).After(doubt), partner.ID); err != nil {
 		return nil, err
 	}
 	return plan, f.lose(ctx, j, ids, v.conflicts)

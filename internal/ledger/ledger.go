@@ -253,10 +253,15 @@ func (l *Ledger) update(ctx context.Context, p *Pair, set map[string]string, rem
 }
 
 // Intend replaces the intent of a claim whose way has become clear, before
-// anything is written. The fence moves on.
-func (l *Ledger) Intend(ctx context.Context, p *Pair, in Intent) error {
+// anything is written. The fence moves on. A partner that is adopted stays the
+// one that is looked at first, whatever becomes of the match key.
+func (l *Ledger) Intend(ctx context.Context, p *Pair, in Intent, adopt string) error {
 	in.At = l.Now()
-	return l.update(ctx, p, map[string]string{attrIntent: toJSON(in), attrSends: ms(in.At.Add(Lease))}, nil, func() {})
+	set := map[string]string{attrIntent: toJSON(in), attrSends: ms(in.At.Add(Lease))}
+	if adopt != "" {
+		set[attrAdopt] = adopt
+	}
+	return l.update(ctx, p, set, nil, func() {})
 }
 
 // Fence names a mapping row at the revision its lease was taken.

@@ -205,7 +205,7 @@ func play(t *testing.T, open func(*rig)) {
 		"a merge moves the pair": func(r *rig) {
 			winner := r.linked()
 			survivor := r.find(record.Ref{System: record.HubSpot, Object: "contacts", ID: "900"})
-			r.must(r.Relink(r.Context(), contacts, survivor, winner, nil))
+			r.must(r.Relink(r.Context(), contacts, survivor, winner, nil, nil))
 			for _, ref := range []record.Ref{hub, dest} {
 				if p := r.find(ref); p.IDs[record.HubSpot] != "900" || p.IDs[record.Destination] != "c_1" {
 					r.Fatalf("%s leads to %v", ref, p.IDs)
@@ -251,7 +251,7 @@ func play(t *testing.T, open func(*rig)) {
 			in := ledger.Intent{Execution: "e", At: r.Now(), Create: record.HubSpot}
 			r.must(r.Claim(r.Context(), p, dest, "k", in))
 			in.Sent = map[record.System]map[string][]string{record.HubSpot: {"email": {"print"}}}
-			r.must(r.Intend(r.Context(), p, in))
+			r.must(r.Intend(r.Context(), p, in, ""))
 			r.must(r.Settle(r.Context(), r.find(dest), dest, ledger.Gone, "deleted"))
 			r.pass(24 * time.Hour)
 			r.is(r.Claim(r.Context(), r.find(hub), hub, "k", ledger.Intent{Execution: "f"}), ledger.ErrOrphan)

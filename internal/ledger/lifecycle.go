@@ -23,7 +23,7 @@ func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state Stat
 	if p.State == Claimed {
 		updates = append(updates, table.Update{Key: l.flightKey(ref.System.Other(), ref.Object, ref.ID), If: table.Always, Delete: true})
 		if p.MatchKey != "" {
-			updates = append(updates, l.endKey(p, ref))
+			updates = append(updates, l.endKey(p, ref, outcomeLife))
 		}
 	}
 	revs, err := l.Table.Update(ctx, updates...)
@@ -37,11 +37,12 @@ func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state Stat
 }
 
 // endKey ends the claim on a match key. Where a create in doubt may have made a
-// record for this one, the key stays known for as long as outcomes do.
-func (l *Ledger) endKey(p *Pair, ref record.Ref) table.Update {
+// record for this one, the key stays known for a time, so that the record is not
+// taken for a new one when it is met.
+func (l *Ledger) endKey(p *Pair, ref record.Ref, life time.Duration) table.Update {
 	u := table.Update{Key: l.keyRow(p.Name, p.MatchKey), If: table.Always, Delete: true}
 	if !p.Intent.LastCreate().IsZero() {
-		u.Delete, u.Set, u.Expires = false, map[string]string{"owner": ref.String(), "orphan": ms(l.Now())}, l.Now().Add(outcomeLife)
+		u.Delete, u.Set, u.Expires = false, map[string]string{"owner": ref.String(), "orphan": ms(l.Now())}, l.Now().Add(life)
 	}
 	return u
 }
@@ -121,8 +122,10 @@ func (l *Ledger) Row(ctx context.Context, sp spec.Pair, ref record.Ref) (*Pair, 
 // row, whatever that held, and every merged id becomes an alias of it, in one
 // transaction. Losing pairs'
 // destination records keep a parked row that names the survivor, so that a
-// person decides about them; none is deleted.
-func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pair, losers []*Pair) error {
+// person decides about them; none is deleted. A merged record that has no row yet
+// becomes an alias too: a create of it that is still to be linked finds that out.
+// winner is nil where nothing was linked.
+func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pair, losers, unmet []*Pair) error {
 	now, newID := l.Now(), survivor.IDs[record.HubSpot]
 	var updates []table.Update
 	alias := func(p *Pair) {
@@ -131,8 +134,11 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pai
 			Remove: []string{attrLease, attrLeaseBy, attrIntent, attrPartner},
 		})
 	}
-	partner := winner.IDs[record.Destination]
-	if winner.IDs[record.HubSpot] != newID {
+	for _, p := range unmet {
+		alias(p)
+	}
+	if winner != nil && winner.IDs[record.HubSpot] != newID {
+		partner := winner.IDs[record.Destination]
 		alias(winner)
 		set := map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: partner, attrStamped: ms(now), attrLinked: ms(winner.LinkedAt)}
 		Change{Base: winner.Base, Seen: map[record.System]Seen{record.Destination: winner.Seen[record.Destination]}}.encode(set)
@@ -160,6 +166,10 @@ func (l *Ledger) pointer(sp spec.Pair, id string, set map[string]string) table.U
 	return table.Update{Key: MapKey(record.Ref{System: record.Destination, Object: sp.Destination.Object, ID: id}), If: table.Always, Set: set}
 }
 
+// purgedKey is how long the key of an erased record is still known where a create
+// in doubt may have made another: until its own event has surely come.
+const purgedKey = time.Hour
+
 // Purge erases everything known of one record and its partner: fingerprints,
 // versions, conflicts, outcomes, claims. It returns how many rows were erased or
 // emptied. What stays are tombstones without any id of the other side, so that
@@ -179,7 +189,7 @@ func (l *Ledger) Purge(ctx context.Context, sp spec.Pair, p *Pair) (n int, err e
 		}
 	}
 	if p.MatchKey != "" {
-		_, err = l.Table.Update(ctx, table.Update{Key: l.keyRow(p.Name, p.MatchKey), If: table.Always, Delete: true})
+		_, err = l.Table.Update(ctx, l.endKey(p, p.refs(sp)[0], purgedKey))
 	}
 	return n, err
 }
