@@ -1,10 +1,12 @@
 package simulation
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -60,6 +62,7 @@ type run struct {
 	poller   flow.Changes
 
 	skew       time.Duration // how far the destination's clock is ahead
+	said       bytes.Buffer  // what operators read: the log, and how executions ended
 	inFlight   int
 	executions int
 	ended      map[string]int // how executions ended
@@ -174,7 +177,7 @@ func (r *run) wire(now func() time.Time) error {
 		return []string{destSecret}, nil
 	}
 	r.flow, err = flow.New(flow.Options{
-		Spec: r.spec, Remotes: r.remotes, Now: now, Seals: &flow.Sealer{Secrets: secrets},
+		Spec: r.spec, Remotes: r.remotes, Now: now, Log: slog.New(slog.NewTextHandler(&r.said, nil)), Seals: &flow.Sealer{Secrets: secrets},
 		Ledger: &ledger.Ledger{Table: used, Client: r.spec.Client, Now: now},
 	})
 	if err != nil {
@@ -305,6 +308,7 @@ func (r *run) end(name string, input json.RawMessage, result asl.Result) {
 		reason = s.Lookup.Reason
 	}
 	r.note("%s ends in %s: %s", name, last, reason)
+	fmt.Fprintln(&r.said, name, reason)
 	if result.Status != asl.Succeeded && last != "Failed" {
 		// What no Catch saw is found by the alarm, and started again by a person.
 		r.counts["execution ended past the dead letter"]++
