@@ -122,12 +122,12 @@ func TestPostponedForADay(t *testing.T) {
 	if err := json.Unmarshal(unsealed, &s); err != nil {
 		t.Fatal(err)
 	}
-	s["later"] = flow.Later{Times: 100, Delay: 900}
+	s["later"] = flow.Later{Times: 300, Delay: 300}
 	input, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, res := stuck(t, e, "n-later100", input)
+	r, res := stuck(t, e, "n-later300", input)
 	if err := e.finish(r, res); err != nil {
 		t.Fatal(err)
 	}
