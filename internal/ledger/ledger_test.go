@@ -284,7 +284,9 @@ func play(t *testing.T, open func(*rig)) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &rig{T: t, at: time.Now().Truncate(time.Hour)}
+			// The next hour: what expires by this clock has not by that of DynamoDB Local,
+			// which would remove it in the middle of a test.
+			r := &rig{T: t, at: time.Now().Truncate(time.Hour).Add(time.Hour)}
 			open(r)
 			test(r)
 		})
