@@ -188,6 +188,19 @@ func (f *Flow) overwritten(ctx context.Context, j *journey, p *ledger.Pair) (boo
 	return len(lost) > 0, f.Ledger.Lose(ctx, j.destination(p.IDs), lost...)
 }
 
+// overwrittenNow asks the same of the windows that are only being noted, of an
+// intent that was never stamped: what the record holds now is not overwritten.
+func (f *Flow) overwrittenNow(ctx context.Context, j *journey, m *merge, ids map[record.System]string, left []ledger.Window) (bool, error) {
+	if len(left) == 0 {
+		return false, nil
+	}
+	now := map[string]ledger.Base{}
+	for _, field := range j.pair.Fields {
+		now[field.Name] = ledger.Base{}.With(j.source, m.cell(m.source, field.Name).print)
+	}
+	return f.overwritten(ctx, j, &ledger.Pair{IDs: ids, Base: now, Windows: left})
+}
+
 // unseen is overwritten where the event does not tell the value, as of a
 // destination that has no conditional write: what that field held is not known.
 func (f *Flow) unseen(j *journey, p *ledger.Pair, at time.Time) (lost []ledger.Conflict) {
@@ -211,6 +224,10 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 	v := m.decide()
 	swings, parked := f.brake(j, p, &v)
 	change := ledger.Change{Swings: swings, Parked: parked, Drifted: v.drift, Left: p.Intent.Left(hubVersion(j, t, target))}
+	late, err := f.overwrittenNow(ctx, j, m, p.IDs, change.Left)
+	if lost = lost || late; err != nil {
+		return nil, err
+	}
 	if len(v.toTarget)+len(v.toSource) == 0 {
 		change.Seen = map[record.System]ledger.Seen{j.source: {Version: t.Version, ETag: t.ETag}}
 		if !m.blind {

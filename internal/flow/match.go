@@ -269,7 +269,7 @@ func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, d
 	plan := f.write(j, ids, m, v, t, partner)
 	plan.Link, plan.MatchKey, plan.Until, plan.Ghosts = true, draft.MatchKey, draft.Until, draft.Ghosts
 	plan.Left = doubt.Left(hubVersion(j, t, partner))
-	if _, err := f.overwritten(ctx, j, &ledger.Pair{IDs: ids, Base: v.base, Windows: plan.Left}); err != nil {
+	if _, err := f.overwrittenNow(ctx, j, m, ids, plan.Left); err != nil {
 		return nil, err
 	}
 	if len(plan.Patch) == 0 {
