@@ -158,7 +158,7 @@ func (m *merge) wrongWay(field spec.Field, s, t cell, agreed bool, v *verdict) {
 	switch {
 	case t.known && ok && back == s.text:
 		m.agree(field.Name, s, t, v)
-	case t.known && (t.changed || !agreed && t.text != ""):
+	case t.known && (t.changed || s.ours || !agreed && t.text != ""): // s.ours: a late write of ours
 		m.fetch(field, t, v)
 	case s.changed && m.drift[field.Name] != s.print:
 		v.drift[field.Name] = s.print
