@@ -59,7 +59,7 @@ func (s *begun) Start(_ context.Context, _ spec.Direction, _ string, input json.
 func TestCensus(t *testing.T) {
 	b := newBench(t)
 	l, s := &listing{}, &begun{}
-	in := &flow.Ingress{Flow: b.flow, Starter: s}
+	in := &flow.Ingress{Flow: b.flow, Starter: s, Lanes: 1}
 	for i := range 95 {
 		l.live = append(l.live, fmt.Sprintf("c%02d", i))
 	}
