@@ -13,13 +13,23 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+// do takes steps that may be taken again: a page that was just drawn anew, because
+// it is live, has no answer for who asked the page before.
 func do(t *testing.T, ctx context.Context, actions ...chromedp.Action) {
 	t.Helper()
 	within, cancel := context.WithTimeout(ctx, 45*time.Second)
 	defer cancel()
-	if err := chromedp.Run(within, actions...); err != nil {
+	err := chromedp.Run(within, actions...)
+	for err != nil && within.Err() == nil && drawnAnew(err) {
+		err = chromedp.Run(within, actions...)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func drawnAnew(err error) bool {
+	return strings.Contains(err.Error(), "Cannot find context") || strings.Contains(err.Error(), "navigated or closed")
 }
 
 // submit clicks a button and waits for the page that answers.
