@@ -51,19 +51,33 @@ func (s *Server) polled(c *spec.Spec, remotes map[record.System]flow.Remote) (ou
 	return out, nil
 }
 
+// missedAfter is how long after the start a comparison asks what was missed:
+// until then senders may still repeat what nobody took.
+const missedAfter = 5 * time.Minute
+
 // run polls at once and then at its interval, give or take a tenth, so that
 // several objects do not fall into step.
 func (p *poller) run(ctx context.Context) {
+	if p.mark != "" {
+		if _, err := p.begin(ctx); err != nil && ctx.Err() == nil {
+			p.server.log.Warn("comparison not begun; it is tried again", "system", p.system, "object", p.object, "error", err)
+		}
+		p.wait(ctx, min(missedAfter, p.every))
+	}
 	for ctx.Err() == nil {
 		if _, err := p.poll(ctx); err != nil && ctx.Err() == nil {
 			p.server.log.Warn("poll failed; it is repeated at its interval", "system", p.system, "object", p.object, "error", err)
 		}
-		wait := time.NewTimer(time.Duration(float64(p.every) * (0.9 + 0.2*rand.Float64())))
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
-		}
+		p.wait(ctx, p.every)
+	}
+}
+
+func (p *poller) wait(ctx context.Context, d time.Duration) {
+	wait := time.NewTimer(time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -15,9 +15,9 @@ import (
 )
 
 // compared lists the objects that deliver webhooks and can be asked what changed
-// all the same: at the start, for what was missed while nobody listened, and from
-// time to time, since deliveries are lost. The very first time begins now; a
-// backfill tells of what was there before.
+// all the same: some minutes after the start, for what was missed while nobody
+// listened, and from time to time, since deliveries are lost. The very first time
+// begins now; a backfill tells of what was there before.
 func (s *Server) compared(c *spec.Spec, remotes map[record.System]flow.Remote) (out []*poller) {
 	now := time.Now()
 	first := map[record.System]string{record.HubSpot: hubspot.ChangedSince(now), record.Destination: destination.ChangedSince(now)}
