@@ -20,6 +20,9 @@ func (f *Flow) deleted(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 	if p.State != ledger.Linked {
 		return f.neverLinked(ctx, j, p, reason)
 	}
+	if there, err := f.isThere(ctx, j); err != nil || there {
+		return nil, orElse(err, error(Errorf(LeaseHeld, "the record is there again: it is looked at again")))
+	}
 	switch j.deletes() {
 	case "archive":
 		return f.archive(ctx, j, p)
@@ -143,6 +146,17 @@ func (f *Flow) back(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 		}
 	}
 	return f.restored(ctx, j, s, p)
+}
+
+// isThere reads once more whether the source has the record: it may have been
+// restored since its deletion was read. From then on a restore that is met bumps
+// the row (noteSeen), or waits for the lease.
+func (f *Flow) isThere(ctx context.Context, j *journey) (bool, error) {
+	rec, err := j.from.Read(ctx, j.object(j.source), j.ref.ID, j.forward.Properties())
+	if CodeOf(err) == RecordMissing {
+		return false, nil
+	}
+	return err == nil && !rec.Archived, err
 }
 
 // edited lists the fields that somebody has changed on the target since both

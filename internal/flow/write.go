@@ -80,15 +80,19 @@ func (f *Flow) hold(ctx context.Context, plan *Plan, fence *ledger.Fence) (time.
 	return until, store(err)
 }
 
-// stillWanted looks again before a create that has waited so long that its lease
-// had to be renewed: nothing is made for a record that was deleted meanwhile.
+// stillWanted looks again before a create or a deletion that has waited so long
+// that its lease had to be renewed: nothing is made for a record that was deleted
+// meanwhile, and nothing deleted for one that was restored.
 func (f *Flow) stillWanted(ctx context.Context, j *journey, plan *Plan, w *Written) error {
-	if plan.Create == "" || *w.Fence == *plan.Fence {
+	if plan.Create == "" && plan.Archive == "" || *w.Fence == *plan.Fence {
 		return nil
 	}
-	rec, err := j.from.Read(ctx, j.object(j.source), j.ref.ID, j.forward.Properties())
-	if CodeOf(err) == RecordMissing || err == nil && rec.Archived {
+	there, err := f.isThere(ctx, j)
+	switch {
+	case err == nil && plan.Create != "" && !there:
 		return Errorf(LeaseLost, "the record was deleted while its create waited")
+	case err == nil && plan.Archive != "" && there:
+		return Errorf(LeaseLost, "the record was restored while its partner's deletion waited")
 	}
 	return err
 }

@@ -13,12 +13,16 @@ import (
 )
 
 // Settle moves a pair to a resting state (Gone or Parked) under a condition on
-// what was read, ending lease, intent and claims. A record without a row gets one.
+// what was read, ending lease and claims. A record without a row gets one.
 func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state State, reason string) error {
+	remove := []string{attrLease, attrLeaseBy, attrAdopt, attrTries, attrSince, attrKey}
+	if p.State != Linked { // should a linked pair come back, what was in doubt still is
+		remove = append(remove, attrIntent, attrSends)
+	}
 	updates := []table.Update{{
 		Key: p.Key, If: table.AtRev(p.Rev),
 		Set:    map[string]string{attrPair: p.Name, attrState: string(state), attrReason: reason, attrStamped: ms(l.Now())},
-		Remove: []string{attrLease, attrLeaseBy, attrIntent, attrSends, attrAdopt, attrTries, attrSince, attrKey},
+		Remove: remove,
 	}}
 	if p.State == Claimed {
 		updates = append(updates, table.Update{Key: l.flightKey(ref.System.Other(), ref.Object, ref.ID), If: table.Always, Delete: true})

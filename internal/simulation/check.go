@@ -386,7 +386,11 @@ func (r *run) carried(p spec.Pair, pair *ledger.Pair, e edit, byUs bool) bool {
 	if e.ref.System == record.Destination {
 		forward, back = back, forward
 	}
-	return slices.ContainsFunc(r.was(p, other, pair), func(id string) bool {
+	ids := r.was(p, other, pair)
+	if byUs {
+		ids = []string{pair.IDs[other]}
+	}
+	return slices.ContainsFunc(ids, func(id string) bool {
 		moments := r.past[place{record.Ref{System: other, Object: p.Side(other).Object, ID: id}, e.field}]
 		for i, m := range moments {
 			if i+1 < len(moments) && moments[i+1].at.Before(e.at) || byUs && !m.ours {
