@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"tandem/internal/cloud/awsjson"
-	"tandem/internal/cloud/names"
 	"tandem/internal/flow"
 	"tandem/spec"
 )
@@ -209,11 +208,10 @@ func (d *deployment) redrive(ctx context.Context, e *env, queue string, l *lette
 // again starts one event under a name of its own and deletes its message. The
 // event's seal is checked by Verify as before.
 func (d *deployment) again(ctx context.Context, machine, queue string, l *letter) (string, error) {
-	input, err := json.Marshal(map[string]any{"event": l.Event})
+	name, input, err := flow.Redriven(l.Event, l.id)
 	if err != nil {
 		return "", err
 	}
-	name := names.Again(l.Event.Name, "redrive", l.id)
 	in := map[string]any{"stateMachineArn": machine, "name": name, "input": string(input)}
 	if err := d.api.Call(ctx, awsjson.States, "StartExecution", in, nil); err != nil {
 		return "", err

@@ -3,23 +3,14 @@ package cloud
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"tandem/internal/cloud/names"
+	"tandem/internal/flow"
 	"tandem/spec"
 )
-
-// deferred is a message of the state Later: an event that could not be dealt with
-// yet, because of a rate limit, a lease or an index. Event and Later are handed
-// on byte for byte; Verify checks the event's seal as it did the first time.
-type deferred struct {
-	Machine spec.Direction  `json:"machine"`
-	Event   json.RawMessage `json:"event"`
-	Later   json.RawMessage `json:"later"`
-}
 
 // Later is the Lambda handler of the queue of deferred events: it starts the
 // execution of each again. A message that could not be started is reported by
@@ -46,19 +37,13 @@ func (h *Host) Later(ctx context.Context, batch events.SQSEvent) (events.SQSEven
 // again starts one deferred event under its own name, with what tells this
 // execution from the ones before.
 func (h *Host) again(ctx context.Context, m events.SQSMessage) (spec.Direction, error) {
-	var d deferred
-	var event struct {
-		Name string `json:"name"`
+	var p flow.Postponed
+	if err := json.Unmarshal([]byte(m.Body), &p); err != nil {
+		return "", fmt.Errorf("the message is not one of the state Later, it goes to the dead letters: %w", err)
 	}
-	if err := errors.Join(json.Unmarshal([]byte(m.Body), &d), json.Unmarshal(d.Event, &event)); err != nil || event.Name == "" {
-		return "", errors.New("the message is not one of the state Later; it goes to the dead letters")
-	}
-	input, err := json.Marshal(struct {
-		Event json.RawMessage `json:"event"`
-		Later json.RawMessage `json:"later,omitempty"`
-	}{d.Event, d.Later})
+	name, input, err := p.Next()
 	if err != nil {
-		return "", fmt.Errorf("the execution's input: %w", err)
+		return "", err
 	}
-	return d.Machine, h.starter.Start(ctx, d.Machine, names.Again(event.Name, "later", m.MessageId), input)
+	return p.Machine, h.starter.Start(ctx, p.Machine, name, input)
 }

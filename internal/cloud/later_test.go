@@ -55,14 +55,19 @@ func TestLater(t *testing.T) {
 	api, all := machinesOf(t)
 	var metrics bytes.Buffer
 	h := &Host{starter: api, Metrics: NewMetrics(&metrics, "acme", time.Now), Log: slog.New(slog.DiscardHandler)}
-	event := `{"name":"acme-contacts-1001-1700000000000-0011aabb","seal":"x","told":[]}`
+	const event = `{"client":"acme","direction":"hubspot-to-destination","pair":"contacts","id":"1001","kind":"changed",` +
+		`"name":"acme-contacts-1001-1700000000000-0011aabb","at":1700000000000,"events":["7"],"told":["svlIitWnbrM postcode"],"seal":"x"}`
+	message := func(machine, event, more string) string {
+		return `{"execution":"e","machine":"` + machine + `","event":` + event + more + `,"error":{"Error":"RateLimited","Cause":"c"}}`
+	}
 	batch := events.SQSEvent{Records: []events.SQSMessage{
-		{MessageId: "11111111-a", Body: `{"machine":"hubspot-to-destination","execution":"e","event":` + event + `,"later":{"delay":60,"rounds":2}}`},
-		{MessageId: "22222222-b", Body: `{"machine":"destination-to-hubspot","event":` + event + `}`},
-		{MessageId: "33333333-c", Body: `{"machine":"elsewhere","event":` + event + `,"later":{}}`},
-		{MessageId: "44444444-d", Body: `no JSON`},
-		{MessageId: "55555555-e", Body: `{"machine":"hubspot-to-destination","event":{"name":"refused"},"later":{}}`},
-		{MessageId: "66666666-f", Body: `{"machine":"hubspot-to-destination","event":{},"later":{}}`},
+		{MessageId: "a", Body: message("hubspot-to-destination", event, `,"later":{"times":2,"delay":60}`)},
+		{MessageId: "b", Body: message("destination-to-hubspot", event, `,"later":{"times":1,"delay":30}`)},
+		{MessageId: "elsewhere", Body: message("elsewhere", event, `,"later":{"times":1,"delay":30}`)},
+		{MessageId: "no JSON", Body: `no JSON`},
+		{MessageId: "refused", Body: message("hubspot-to-destination", `{"name":"refused"}`, `,"later":{"times":1,"delay":30}`)},
+		{MessageId: "no name", Body: message("hubspot-to-destination", `{}`, `,"later":{"times":1,"delay":30}`)},
+		{MessageId: "no count", Body: message("hubspot-to-destination", event, "")},
 	}}
 	answer, err := h.Later(t.Context(), batch)
 	if err != nil {
@@ -72,12 +77,12 @@ func TestLater(t *testing.T) {
 	for _, f := range answer.BatchItemFailures {
 		failed = append(failed, f.ItemIdentifier)
 	}
-	if want := []string{"33333333-c", "44444444-d", "55555555-e", "66666666-f"}; !slices.Equal(failed, want) {
+	if want := []string{"elsewhere", "no JSON", "refused", "no name", "no count"}; !slices.Equal(failed, want) {
 		t.Errorf("failures %v, want %v", failed, want)
 	}
 	want := []started{
-		{"there", "acme-contacts-1001-1700000000000-0011aabb-later-11111111", `{"event":` + event + `,"later":{"delay":60,"rounds":2}}`},
-		{"back", "acme-contacts-1001-1700000000000-0011aabb-later-22222222", `{"event":` + event + `}`},
+		{"there", "acme-contacts-1001-1700000000000-0011aabb-later-2", `{"event":` + event + `,"later":{"times":2,"delay":60}}`},
+		{"back", "acme-contacts-1001-1700000000000-0011aabb-later-1", `{"event":` + event + `,"later":{"times":1,"delay":30}}`},
 	}
 	if got := all(); !slices.Equal(got, want) {
 		t.Errorf("started %+v, want %+v", got, want)

@@ -106,7 +106,7 @@ func (d *deployed) putOff() {
 	}
 	d.fleet.mu.Lock()
 	defer d.fleet.mu.Unlock()
-	if again := d.fleet.starts; len(again) != 1 || again[0].StateMachineArn != s.StateMachineArn || again[0].Name != s.Name+"-later-11111111" {
+	if again := d.fleet.starts; len(again) != 1 || again[0].StateMachineArn != s.StateMachineArn || again[0].Name != s.Name+"-later-1" {
 		d.r.t.Fatalf("started again: %+v, after %s", again, s.Name)
 	}
 }

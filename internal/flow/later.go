@@ -2,6 +2,7 @@ package flow
 
 import (
 	"encoding/json"
+	"errors"
 	"strconv"
 
 	"tandem/spec"
@@ -32,13 +33,28 @@ type Cause struct {
 }
 
 // Next is the name and the input of the execution that goes on with a postponed
-// event. The name begins like the event's own, so that a search finds both.
+// event, in every place where machines run. The event's seal is checked again.
 func (p Postponed) Next() (name string, input json.RawMessage, err error) {
-	input, err = json.Marshal(State{Event: p.Event, Later: &p.Later})
-	return Renamed(p.Event.Name, "-later"+strconv.Itoa(p.Later.Times)), input, err
+	if p.Later.Times < 1 {
+		return "", nil, errors.New("the message does not tell how often its event has been postponed: the state Later has not sent it")
+	}
+	return again(p.Event, &p.Later, "later", strconv.Itoa(p.Later.Times))
 }
 
-// Renamed is an execution's name with a suffix, within Step Functions' limit.
-func Renamed(name, suffix string) string {
-	return name[:min(len(name), maxName-len(suffix))] + suffix
+// Redriven is the name and the input of the execution that a person starts for
+// the event of a dead letter. Eight characters of the letter's id tell redrives
+// of one event apart.
+func Redriven(e Envelope, letter string) (name string, input json.RawMessage, err error) {
+	return again(e, nil, "redrive", letter[:min(len(letter), 8)])
+}
+
+// again names another execution of an event after the first: what people search
+// for stays in front, why it was started and which of them it is end it.
+func again(e Envelope, l *Later, why, which string) (name string, input json.RawMessage, err error) {
+	if e.Name == "" {
+		return "", nil, errors.New("the message's event names no execution: no machine has sent it")
+	}
+	input, err = json.Marshal(State{Event: e, Later: l})
+	suffix := "-" + why + "-" + which
+	return e.Name[:min(len(e.Name), maxName-len(suffix))] + suffix, input, err
 }

@@ -37,17 +37,6 @@ func Machine(d spec.Direction) string {
 	return "TANDEM_MACHINE_HUBSPOT_TO_DESTINATION"
 }
 
-// maxExecution is Step Functions' limit for an execution's name (API StartExecution).
-const maxExecution = 80
-
-// Again names another execution of the event that execution name began: what
-// people search for stays in front, why it was started and eight characters of
-// id end it.
-func Again(name, why, id string) string {
-	suffix := "-" + why + "-" + id[:min(len(id), 8)]
-	return name[:min(len(name), maxExecution-len(suffix))] + suffix
-}
-
 // Prefix is the path below which a client's parameters are kept.
 func Prefix(client string) string { return "/" + client + "/" }
 

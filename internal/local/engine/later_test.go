@@ -101,7 +101,7 @@ func TestPostponedEventGoesOn(t *testing.T) {
 		t.Errorf("%d events are still deferred", s.Deferred)
 	}
 	var s flow.State
-	runs := again.Executions(Filter{Text: "n-later1"})
+	runs := again.Executions(Filter{Text: "n-later-1"})
 	if len(runs) != 1 {
 		t.Fatalf("%d executions went on, want 1", len(runs))
 	}
@@ -127,7 +127,7 @@ func TestPostponedForADay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, res := stuck(t, e, "n-later300", input)
+	r, res := stuck(t, e, "n-later-300", input)
 	if err := e.finish(r, res); err != nil {
 		t.Fatal(err)
 	}

@@ -183,11 +183,10 @@ func (e *Engine) Redrive(ctx context.Context, cursor uint64) (string, error) {
 	if err := json.Unmarshal([]byte(items[0].Attrs["letter"]), &l); err != nil {
 		return "", err
 	}
-	input, err := json.Marshal(flow.State{Event: l.Event})
+	name, input, err := flow.Redriven(l.Event, l.ID)
 	if err != nil {
 		return "", err
 	}
-	name := flow.Renamed(l.Event.Name, "-redrive"+l.ID)
 	if err := e.Start(ctx, l.Machine, name, input); err != nil {
 		return "", err
 	}
