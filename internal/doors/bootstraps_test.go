@@ -66,29 +66,51 @@ func (d *deployed) deliver(sys record.System, body []byte) int {
 	if err != nil {
 		d.r.t.Fatal(err)
 	}
-	for _, s := range d.fleet.taken() {
-		d.execute(s)
+	for starts := d.fleet.taken(); len(starts) > 0; starts = d.fleet.taken() {
+		for _, s := range starts {
+			d.goOn(d.execute(s))
+		}
 	}
 	return answer.StatusCode
 }
 
-// execute runs an execution through the shipped machine, to its end.
-func (d *deployed) execute(s start) {
+// goOn hands a message that the machine has sent to the queue's function, as
+// though its time had come, beside a message that is none.
+func (d *deployed) goOn(m *message) {
+	if m == nil {
+		return
+	}
+	var answer struct {
+		BatchItemFailures []struct{ ItemIdentifier string }
+	}
+	batch := map[string]any{"Records": []any{
+		map[string]any{"messageId": "1", "body": string(m.MessageBody)}, map[string]any{"messageId": "2", "body": "{}"},
+	}}
+	err := d.fleet.invoke(d.r.t.Context(), "", "later", batch, &answer)
+	if refused := answer.BatchItemFailures; err != nil || len(refused) != 1 || refused[0].ItemIdentifier != "2" {
+		d.r.t.Fatalf("of %s and a message that is none, the function later refuses %v, %v", m.MessageBody, refused, err)
+	}
+}
+
+// execute runs an execution through the shipped machine, to its end; it returns
+// what was sent to the queue of postponed events.
+func (d *deployed) execute(s start) *message {
 	way := spec.Direction(s.StateMachineArn)
 	var input flow.State
-	m, err := asl.Parse(statemachines.Definition(string(way)))
+	machine, err := asl.Parse(statemachines.Definition(string(way)))
 	if err = errors.Join(err, json.Unmarshal([]byte(s.Input), &input)); err != nil {
 		d.r.t.Fatal(err)
 	}
-	res := m.Run(d.r.t.Context(), asl.Execution{Name: s.Name, ID: s.Name, Input: json.RawMessage(s.Input)}, asl.Env{Clock: patient{}, Tasks: emulated{d.fleet, way}})
-	j := journey{record: object(d.r.spec, input.Event), path: res.Path, sections: sectionsOf(res), outcome: told("dead", "", res.Error)}
-	var plan flow.Plan
-	if res.Error == "" && json.Unmarshal(j.sections["lookup"], &plan) == nil {
-		kind, reason := plan.Outcome()
-		j.outcome = told(string(kind), reason, "")
+	e := emulated{fleet: d.fleet, way: way}
+	res := machine.Run(d.r.t.Context(), asl.Execution{Name: s.Name, ID: s.Name, Input: json.RawMessage(s.Input)}, asl.Env{Clock: patient{}, Tasks: &e})
+	got := ran{path: res.Path, sections: sectionsOf(res), code: res.Error}
+	var m *message
+	if sent := e.sent; len(sent) > 0 && sent[len(sent)-1].later() {
+		m, got.putOff = &sent[len(sent)-1], new(flow.Postponed)
 	}
-	d.ended = append(d.ended, j)
+	d.ended = append(d.ended, journeyOf(d.r.spec, s.Name, input.Event, got))
 	d.told(s.Name)
+	return m
 }
 
 func (d *deployed) told(execution string) (before bool) {
@@ -131,13 +153,14 @@ func (patient) WithTimeout(ctx context.Context, _ time.Duration) (context.Contex
 type emulated struct {
 	fleet *fleet
 	way   spec.Direction
+	sent  []message
 }
 
-func (e emulated) Invoke(ctx context.Context, resource string, input json.RawMessage) (json.RawMessage, error) {
+func (e *emulated) Invoke(ctx context.Context, resource string, input json.RawMessage) (json.RawMessage, error) {
 	if strings.HasSuffix(resource, ":sqs:sendMessage") {
 		var m message
 		err := json.Unmarshal(input, &m)
-		e.fleet.sent = append(e.fleet.sent, m)
+		e.sent = append(e.sent, m)
 		return json.RawMessage(`{"MessageId":"1"}`), err
 	}
 	var out json.RawMessage

@@ -18,7 +18,6 @@ import (
 	"tandem/internal/flow"
 	"tandem/internal/record"
 	"tandem/internal/runtimehost"
-	"tandem/internal/simulator/erp"
 	"tandem/internal/simulator/portal"
 	"tandem/spec"
 )
@@ -45,8 +44,7 @@ func (d *deployed) executed(want string) {
 	}
 }
 
-// scheduled: what nobody has told of is found, by a poll or by a comparison, and
-// what is put off comes back.
+// scheduled: what nobody has told of is found, by a poll or by a comparison.
 func (f *fleet) scheduled(t *testing.T) {
 	r := newRig(t)
 	d := f.open(r).(*deployed)
@@ -74,46 +72,11 @@ func (f *fleet) scheduled(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.sweep("reconcile", spec.ToDestination, "contacts", 1)
-	d.putOff()
 	d.executed("stamped")
 	if found, err := r.company.Find("customers", "email", "ada@example.com"); err != nil || len(found) != 1 || found[0].Fields["last_name"] != "King" {
 		t.Errorf("customers %v, %v", found, err)
 	}
 }
-
-// putOff executes what was started while the destination is busy, and hands what
-// the machine has sent to the queue to the queue's function, beside a message
-// that is none.
-func (d *deployed) putOff() {
-	d.r.t.Helper()
-	if err := d.r.company.Inject(erp.Fault{Kind: erp.Throttle, Method: http.MethodPatch, Times: retries}); err != nil {
-		d.r.t.Fatal(err)
-	}
-	s := d.fleet.taken()[0]
-	d.execute(s)
-	d.ended = nil // its outcome is the next execution's
-	if len(d.fleet.sent) != 1 || d.fleet.sent[0].QueueURL != "${LaterUrl}" {
-		d.r.t.Fatalf("a busy destination makes the machine send %+v", d.fleet.sent)
-	}
-	var answer struct {
-		BatchItemFailures []struct{ ItemIdentifier string }
-	}
-	err := d.fleet.invoke(d.r.t.Context(), "", "later", map[string]any{"Records": []any{
-		map[string]any{"messageId": "11111111-1", "body": string(d.fleet.sent[0].MessageBody)}, map[string]any{"messageId": "22222222-2", "body": "{}"},
-	}}, &answer)
-	if err != nil || len(answer.BatchItemFailures) != 1 || answer.BatchItemFailures[0].ItemIdentifier != "22222222-2" {
-		d.r.t.Fatalf("later answers %+v, %v", answer, err)
-	}
-	d.fleet.mu.Lock()
-	defer d.fleet.mu.Unlock()
-	if again := d.fleet.starts; len(again) != 1 || again[0].StateMachineArn != s.StateMachineArn || again[0].Name != s.Name+"-later-1" {
-		d.r.t.Fatalf("started again: %+v, after %s", again, s.Name)
-	}
-}
-
-// retries is how often the machine calls Write of a busy destination: once, and
-// five times more.
-const retries = 6
 
 // refusals: a function's failure has the name that Retry and Catch know.
 func (f *fleet) refusals(t *testing.T) {

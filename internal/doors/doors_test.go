@@ -28,6 +28,7 @@ var sections = []string{"verify", "transform", "lookup", "write", "stamp"}
 // journey is what became of one record of a delivery.
 type journey struct {
 	record   string // object/id
+	again    string // what the name of an event's later execution ends with
 	path     []string
 	outcome  string
 	sections map[string]json.RawMessage
@@ -89,15 +90,15 @@ func through(t *testing.T, d door, run *txtar.Archive, from record.System) []txt
 
 // files writes what a run did the way it is recorded.
 func files(journeys []journey, writes []string) (out []txtar.File) {
-	slices.SortFunc(journeys, func(a, b journey) int { return cmp.Compare(a.record, b.record) })
+	slices.SortFunc(journeys, func(a, b journey) int { return cmp.Compare(a.record+a.again, b.record+b.again) })
 	slices.Sort(writes)
 	add := func(name string, lines ...string) {
 		out = append(out, txtar.File{Name: name, Data: []byte(strings.Join(append(lines, ""), "\n"))})
 	}
 	var paths, outcomes []string
 	for _, j := range journeys {
-		paths = append(paths, j.record+": "+strings.Join(j.path, " "))
-		outcomes = append(outcomes, j.record+": "+j.outcome)
+		paths = append(paths, j.record+j.again+": "+strings.Join(j.path, " "))
+		outcomes = append(outcomes, j.record+j.again+": "+j.outcome)
 	}
 	if len(journeys) == 1 {
 		for i, name := range sections {
@@ -171,6 +172,9 @@ func split(state []byte) map[string]json.RawMessage {
 	_ = json.Unmarshal(state, &out)
 	return out
 }
+
+// deferred is what an execution ends in whose event another one goes on with.
+const deferred = "deferred"
 
 func object(s *spec.Spec, e flow.Envelope) string {
 	p, _ := s.PairByName(e.Pair)

@@ -36,7 +36,6 @@ type fleet struct {
 	store *url.URL // where DynamoDB is
 	slack string
 	hosts map[string]*runtimehost.Host
-	sent  []message // by the machines, of this run
 
 	log       output
 	mu        sync.Mutex
@@ -70,6 +69,8 @@ type message struct {
 	QueueURL    string `json:"QueueUrl"`
 	MessageBody json.RawMessage
 }
+
+func (m message) later() bool { return m.QueueURL == "${LaterUrl}" }
 
 // start is a call of StartExecution.
 type start struct{ StateMachineArn, Name, Input string }
@@ -196,7 +197,6 @@ func (f *fleet) getenv(name string) string { return env(f.store.String(), "", ""
 func (f *fleet) open(r *rig) session {
 	f.mu.Lock()
 	f.hub, f.dest, f.starts = r.hub.Config.Handler, r.dest.Config.Handler, nil
-	f.sent = nil
 	f.mu.Unlock()
 	f.describe(r.spec)
 	api, err := dynamo.Client(f.getenv)

@@ -104,6 +104,8 @@ type deed struct {
 	Archive bool     `json:"archive"`
 	Restore bool     `json:"restore"`
 	Merge   []string `json:"merge"`
+	// Busy makes the destination answer so many patches with 429.
+	Busy int `json:"busy"`
 	// Tell lets the integration hear of the record, so that it is linked.
 	Tell bool `json:"tell"`
 }
@@ -127,6 +129,8 @@ func (r *rig) do(d deed, open session) (err error) {
 	switch hub := d.System == record.HubSpot; {
 	case d.Tell:
 		return r.tell(d, open)
+	case d.Busy > 0:
+		return r.company.Inject(erp.Fault{Kind: erp.Throttle, Method: http.MethodPatch, Times: d.Busy})
 	case len(d.Merge) == 2:
 		if err = r.next(d); err == nil {
 			_, err = r.portal.Merge(portal.Person, d.Object, d.Merge[0], d.Merge[1])

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -48,11 +49,22 @@ type process struct {
 	r       *rig
 	flow    *flow.Flow
 	ingress *flow.Ingress
-	run     func(context.Context, *flow.Flow, spec.Direction, string, json.RawMessage) (path []string, sections map[string]json.RawMessage, code string)
+	run     runner
 	ended   []journey
 }
 
-func inProcess(r *rig, run func(context.Context, *flow.Flow, spec.Direction, string, json.RawMessage) ([]string, map[string]json.RawMessage, string)) session {
+// runner runs one execution to its end.
+type runner func(ctx context.Context, f *flow.Flow, d spec.Direction, name string, input json.RawMessage) ran
+
+// ran is an execution that has ended: badly with code, or with the event put off.
+type ran struct {
+	path     []string
+	sections map[string]json.RawMessage
+	code     string
+	putOff   *flow.Postponed
+}
+
+func inProcess(r *rig, run runner) session {
 	must := func(err error) {
 		if err != nil {
 			r.t.Fatal(err)
@@ -97,94 +109,54 @@ func (p *process) journeys() []journey {
 	return out
 }
 
-// Start implements flow.Starter: the execution runs at once, to its end.
+// Start implements flow.Starter: the execution runs at once, to its end, and so
+// does the one that goes on when the event was put off.
 func (p *process) Start(ctx context.Context, d spec.Direction, name string, input json.RawMessage) error {
 	var s flow.State
 	if err := json.Unmarshal(input, &s); err != nil {
 		return err
 	}
-	path, sections, code := p.run(ctx, p.flow, d, name, input)
-	j := journey{record: object(p.r.spec, s.Event), path: path, sections: sections}
+	got := p.run(ctx, p.flow, d, name, input)
+	p.ended = append(p.ended, journeyOf(p.r.spec, name, s.Event, got))
+	if got.putOff == nil {
+		return nil
+	}
+	name, input, err := got.putOff.Next()
+	if err != nil {
+		return err
+	}
+	return p.Start(ctx, got.putOff.Machine, name, input)
+}
+
+// journeyOf tells of an execution called name.
+func journeyOf(s *spec.Spec, name string, e flow.Envelope, got ran) journey {
+	j := journey{record: object(s, e), again: strings.TrimPrefix(name, e.Name), path: got.path, sections: got.sections}
 	var plan flow.Plan
-	if j.outcome = told("dead", "", code); code == "" && json.Unmarshal(sections["lookup"], &plan) == nil {
+	switch {
+	case got.putOff != nil:
+		j.outcome = deferred
+	case got.code != "":
+		j.outcome = told("dead", "", got.code)
+	case json.Unmarshal(got.sections["lookup"], &plan) == nil:
 		kind, reason := plan.Outcome()
 		j.outcome = told(string(kind), reason, "")
 	}
-	p.ended = append(p.ended, j)
-	return nil
+	return j
 }
 
 func (p *process) dropped(e flow.Envelope, o ledger.Outcome) {
 	p.ended = append(p.ended, journey{record: object(p.r.spec, e), outcome: told(string(o.Kind), o.Reason, "")})
 }
 
-// chained calls one handler after the other, through JSON as a machine would. The
-// order, and what each step gets, is written here once more, to hold the machines
-// against: a write that was refused because the world has moved is decided again,
-// once, and so is a pair to be looked at afresh; nothing else is tried again.
-func chained(ctx context.Context, f *flow.Flow, _ spec.Direction, _ string, input json.RawMessage) (path []string, all map[string]json.RawMessage, code string) {
-	all = map[string]json.RawMessage{}
-	var done []string // whose sections the next step gets
-	for i, rounds := 0, 0; i < len(flow.Steps); i++ {
-		step := flow.Steps[i]
-		s, err := given(input, all, done)
-		if err != nil {
-			return path, all, err.Error()
-		}
-		if step == "Write" {
-			path = append(path, "Decide")
-			if s.Lookup.Act == flow.ActDrop {
-				return append(path, "Dropped"), all, ""
-			}
-			if s.Lookup.Act == flow.ActStamp {
-				continue
-			}
-		}
-		path = append(path, step)
-		section, err := f.Handle(ctx, step, s)
-		if flow.CodeOf(err) == flow.LeaseHeld {
-			section, err = f.Handle(ctx, step, s)
-		}
-		switch {
-		case err == nil:
-			name := strings.ToLower(step)
-			all[name], _ = json.Marshal(section)
-			if done = append(done, name); step == "Lookup" {
-				done = []string{name}
-			}
-		case flow.CodeOf(err) == flow.PreconditionFailed && rounds == 0:
-			path, i, rounds = append(path, "Again", "Pause"), slices.Index(flow.Steps, "Transform")-1, 1
-		default:
-			return append(path, "DeadLetter", "Failed"), all, string(flow.CodeOf(err))
-		}
-	}
-	return path, all, ""
-}
-
-// given is what a step gets: the event and the sections named.
-func given(input json.RawMessage, all map[string]json.RawMessage, done []string) (s flow.State, err error) {
-	sections := map[string]json.RawMessage{}
-	for _, name := range done {
-		sections[name] = all[name]
-	}
-	text, err := json.Marshal(sections)
-	if err == nil {
-		err = json.Unmarshal(text, &s.Sections)
-	}
-	if err == nil {
-		err = json.Unmarshal(input, &s)
-	}
-	return s, err
-}
-
 // interpreted runs the shipped machine on a clock that waits for nothing.
-func interpreted(ctx context.Context, f *flow.Flow, d spec.Direction, name string, input json.RawMessage) (path []string, all map[string]json.RawMessage, code string) {
+func interpreted(ctx context.Context, f *flow.Flow, d spec.Direction, name string, input json.RawMessage) ran {
 	m, err := asl.Parse(statemachines.Definition(string(d)))
 	if err != nil {
-		return nil, nil, err.Error()
+		return ran{code: err.Error()}
 	}
-	res := m.Run(ctx, asl.Execution{Name: name, ID: name, Input: input}, asl.Env{Clock: hurried{}, Tasks: tasks{f}})
-	return res.Path, sectionsOf(res), res.Error
+	t := tasks{f: f}
+	res := m.Run(ctx, asl.Execution{Name: name, ID: name, Input: input}, asl.Env{Clock: hurried{}, Tasks: &t})
+	return ran{path: res.Path, sections: sectionsOf(res), code: res.Error, putOff: t.putOff}
 }
 
 // sectionsOf are what the steps of a run have answered, by their names.
@@ -209,12 +181,21 @@ func (hurried) WithTimeout(ctx context.Context, d time.Duration) (context.Contex
 	return context.WithTimeout(ctx, d)
 }
 
-// tasks are the machine's lambdas and its dead-letter queue.
-type tasks struct{ f *flow.Flow }
+// tasks are the machine's lambdas and its queues.
+type tasks struct {
+	f      *flow.Flow
+	putOff *flow.Postponed
+}
 
-func (t tasks) Invoke(ctx context.Context, resource string, input json.RawMessage) (json.RawMessage, error) {
+func (t *tasks) Invoke(ctx context.Context, resource string, input json.RawMessage) (json.RawMessage, error) {
 	if strings.HasSuffix(resource, ":sqs:sendMessage") {
-		return json.RawMessage(`{"MessageId":"1"}`), nil
+		var m message
+		err := json.Unmarshal(input, &m)
+		if err == nil && m.later() {
+			t.putOff = new(flow.Postponed)
+			err = json.Unmarshal(m.MessageBody, t.putOff)
+		}
+		return json.RawMessage(`{"MessageId":"1"}`), err
 	}
 	var s flow.State
 	if err := json.Unmarshal(input, &s); err != nil {
@@ -235,7 +216,8 @@ type served struct {
 }
 
 func overHTTP(r *rig) session {
-	server, err := local.Open(local.Options{Spec: r.spec, Secrets: secrets, HubSpotURL: r.hub.URL, DestinationURL: r.dest.URL, Data: r.t.TempDir()})
+	server, err := local.Open(local.Options{Spec: r.spec, Secrets: secrets, HubSpotURL: r.hub.URL, DestinationURL: r.dest.URL, Data: r.t.TempDir(),
+		Wait: func(time.Duration) time.Duration { return 0 }})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -299,7 +281,14 @@ func (s *served) journeys() (out []journey) {
 	s.get("/api/outcomes?since="+s.since, &page)
 	s.since = page.Next.String()
 	for _, o := range page.Outcomes {
-		j := journey{record: o.Object + "/" + o.ID, outcome: told(string(o.Kind), o.Reason, o.Code)}
+		event, _, _ := strings.Cut(o.Execution, "-later-")
+		for n, name := 1, event; name != o.Execution; n++ {
+			j := journey{record: o.Object + "/" + o.ID, again: strings.TrimPrefix(name, event), outcome: deferred}
+			s.trace(name, &j)
+			out = append(out, j)
+			name = event + "-later-" + strconv.Itoa(n)
+		}
+		j := journey{record: o.Object + "/" + o.ID, again: strings.TrimPrefix(o.Execution, event), outcome: told(string(o.Kind), o.Reason, o.Code)}
 		s.trace(o.Execution, &j)
 		out = append(out, j)
 	}

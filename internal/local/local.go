@@ -51,6 +51,8 @@ type Options struct {
 	PublicURL string
 	// Concurrency is how many executions work at once, engine.DefaultConcurrency when zero.
 	Concurrency int
+	// Wait is engine.Options.Wait.
+	Wait func(time.Duration) time.Duration
 	// Ended, when set, hears of every outcome.
 	Ended func(engine.Outcome)
 	// Refused, when set, hears of every delivery whose signature was refused.

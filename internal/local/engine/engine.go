@@ -60,6 +60,9 @@ type Options struct {
 	// Concurrency is DefaultConcurrency when zero.
 	Concurrency int
 	Log         *slog.Logger
+	// Wait, when set, says how long it is really waited where so much was asked for:
+	// between attempts, in Wait states and until a postponed event is due.
+	Wait func(time.Duration) time.Duration
 	// Ended, when set, hears of every outcome.
 	Ended func(Outcome)
 	// Admit, when set, is asked before an execution begins, one after the other; it
@@ -107,6 +110,9 @@ func Open(o Options) (*Engine, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Wait == nil {
+		o.Wait = func(asked time.Duration) time.Duration { return asked }
 	}
 	e := &Engine{
 		o: o, machines: map[spec.Direction]*asl.Machine{}, running: map[uint64]*run{}, byName: map[string]uint64{},

@@ -106,7 +106,7 @@ func (e *Engine) schedule(p postponed) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.deferred++
-	time.AfterFunc(time.Until(p.due), func() { e.resume(p) })
+	time.AfterFunc(e.o.Wait(time.Until(p.due)), func() { e.resume(p) })
 }
 
 func (e *Engine) resume(p postponed) {

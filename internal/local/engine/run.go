@@ -68,7 +68,7 @@ func (r *run) Sleep(ctx context.Context, d time.Duration) error {
 		r.engine.count(1)
 		defer r.engine.count(-1)
 	}
-	err := asl.RealClock{}.Sleep(ctx, d)
+	err := asl.RealClock{}.Sleep(ctx, r.engine.o.Wait(d))
 	r.engine.slots <- struct{}{}
 	return err
 }
