@@ -44,9 +44,7 @@ func (l *Limiter) near(ctx context.Context, at, now time.Time) error {
 	return nil
 }
 
-// spend uses a permit at hand. A worker that was idle for a whole window may
-// send one request without asking: it is recorded with the next batch, if that
-// comes while it still counts, so that sparse traffic costs the table nothing.
+// spend uses a permit at hand.
 func (l *Limiter) spend(c class, now time.Time) (time.Time, bool) {
 	if l.hold().After(now) {
 		return now, false
@@ -55,11 +53,7 @@ func (l *Limiter) spend(c class, now time.Time) (time.Time, bool) {
 		h.left--
 		return h.from, true
 	}
-	if c == live && now.Sub(l.last) >= l.window.per+l.window.guard && l.window.generous() {
-		l.debt = 1 // an earlier one has left the window
-		return now, true
-	}
-	return now, false
+	return now, c == live && now.Before(l.stands) && l.silent(now)
 }
 
 // hold is until when the remote asked to be left alone, as far as known here.
@@ -76,27 +70,51 @@ func millis(s string) time.Time {
 // lease takes a batch from the row and uses its first permit. Where the budget
 // is used up the batch is of the near future, so that nobody has to ask again.
 func (l *Limiter) lease(ctx context.Context, c class) (time.Time, error) {
-	h := &l.held[c]
-	size := l.next(h)
+	size := l.next(&l.held[c])
 	for range tries {
 		now := l.Now()
-		used := parseUse(l.row.Attrs["used"])
-		n, at := l.window.grant(used, later(now, l.hold()), l.debt, size, c)
-		if err := l.near(ctx, at, now); err != nil {
-			return at, err
+		b := l.plan(c, size, now)
+		if err := l.near(ctx, b.from, now); err != nil {
+			return b.from, err
 		}
-		err := l.update(ctx, map[string]string{"used": l.window.add(used, now, at, n+l.debt).String()})
-		if err == nil {
-			scarce := l.window.busy(used, at)
-			*h = lease{left: n - 1, size: n, from: at, until: later(at, l.Now()).Add(l.window.validity(scarce)), scarce: scarce}
-			l.debt = 0
-			return at, nil
+		err := l.update(ctx, b.row)
+		if _, moved := table.Moved(err); moved {
+			continue
 		}
-		if _, moved := table.Moved(err); !moved {
-			return at, err
+		l.stands = time.Time{} // given up, also when it is not known whether the row was written
+		if err != nil {
+			return b.from, err
 		}
+		b.until = later(b.from, l.Now()).Add(l.window.validity(b.scarce))
+		l.held[c], l.stands = b.lease, b.stands
+		return b.from, nil
 	}
 	return time.Time{}, &flow.Error{Code: flow.StoreBusy, Message: "the rate limit's row changed too often"}
+}
+
+// batch is what is to be taken: the permits, of which one is used at once, or a
+// standing one, and what the row is to say.
+type batch struct {
+	lease
+	stands time.Time
+	row    map[string]string
+}
+
+// plan works out a batch from the row as it was last seen.
+func (l *Limiter) plan(c class, size int, now time.Time) batch {
+	w, used := l.window, parseUse(l.row.Attrs["used"])
+	standing, owed := w.standing(parseUse(l.row.Attrs["standing"]), now), 0
+	if now.Before(l.stands) {
+		standing, owed = standing.change(w.slotAt(l.stands), -1), 1
+	}
+	n, at := w.grant(used, later(now, l.hold()), owed+standing.total(), size, c)
+	b := batch{lease: lease{left: n - 1, size: n, from: at, scarce: w.busy(used, at)}}
+	if c == live && size == 1 && owed == 0 && !b.scarce && !at.After(now) && l.silent(now) && standing.total() < w.mayStand() {
+		b.stands = now.Add(standingFor)
+		standing, n = standing.change(w.slotAt(b.stands), 1), 0
+	}
+	b.row = map[string]string{"used": w.add(used, now, at, n+owed).String(), "standing": standing.String()}
+	return b
 }
 
 func later(a, b time.Time) time.Time {

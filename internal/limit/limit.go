@@ -7,7 +7,8 @@
 // nearly twice that after a quiet moment. A worker takes permits in small
 // batches by one conditional update, up to a second ahead where the present is
 // used up, and decides everything else from the row it saw last: others only
-// ever add to it, so a "no" stays true without asking.
+// ever add to it, so a "no" stays true without asking. Nothing is sent that the
+// row does not count; what sparse traffic sends without asking, it counts ahead.
 //
 // A wait of up to a second is slept in place, a longer one where the caller has
 // Patience or waits to be admitted (see Admit); else it is the machine's, as
@@ -20,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -63,7 +65,7 @@ type Limiter struct {
 	row    table.Item    // as it was last seen
 	held   [2]lease      // permits taken and not used yet, per class
 	last   time.Time     // the last permit that was used
-	debt   int           // used without asking, to be recorded
+	stands time.Time     // until when a standing permit is held
 	queued atomic.Int32  // callers waiting for their turn
 	asked  atomic.Int64  // requests to the table
 }
@@ -187,10 +189,11 @@ func (l *Limiter) update(ctx context.Context, set map[string]string) error {
 	if err != nil {
 		return &flow.Error{Code: flow.StoreBusy, Message: "the rate limit's row could not be written", Err: err}
 	}
-	attrs := map[string]string{"hold": l.row.Attrs["hold"], "used": l.row.Attrs["used"]}
-	for name, value := range set {
-		attrs[name] = value
+	attrs := maps.Clone(l.row.Attrs)
+	if attrs == nil {
+		attrs = map[string]string{}
 	}
+	maps.Copy(attrs, set)
 	l.row = table.Item{Key: l.key, Rev: revs[0], Attrs: attrs}
 	return nil
 }

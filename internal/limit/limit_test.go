@@ -177,8 +177,8 @@ func TestTableRequests(t *testing.T) {
 			}
 		}
 		t.Logf("100 requests, one a minute: %d table requests; 90 requests, 20 ms apart: %d", sparse.TableRequests(), dense.TableRequests())
-		if n := sparse.TableRequests(); n > 0 {
-			t.Errorf("sparse traffic cost %d table requests for 100, want none", n)
+		if n := sparse.TableRequests(); n > 2 {
+			t.Errorf("sparse traffic cost %d table requests for 100, want one an hour", n)
 		}
 		if n := dense.TableRequests(); n > 30 {
 			t.Errorf("dense traffic cost %d table requests for 90, want at most 30", n)

@@ -53,10 +53,6 @@ func newWindow(b spec.RateLimit) (window, error) {
 	return w, nil
 }
 
-// generous reports whether the budget has room for a request per idle worker
-// that is not recorded at once.
-func (w window) generous() bool { return w.requests >= 50 }
-
 // use is how many permits were given in each slot, oldest first.
 type use []given
 
@@ -92,11 +88,14 @@ func parseUse(s string) use {
 	return u
 }
 
+// slotAt is the slot of an instant.
+func (w window) slotAt(t time.Time) int64 { return t.UnixNano() / int64(w.slot) }
+
 // slotOf is the slot of an instant, but never before the newest one in use, so
 // that only intervals that end with it need to be looked at. A slot more than a
 // window ahead is from a broken clock.
 func (w window) slotOf(u use, t time.Time) int64 {
-	slot := t.UnixNano() / int64(w.slot)
+	slot := w.slotAt(t)
 	if len(u) > 0 {
 		if newest := u[len(u)-1].slot; newest > slot && newest < slot+slots {
 			return newest
@@ -112,7 +111,7 @@ func (w window) expires(slot int64, length time.Duration) time.Time {
 
 // count adds up what was given within the interval that ends at t.
 func (w window) count(u use, t time.Time, length time.Duration) int {
-	n, newest := 0, t.UnixNano()/int64(w.slot)+slots
+	n, newest := 0, w.slotAt(t)+slots
 	for _, g := range u {
 		if w.expires(g.slot, length).After(t) && g.slot < newest {
 			n += g.count
@@ -121,9 +120,9 @@ func (w window) count(u use, t time.Time, length time.Duration) int {
 	return n
 }
 
-// grant says how many of size permits may be given on top of debt, at least one,
-// and at what time, not before now.
-func (w window) grant(u use, now time.Time, debt, size int, c class) (int, time.Time) {
+// grant says how many of size permits may be given, at least one, and at what time,
+// not before now, where so many others are to be counted apart.
+func (w window) grant(u use, now time.Time, apart, size int, c class) (int, time.Time) {
 	limit := w.requests
 	if c == backfill {
 		limit = w.backfill
@@ -132,9 +131,9 @@ func (w window) grant(u use, now time.Time, debt, size int, c class) (int, time.
 	if start := time.Unix(0, w.slotOf(u, now)*int64(w.slot)); start.After(at) {
 		at = start
 	}
-	at = w.room(u, at, limit-debt, w.per)
-	at = w.room(u, at, w.burst-debt, w.burstPer)
-	free := min(limit-w.count(u, at, w.per), w.burst-w.count(u, at, w.burstPer)) - debt
+	at = w.room(u, at, limit-apart, w.per)
+	at = w.room(u, at, w.burst-apart, w.burstPer)
+	free := min(limit-w.count(u, at, w.per), w.burst-w.count(u, at, w.burstPer)) - apart
 	return max(1, min(size, free)), at
 }
 
@@ -165,7 +164,7 @@ func (w window) validity(busy bool) time.Duration {
 	return min(max(w.per/5, 100*time.Millisecond), 2*time.Second)
 }
 
-// add records n permits at an instant and forgets what has left the window.
+// add records n permits, if any, at an instant and forgets what has left the window.
 func (w window) add(u use, now, at time.Time, n int) use {
 	slot := w.slotOf(u, at)
 	var out use
@@ -174,9 +173,8 @@ func (w window) add(u use, now, at time.Time, n int) use {
 			out = append(out, g)
 		}
 	}
-	if len(out) > 0 && out[len(out)-1].slot == slot {
-		out[len(out)-1].count += n
+	if n == 0 {
 		return out
 	}
-	return append(out, given{slot, n})
+	return out.change(slot, n)
 }
