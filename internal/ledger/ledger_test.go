@@ -202,6 +202,26 @@ func play(t *testing.T, open func(*rig)) {
 				r.Fatalf("after the purge: %+v", p)
 			}
 		},
+		"who read a tombstone cannot forget what was linked after it": func(r *rig) {
+			r.must(r.Settle(r.Context(), r.linked(), hub, ledger.Gone, "deleted"))
+			slow := r.find(hub)
+			r.must(r.Forget(r.Context(), contacts, r.find(hub)))
+			again := map[record.System]string{record.HubSpot: "7", record.Destination: "c_2"}
+			r.must(r.Link(r.Context(), r.claimed(hub, "k"), contacts, hub, again, "k", nil, ledger.Stamp{}))
+			r.is(r.Forget(r.Context(), contacts, slow), ledger.ErrMoved)
+			_, err := r.Purge(r.Context(), contacts, slow)
+			r.is(err, ledger.ErrMoved)
+			two := dest
+			two.ID = "c_2"
+			for _, ref := range []record.Ref{hub, two} {
+				if p := r.find(ref); p.State != ledger.Linked || p.IDs[record.HubSpot] != "7" || p.IDs[record.Destination] != "c_2" {
+					r.Fatalf("%s is %q with %v", ref, p.State, p.IDs)
+				}
+			}
+			if p := r.find(dest); p.Exists() && p.State != "" {
+				r.Fatalf("the record it was linked to before is %q", p.State)
+			}
+		},
 		"a merge moves the pair": func(r *rig) {
 			winner := r.linked()
 			survivor := r.find(record.Ref{System: record.HubSpot, Object: "contacts", ID: "900"})

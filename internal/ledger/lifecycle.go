@@ -71,15 +71,11 @@ func (l *Ledger) Revive(ctx context.Context, sp spec.Pair, p *Pair) error {
 }
 
 // Forget empties a pair's rows on both sides, so that its records are looked at
-// as if they had never met. The rows stay: a row made again would count its
-// revisions, which are fencing numbers, from one.
+// as if they had never met; ErrMoved when the pair has changed since it was read.
+// The rows stay: a row made again would count its revisions, which are fencing
+// numbers, from one.
 func (l *Ledger) Forget(ctx context.Context, sp spec.Pair, p *Pair) error {
-	for _, ref := range p.refs(sp) {
-		if err := l.empty(ctx, ref, map[string]string{attrPair: sp.Name}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return l.empty(ctx, sp, p, map[string]string{attrPair: sp.Name})
 }
 
 // refs lists the pair's known records.
@@ -92,19 +88,38 @@ func (p *Pair) refs(sp spec.Pair) (out []record.Ref) {
 	return out
 }
 
-// empty takes every attribute off a record's mapping row but those of set.
-func (l *Ledger) empty(ctx context.Context, ref record.Ref, set map[string]string) error {
-	items, err := l.Table.Get(ctx, MapKey(ref))
+// empty takes every attribute but those of set off the rows of a pair, in one
+// transaction: the row it was read from at the revision read, and the other side's
+// where it still belongs to this pair. Between the two a row would stay that
+// points to a pair which knows nothing of it. What else is to be changed with
+// them goes into the same transaction.
+func (l *Ledger) empty(ctx context.Context, sp spec.Pair, p *Pair, set map[string]string, updates ...table.Update) error {
+	refs := p.refs(sp)
+	keys := make([]table.Key, len(refs))
+	for i, ref := range refs {
+		keys[i] = MapKey(ref)
+	}
+	items, err := l.Table.Get(ctx, keys...)
 	if err != nil {
 		return err
 	}
-	var remove []string
-	for name := range items[0].Attrs {
-		if _, kept := set[name]; !kept {
-			remove = append(remove, name)
+	for i, it := range items {
+		rev := it.Rev
+		switch partner := p.IDs[refs[i].System.Other()]; {
+		case keys[i] == p.Key:
+			rev = p.Rev
+		case it.Attrs[attrPartner] != partner:
+			continue
 		}
+		u := table.Update{Key: keys[i], If: table.AtRev(rev), Set: set}
+		for name := range it.Attrs {
+			if _, kept := set[name]; !kept {
+				u.Remove = append(u.Remove, name)
+			}
+		}
+		updates = append(updates, u)
 	}
-	_, err = l.Table.Update(ctx, table.Update{Key: MapKey(ref), If: table.AtRev(items[0].Rev), Set: set, Remove: remove})
+	_, err = l.Table.Update(ctx, updates...)
 	if _, moved := table.Moved(err); moved {
 		return ErrMoved
 	}
@@ -176,35 +191,45 @@ const purgedKey = time.Hour
 
 // Purge erases everything known of one record and its partner: fingerprints,
 // versions, conflicts, outcomes, claims. It returns how many rows were erased or
-// emptied. What stays are tombstones without any id of the other side, so that
-// late events of the erased record are not taken for a new one.
+// emptied; ErrMoved when the pair has changed since it was read. What stays are
+// tombstones without any id of the other side, so that late events of the erased
+// record are not taken for a new one. What hangs on the ids goes before them, so
+// that a purge which was interrupted can be repeated, and once more after them:
+// others may have written until then.
 func (l *Ledger) Purge(ctx context.Context, sp spec.Pair, p *Pair) (n int, err error) {
-	for _, ref := range p.refs(sp) {
-		tomb := map[string]string{attrPair: sp.Name, attrState: string(Gone), attrReason: "erased on a privacy request", attrStamped: ms(l.Now())}
-		if err := l.empty(ctx, ref, tomb); err != nil {
-			return n, err
-		}
-		n++
-		for _, pk := range []string{outcomePK(ref), conflictPK(ref), l.flightKey(ref.System.Other(), ref.Object, "").PK} {
-			m, err := l.erase(ctx, pk, ref)
+	refs := p.refs(sp)
+	if n, err = l.erase(ctx, refs); err != nil {
+		return n, err
+	}
+	var claims []table.Update
+	for _, ref := range refs {
+		claims = append(claims, table.Update{Key: l.flightKey(ref.System.Other(), ref.Object, ref.ID), If: table.Always, Delete: true})
+	}
+	if p.MatchKey != "" {
+		claims = append(claims, l.endKey(p, refs[0], purgedKey))
+	}
+	tomb := map[string]string{attrPair: sp.Name, attrState: string(Gone), attrReason: "erased on a privacy request", attrStamped: ms(l.Now())}
+	if err := l.empty(ctx, sp, p, tomb, claims...); err != nil {
+		return n, err
+	}
+	late, err := l.erase(ctx, refs)
+	return n + len(refs) + late, err
+}
+
+// erase deletes the outcomes and conflicts of records and returns how many there were.
+func (l *Ledger) erase(ctx context.Context, refs []record.Ref) (n int, err error) {
+	for _, ref := range refs {
+		for _, pk := range []string{outcomePK(ref), conflictPK(ref)} {
+			m, err := l.erasePartition(ctx, pk)
 			if n += m; err != nil {
 				return n, err
 			}
 		}
 	}
-	if p.MatchKey != "" {
-		_, err = l.Table.Update(ctx, l.endKey(p, p.refs(sp)[0], purgedKey))
-	}
-	return n, err
+	return n, nil
 }
 
-// erase deletes a record's rows of one partition: all of a partition that is the
-// record's own, only its own row of a shared one.
-func (l *Ledger) erase(ctx context.Context, pk string, ref record.Ref) (n int, err error) {
-	if pk == l.flightKey(ref.System.Other(), ref.Object, "").PK {
-		_, err := l.Table.Update(ctx, table.Update{Key: table.Key{PK: pk, SK: ref.ID}, If: table.Always, Delete: true})
-		return 0, err
-	}
+func (l *Ledger) erasePartition(ctx context.Context, pk string) (n int, err error) {
 	for {
 		items, err := l.Table.Query(ctx, pk, "", 25)
 		if err != nil || len(items) == 0 {
