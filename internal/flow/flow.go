@@ -47,6 +47,30 @@
 // (stillThere, stillWanted), and what a create in doubt has made all the same is
 // found (orphan) or recognised when its own event comes (widowed): a person is
 // asked. Only a record that is there again brings its pair back.
+//
+// # Why every wait ends
+//
+// An execution that cannot decide yet answers with a transient code and comes
+// again. What it waits for is ended by time, or by others that do not wait for it:
+//
+//	LeaseHeld           a lease lapses (held, mergedRows); or the row or the record has just
+//	                    been changed by somebody, and the next look decides on what it is now
+//	ClaimHeld           a key and a place in flight lapse unless their owner comes again, and an
+//	                    owner waits for time only, for older places (wait: one is the oldest), or
+//	                    for a lease; what nobody may come to end (widowed, lost) is waited for
+//	                    until it can no longer happen, then it is a person's
+//	IndexLag            an instant that does not move (absent, orphan), or a replica that catches up
+//	ParentMissing       the parent's own execution; after three of the child's, a dead letter
+//	RecordMissing       the record or its deletion's event; then a dead letter
+//	LeaseLost, PreconditionFailed, AlreadyExists, InDoubt
+//	                    no wait: the next round, of four, decides on what is there by then
+//	RateLimited, RemoteBusy, StoreBusy, QuotaExhausted
+//	                    the remote or the table recovers, or their window passes
+//
+// Two records never wait for each other unless a row says what another row denies,
+// so rows that must agree change in one transaction, at the revision decided on
+// (ledger). And should a wait last all the same, the machines end it with a dead
+// letter after a day: a person sees it.
 package flow
 
 import (

@@ -53,8 +53,8 @@ func (f *Flow) neverLinked(ctx context.Context, j *journey, p *ledger.Pair, reas
 // orphan finds the record that a create in doubt has made for a record that is
 // gone by now, once it must have landed; "" where nothing tells.
 func (f *Flow) orphan(ctx context.Context, j *journey, p *ledger.Pair) (string, error) {
-	last := p.Intent.LastCreate()
-	if p.State != ledger.Claimed || last.IsZero() || j.pair.Side(j.target).ExternalID == "" {
+	lands := p.Intent.Lands()
+	if p.State != ledger.Claimed || lands.IsZero() || j.pair.Side(j.target).ExternalID == "" {
 		return "", nil
 	}
 	asked := f.Now()
@@ -62,7 +62,7 @@ func (f *Flow) orphan(ctx context.Context, j *journey, p *ledger.Pair) (string, 
 	if err != nil || len(found) > 0 {
 		return first(found), err
 	}
-	if from := last.Add(ledger.Landing + j.to.Abilities(j.object(j.target)).SearchLag); asked.Before(from) {
+	if from := lands.Add(j.to.Abilities(j.object(j.target)).SearchLag); asked.Before(from) {
 		return "", Errorf(IndexLag, "a create in %s may still land until %s", j.target, from.Format(time.TimeOnly))
 	}
 	return "", nil

@@ -13,6 +13,7 @@ import (
 
 // unlinked looks for a record's partner, and claims the right to create one.
 func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
+	known := time.UnixMilli(s.Transform.ReadAt)
 	t, err := f.stillThere(ctx, j, s.Transform)
 	if err != nil {
 		return nil, err
@@ -25,7 +26,7 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 		return f.deleted(ctx, j, p)
 	}
 	key, match := f.matchKey(j, t)
-	if err := f.wait(ctx, j, t, p, key); err != nil {
+	if err := f.wait(ctx, j, known, p, key); err != nil {
 		return nil, err
 	}
 	doubt := p.Intent
@@ -41,7 +42,7 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 	plan.MatchKey, plan.Until, plan.Ghosts = key, p.LeaseUntil.UnixMilli(), doubt.MaySend()
 	found, err := f.candidates(ctx, j, p, t, match, doubt)
 	switch {
-	case errors.Is(err, errWidowed):
+	case errors.Is(err, errWidowed) || errors.Is(err, errEdited):
 		return f.ambiguous(ctx, j, p, err.Error())
 	case err == nil:
 		plan, err = f.choose(ctx, j, s, p, plan, found, doubt)
@@ -59,10 +60,10 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 }
 
 // wait: this record may be the result of a create that is under way from the
-// other side. Only creates begun before it was read can have made it, and one
-// that has claimed itself waits only for older claims, so no two wait for each other.
-func (f *Flow) wait(ctx context.Context, j *journey, t *Transformed, p *ledger.Pair, key string) error {
-	before := time.UnixMilli(t.ReadAt)
+// other side. Only creates begun before it was known can have made it, and one
+// that has claimed itself waits only for older claims, so no two wait for each
+// other, and nobody for a stream of creates that go on beginning.
+func (f *Flow) wait(ctx context.Context, j *journey, before time.Time, p *ledger.Pair, key string) error {
 	if p.State == ledger.Claimed && p.Since.Before(before) {
 		before = p.Since.Add(-time.Millisecond)
 	}
@@ -145,13 +146,14 @@ var errWidowed = errors.New("it was made for a record that has been deleted sinc
 
 // widowed: the record that this one names as its partner is not there. If it had
 // been synced, this one is what a create of ours has made before its source was
-// deleted, and nothing is made anew for it.
+// deleted, and nothing is made anew for it. A claim of the partner's is waited for
+// as long as it is worked on and no longer: nobody may come to end it.
 func (f *Flow) widowed(ctx context.Context, j *journey, partner string) error {
 	p, err := f.Ledger.Find(ctx, j.pair, record.Ref{System: j.target, Object: j.object(j.target), ID: partner}, "")
 	switch {
 	case err != nil || p.State == "":
 		return err
-	case p.State == ledger.Claimed:
+	case p.State == ledger.Claimed && f.Now().Before(later(p.LeaseUntil, p.Intent.Lands())):
 		return Errorf(ClaimHeld, "the record that it was made for is still being worked on")
 	}
 	return errWidowed
@@ -166,8 +168,8 @@ func (f *Flow) absent(j *journey, p *ledger.Pair, doubt *ledger.Intent, consiste
 	if !consistent {
 		from = p.Since.Add(can.SearchLag)
 	}
-	if last := doubt.LastCreate(); !last.IsZero() && !can.Once {
-		from = later(from, last.Add(ledger.Landing+can.SearchLag))
+	if lands := doubt.Lands(); !lands.IsZero() && !can.Once {
+		from = later(from, lands.Add(can.SearchLag))
 	}
 	if asked.Before(from) {
 		return Errorf(IndexLag, "what %s holds can be relied on from %s", j.target, from.Format(time.TimeOnly))

@@ -30,7 +30,7 @@ func (l *Ledger) Claim(ctx context.Context, p *Pair, ref record.Ref, matchKey st
 		attrLease: ms(now.Add(Lease)), attrLeaseBy: in.Execution, attrIntent: toJSON(in), attrKey: matchKey,
 	}
 	updates := []table.Update{
-		{Key: p.Key, If: table.AtRev(p.Rev), Set: set},
+		{Key: p.Key, If: table.AtRev(p.Rev), Set: set, Remove: []string{attrPartner}},
 		l.flight(ref, in.Create, since, now, matchKey),
 	}
 	if p.MatchKey != "" && p.MatchKey != matchKey {

@@ -51,7 +51,8 @@ type Ledger struct {
 // Find reads the pair that ref belongs to, in one request where there is a
 // hint: for a destination record, the HubSpot id its external-id field holds or
 // that this process met before. A hint only saves a request: the pointer is read
-// all the same and decides. A record
+// all the same, and the pair decides: a
+// record that its pointer's pair knows nothing of is not linked. A record
 // without a row comes back as a Pair that does not exist.
 func (l *Ledger) Find(ctx context.Context, sp spec.Pair, ref record.Ref, hint string) (*Pair, error) {
 	keys := []table.Key{MapKey(ref)}
@@ -75,10 +76,18 @@ func (l *Ledger) Find(ctx context.Context, sp spec.Pair, ref record.Ref, hint st
 	}
 	hubID := p.IDs[record.HubSpot]
 	l.partners.Store(keys[0], hubID)
-	if len(items) == 2 && hint == hubID {
-		return decode(items[1], record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: hubID}), nil
+	pair := decode(items[len(items)-1], record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: hubID})
+	if len(items) == 1 || hint != hubID {
+		if pair, err = l.Find(ctx, sp, record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: hubID}, ""); err != nil {
+			return nil, err
+		}
 	}
-	return l.Find(ctx, sp, record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: hubID}, "")
+	if pair.IDs[record.Destination] == ref.ID {
+		return pair, nil
+	}
+	p.State = ""
+	delete(p.IDs, record.HubSpot)
+	return p, nil
 }
 
 // Take leases an existing pair for one execution and records its intent, in one

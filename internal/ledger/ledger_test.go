@@ -232,6 +232,23 @@ func play(t *testing.T, open func(*rig)) {
 				}
 			}
 		},
+		"a pointer to a pair that knows nothing of it is no link": func(r *rig) {
+			r.must(r.Settle(r.Context(), r.linked(), hub, ledger.Gone, "deleted"))
+			eight := record.Ref{System: record.HubSpot, Object: "contacts", ID: "8"}
+			two := record.Ref{System: record.Destination, Object: "customers", ID: "c_2"}
+			r.must(r.Link(r.Context(), r.claimed(eight, "l"), contacts, eight, map[record.System]string{record.HubSpot: "8", record.Destination: "c_2"}, "l", nil, ledger.Stamp{}))
+			r.must(r.Relink(r.Context(), contacts, r.find(hub), r.find(eight), nil, nil))
+			if p := r.find(two); p.State != ledger.Linked || p.IDs[record.HubSpot] != "7" {
+				r.Fatalf("%s is %q with %v", two, p.State, p.IDs)
+			}
+			if p := r.find(dest); p.State != "" || p.IDs[record.HubSpot] != "" || p.Key != ledger.MapKey(dest) {
+				r.Fatalf("%s is %q with %v", dest, p.State, p.IDs)
+			}
+			r.claimed(dest, "m")
+			if p := r.find(dest); p.State != ledger.Claimed || p.IDs[record.HubSpot] != "" {
+				r.Fatalf("%s is %q with %v once claimed", dest, p.State, p.IDs)
+			}
+		},
 		"a cursor is moved once": func(r *rig) {
 			r.must(r.MoveCursor(r.Context(), record.Destination, "orders", "1", 0))
 			r.is(r.MoveCursor(r.Context(), record.Destination, "orders", "2", 0), ledger.ErrMoved)

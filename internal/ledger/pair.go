@@ -106,6 +106,15 @@ func (in *Intent) LastCreate() time.Time {
 	return in.Sends
 }
 
+// Lands is when a create in doubt has been carried out or never will be; the zero
+// time where there is none.
+func (in *Intent) Lands() time.Time {
+	if last := in.LastCreate(); !last.IsZero() {
+		return last.Add(Landing)
+	}
+	return time.Time{}
+}
+
 // MaySend lists what a write of this intent, were it carried out, put where;
 // nothing for a nil intent.
 func (in *Intent) MaySend() map[record.System]map[string][]string {

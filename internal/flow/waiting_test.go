@@ -1,0 +1,112 @@
+package flow_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+)
+
+// What an execution waits for ends by itself, by time or by others who do not
+// wait for it: these are the cases in which nobody comes.
+
+// TestMakerIsNeverHeardOfAgain: a create loses its answer, its record goes, and
+// no event tells of that. What was made is a person's once the create has landed.
+func TestMakerIsNeverHeardOfAgain(t *testing.T) {
+	b := newBench(t)
+	b.dest.after = func(op string) error {
+		if op != "create" {
+			return nil
+		}
+		clear(b.hub.rows)
+		return &flow.Error{Code: flow.RemoteBusy, Message: "504", Maybe: true}
+	}
+	b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "firstname": "Ada"})
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Failed")
+	b.dest.after = nil
+	if _, made := b.dest.rows["customers/c_1"]; !made || b.state(record.HubSpot, "7") != ledger.Claimed {
+		t.Fatalf("made %v, the contact is %q", b.dest.rows, b.state(record.HubSpot, "7"))
+	}
+	b.now = b.now.Add(ledger.Lease + ledger.Landing)
+	b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Dropped")
+	if !strings.Contains(b.reason(), "it was made for a record that has been deleted since") || len(b.hub.rows) != 0 {
+		t.Errorf("%s; HubSpot holds %v", b.reason(), b.hub.rows)
+	}
+}
+
+// TestLostCreateAndItsResultDoNotWaitForEachOther: what a lost create has made was
+// edited and cannot be told any more. The create waits for it, and its event for
+// the create.
+func TestLostCreateAndItsResultDoNotWaitForEachOther(t *testing.T) {
+	b := newBench(t)
+	pair := &b.flow.Spec.Pairs[0]
+	pair.Match, pair.Destination.ExternalID = nil, ""
+	b.dest.abilities = flow.Abilities{Versioned: true, Recent: true}
+	b.dest.after = func(op string) error {
+		if op != "create" {
+			return nil
+		}
+		b.dest.born["customers/c_1"] = b.now
+		b.dest.put("customers/c_1", record.Fields{"last_name": "Byron"})
+		return &flow.Error{Code: flow.RemoteBusy, Message: "504", Maybe: true}
+	}
+	b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "firstname": "Ada", "lastname": "L"})
+	ends := []string{b.event(record.HubSpot, "contacts", "7", flow.Changed)}
+	b.dest.after = nil
+	for range 2 { // as the machines postpone: one asks while the other's place still counts
+		b.now = b.now.Add(2 * time.Minute)
+		ends = append(ends, b.event(record.Destination, "contacts", "c_1", flow.Changed))
+		b.now = b.now.Add(2 * time.Minute)
+		ends = append(ends, b.event(record.HubSpot, "contacts", "7", flow.Changed))
+	}
+	if got, want := fmt.Sprint(ends), "[Deferred Deferred Dropped Stamp Dropped]"; got != want {
+		t.Errorf("the executions end in %s, want %s", got, want)
+	}
+	if got := b.state(record.HubSpot, "7"); got != ledger.Parked || !strings.Contains(b.reason(), "edited since") || len(b.dest.rows) != 1 {
+		t.Errorf("the contact is %q, %s; destination %v", got, b.reason(), b.dest.rows)
+	}
+}
+
+// TestStreamOfCreatesStarvesNobody: creates of which nothing tells what they make
+// begin one after the other. Those begun after a record was met did not make it.
+func TestStreamOfCreatesStarvesNobody(t *testing.T) {
+	b := newBench(t)
+	pair, n := b.flow.Spec.Pairs[0], 900
+	claim := func(in ledger.Intent) error {
+		ref := record.Ref{System: record.HubSpot, Object: "contacts", ID: fmt.Sprint(n)}
+		p, err := b.flow.Ledger.Row(t.Context(), pair, ref)
+		if err != nil || in.Create == "" {
+			return errors.Join(err, b.flow.Ledger.Settle(t.Context(), p, ref, ledger.Gone, "done"))
+		}
+		return b.flow.Ledger.Claim(t.Context(), p, ref, "", in)
+	}
+	begin := func() {
+		n++
+		if err := claim(ledger.Intent{Execution: "stream", At: b.now, Create: record.Destination}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := func() {
+		if err := claim(ledger.Intent{}); err != nil {
+			t.Fatal(err)
+		}
+		begin()
+	}
+	begin()
+	b.dest.put("customers/c_9", record.Fields{"email": "ada@example.com", "first_name": "Ada"})
+	b.dest.fail = func(op string) error {
+		if op == "read" {
+			next()
+		}
+		return nil
+	}
+	b.want(b.event(record.Destination, "contacts", "c_9", flow.Changed), "Stamp")
+	if len(b.hub.rows) == 0 {
+		t.Errorf("%s; HubSpot holds nothing", b.reason())
+	}
+}
