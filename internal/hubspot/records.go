@@ -86,26 +86,63 @@ func (c *Client) Read(ctx context.Context, object, id string, properties []strin
 	return record.Record{}, err
 }
 
+// get is one read by id or by a unique property. Where the names of the
+// properties would not fit into a URL the batch read fetches their values, which
+// in turn knows neither associations nor the id that a merge has left behind.
 func (c *Client) get(ctx context.Context, object, id, idProperty string, properties []string, archived bool) (record.Record, error) {
 	if !addressable(id) {
 		return record.Record{}, flow.Errorf(flow.RecordMissing, "reading %s: the id is empty or only dots, which no record has", object)
 	}
+	at := c.options.Now()
+	plain, _ := split(properties)
+	inURL := len(strings.Join(plain, ",")) <= longestList
+	r := getCall(object, id, idProperty, properties, archived, inURL)
+	var a answered
+	err := c.do(ctx, r, &a)
+	if err == nil && !inURL {
+		a, err = c.values(ctx, object, a, plain, archived)
+	}
+	if err != nil {
+		return record.Record{}, err
+	}
+	return c.record(object, a, properties, at)
+}
+
+// longestList is how many characters of property names a URL takes, commas and
+// all; servers commonly refuse a request line of more than 8 KiB with 414.
+const longestList = 4096
+
+func getCall(object, id, idProperty string, properties []string, archived, inURL bool) call {
 	plain, links := split(properties)
 	query := url.Values{}
 	for name, v := range map[string]string{"properties": strings.Join(plain, ","), "associations": strings.Join(links, ","), "idProperty": idProperty} {
-		if v != "" {
+		if v != "" && (inURL || name != "properties") {
 			query.Set(name, v)
 		}
 	}
 	if archived {
 		query.Set("archived", "true")
 	}
-	var a answered
-	at := c.options.Now()
-	if err := c.do(ctx, call{method: http.MethodGet, path: objects(object, id), query: query}, &a); err != nil {
-		return record.Record{}, err
+	return call{method: http.MethodGet, path: objects(object, id), query: query}
+}
+
+// values reads the properties of a record that has just been read without them.
+// Both answers must show it at the same instant, or it is read again later.
+func (c *Client) values(ctx context.Context, object string, read answered, properties []string, archived bool) (answered, error) {
+	body := map[string]any{"properties": properties, "inputs": []map[string]string{{"id": read.ID}}}
+	r := call{method: http.MethodPost, path: objects(object, "batch", "read"), body: body, repeatable: true}
+	if archived {
+		r.query = url.Values{"archived": {"true"}}
 	}
-	return c.record(object, a, properties, at)
+	var s searchAnswer
+	if err := c.do(ctx, r, &s); err != nil {
+		return read, err
+	}
+	if len(s.Results) != 1 || !s.Results[0].UpdatedAt.Equal(read.UpdatedAt) {
+		return read, flow.Errorf(flow.RemoteBusy, "HubSpot's %s record changed while it was read", object)
+	}
+	read.Properties = s.Results[0].Properties
+	return read, nil
 }
 
 // Create makes a record by POST. Where a unique property holds the other side's

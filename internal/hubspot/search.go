@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"tandem/internal/flow"
@@ -41,11 +42,19 @@ type searchAnswer struct {
 	Results []answered `json:"results"`
 }
 
+// longestSearch is how many characters of property names a search may ask for; its
+// whole body has at most 3,000 (developers.hubspot.com, search guide).
+const longestSearch = 2000
+
 // search asks the index, which shows changes some seconds late and never shows
-// archived records. Since its answers hold no associations, records are read
-// one by one where those were asked for.
+// archived records. Since its answers hold no associations and its requests few
+// names, records are read one by one where those, or more, were asked for.
 func (c *Client) search(ctx context.Context, object, property, value string, properties []string) ([]record.Record, error) {
 	plain, links := split(properties)
+	apart := len(links) > 0
+	if len(strings.Join(plain, ",")) > longestSearch {
+		plain, apart = []string{}, true
+	}
 	text, err := c.searchable(object, property, value)
 	if err != nil {
 		return nil, err
@@ -60,7 +69,7 @@ func (c *Client) search(ctx context.Context, object, property, value string, pro
 	found := make([]record.Record, 0, len(s.Results))
 	for _, a := range s.Results {
 		rec, err := c.record(object, a, plain, at)
-		if len(links) > 0 {
+		if apart {
 			rec, err = c.get(ctx, object, a.ID, "", properties, false)
 		}
 		if flow.CodeOf(err) == flow.RecordMissing {

@@ -127,13 +127,12 @@ func (s *Server) named(host string) bool {
 	return name == "localhost" || net.ParseIP(strings.Trim(name, "[]")) != nil || err == nil && name == public.Hostname()
 }
 
-// webhook hands one delivery to the flow. A body that is too large is refused
-// without being read.
+// webhook hands one delivery to the flow.
 func (s *Server) webhook(w http.ResponseWriter, r *http.Request, sys record.System) {
 	s.receiving.Add(1)
 	defer s.receiving.Add(-1)
 	where := "POST " + r.URL.Path
-	if r.ContentLength > flow.MaxBody {
+	if r.ContentLength > flow.MaxBody+heardOut {
 		w.Header().Set("Connection", "close")
 		refuse(w, http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB", where, "send fewer events in one delivery")
 		return
@@ -142,6 +141,8 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request, sys record.Syst
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(heardFor))
+		_, _ = io.CopyN(io.Discard, r.Body, heardOut)
 		refuse(w, http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB", where, "send fewer events in one delivery")
 		return
 	case err != nil:
@@ -158,6 +159,14 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request, sys record.Syst
 	}
 	write(w, answer.Status, answer)
 }
+
+// heardOut is how much of a body that is too large is read and forgotten, and
+// heardFor how long that may take: most senders read no answer before they have
+// sent everything, and would only see their connection break.
+const (
+	heardOut = 15 << 20
+	heardFor = 2 * time.Second
+)
 
 // Status is what the server is doing.
 type Status struct {

@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -215,6 +216,28 @@ func TestOversizedBodiesAreNotRead(t *testing.T) {
 	}()
 	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("an endless body got %v, %v", resp, err)
+	}
+}
+
+// A sender that reads the answer only after it has sent everything hears why.
+func TestSenderOfTooMuchIsAnswered(t *testing.T) {
+	r := newRig(t)
+	for name, body := range map[string]io.Reader{
+		"declared": bytes.NewReader(make([]byte, 8<<20)),
+		"chunked":  io.MultiReader(bytes.NewReader(make([]byte, 8<<20))),
+	} {
+		conn := r.raw()
+		req, err := http.NewRequest(http.MethodPost, "http://"+r.address+"/webhooks/hubspot", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := req.Write(conn); err != nil {
+			t.Errorf("%s: the connection broke: %v", name, err)
+			continue
+		}
+		if resp, err := http.ReadResponse(bufio.NewReader(conn), req); err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: %v, %v; want 413", name, resp, err)
+		}
 	}
 }
 
