@@ -7,6 +7,7 @@ SHELL       := bash
 # How long each fuzz test runs, and how many seeds the simulation plays.
 FUZZTIME ?= 5s
 SEEDS    ?= 1000
+SEED     ?= 1
 
 # ST1005 is left out: errors here often begin with a name, such as HubSpot.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.0
@@ -32,8 +33,8 @@ synth: engines ## the CloudFormation templates, into cdk.out
 	@.ci/step synth
 	@.ci/synth
 
-sim: ## the deterministic simulation: make sim SEEDS=100000
-	go test ./internal/simulation -run TestSeeds -count=1 -v -timeout 0 -seeds=$(SEEDS)
+sim: ## the deterministic simulation: make sim SEEDS=100000 SEED=1
+	go test ./internal/simulation -run TestSeeds -count=1 -v -timeout 0 -seeds=$(SEEDS) -seed=$(SEED)
 
 fuzz: ## every fuzz test for FUZZTIME: make fuzz FUZZTIME=10m
 	@.ci/step fuzz

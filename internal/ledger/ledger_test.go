@@ -1,7 +1,9 @@
 package ledger_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"tandem/internal/engines"
 	"tandem/internal/ledger"
 	"tandem/internal/record"
+	"tandem/internal/table"
 	"tandem/internal/table/dynamo"
 	"tandem/internal/table/embedded"
 	"tandem/spec"
@@ -98,6 +101,19 @@ func TestRows(t *testing.T) {
 			r.Ledger = &ledger.Ledger{Table: dynamo.New(db, name, r.now, nil), Client: "acme", Now: r.now}
 		})
 	})
+}
+
+// failing is a table that takes so many changes and no more.
+type failing struct {
+	table.Table
+	after int
+}
+
+func (f *failing) Update(ctx context.Context, updates ...table.Update) ([]int64, error) {
+	if f.after--; f.after < 0 {
+		return nil, errors.New("cut off")
+	}
+	return f.Table.Update(ctx, updates...)
 }
 
 func play(t *testing.T, open func(*rig)) {
@@ -220,6 +236,31 @@ func play(t *testing.T, open func(*rig)) {
 			}
 			if p := r.find(dest); p.Exists() && p.State != "" {
 				r.Fatalf("the record it was linked to before is %q", p.State)
+			}
+		},
+		"a purge that was interrupted is repeated": func(r *rig) {
+			for n := 0; ; n++ {
+				again := map[record.System]string{record.HubSpot: hub.ID, record.Destination: fmt.Sprint("c_", n)}
+				there := record.Ref{System: record.Destination, Object: dest.Object, ID: again[record.Destination]}
+				r.must(r.Forget(r.Context(), contacts, r.find(hub)))
+				r.must(r.Link(r.Context(), r.claimed(hub, "k"), contacts, hub, again, "k", nil, ledger.Stamp{}))
+				r.must(r.Lose(r.Context(), there, ledger.Conflict{At: r.Now(), Field: "email", Loser: "a"}))
+				r.must(r.Record(r.Context(), there, ledger.Outcome{At: r.Now(), Execution: "e", Kind: ledger.Dropped, Reason: "why"}))
+				whole := r.Table
+				r.Table = &failing{Table: whole, after: n}
+				_, err := r.Purge(r.Context(), contacts, r.find(hub))
+				r.Table = whole
+				if _, repeated := r.Purge(r.Context(), contacts, r.find(hub)); repeated != nil {
+					r.Fatal(repeated)
+				}
+				lost, _ := r.Conflicts(r.Context(), there)
+				out, _ := r.Outcomes(r.Context(), there)
+				if p := r.find(there); len(lost)+len(out) != 0 || p.State != ledger.Gone || p.IDs[record.HubSpot] != "" {
+					r.Fatalf("after %d changes: %d conflicts, %d outcomes, %s is %q", n, len(lost), len(out), there, p.State)
+				}
+				if err == nil {
+					break
+				}
 			}
 		},
 		"a merge moves the pair": func(r *rig) {
