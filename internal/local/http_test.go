@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -339,6 +340,15 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 	}
 	if p := s.Probe(t.Context()); len(p) != 1 || !strings.Contains(p[0], "--destination-url") {
 		t.Errorf("a dead destination: %q", p)
+	}
+	options.Data, options.DestinationURL, options.Secrets = t.TempDir(), r.dest.URL, local.Secrets{}
+	maps.Copy(options.Secrets, secrets)
+	options.Secrets["destination-token"] = []string{"of another app"}
+	if s, err = local.Open(options); err != nil {
+		t.Fatal(err)
+	}
+	if p := s.Probe(t.Context()); len(p) != 1 || !strings.Contains(p[0], "destination-token") || strings.Contains(p[0], "of another app") {
+		t.Errorf("a wrong token: %q", p)
 	}
 	if s.WebhookURL(record.HubSpot) == "" {
 		t.Error("no webhook address")

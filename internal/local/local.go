@@ -190,34 +190,3 @@ func (s *Server) close() error {
 	s.closers = nil
 	return errors.Join(errs...)
 }
-
-// Probe asks whether both systems answer at all, and says which do not.
-func (s *Server) Probe(ctx context.Context) (problems []string) {
-	f := s.ingress.Flow
-	for sys, base := range map[record.System]string{
-		record.HubSpot: cmp.Or(f.Spec.HubSpot.BaseURL, hubspot.DefaultBaseURL), record.Destination: f.Spec.Destination.BaseURL,
-	} {
-		if err := answers(ctx, base); err != nil {
-			problems = append(problems, fmt.Sprintf("%s does not answer at %s (%v): start it or correct --%s-url; until then its executions are retried and then kept as dead letters", sys, base, err, sys))
-		}
-	}
-	return problems
-}
-
-func answers(ctx context.Context, base string) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	u, err := url.Parse(base)
-	if err != nil {
-		return err
-	}
-	host := u.Host
-	if u.Port() == "" {
-		host = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
-	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", host)
-	if err != nil {
-		return errors.Unwrap(err)
-	}
-	return conn.Close()
-}

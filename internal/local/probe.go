@@ -1,11 +1,19 @@
 package local
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
 
 	"tandem/internal/beat"
 	"tandem/internal/canary"
+	"tandem/internal/cloud/names"
 	"tandem/internal/flow"
+	"tandem/internal/hubspot"
 	"tandem/internal/local/why"
 	"tandem/internal/record"
 	"tandem/internal/table"
@@ -56,3 +64,37 @@ func (s *Server) Spec() *spec.Spec { return s.ingress.Flow.Spec }
 
 // Asker answers questions about records.
 func (s *Server) Asker() *why.Asker { return s.asker }
+
+// Probe asks whether both systems answer and take their credentials, and says
+// which do not.
+func (s *Server) Probe(ctx context.Context) (problems []string) {
+	f := s.ingress.Flow
+	for sys, base := range map[record.System]string{
+		record.HubSpot: cmp.Or(f.Spec.HubSpot.BaseURL, hubspot.DefaultBaseURL), record.Destination: f.Spec.Destination.BaseURL,
+	} {
+		if err := answers(ctx, base); err != nil {
+			problems = append(problems, fmt.Sprintf("%s does not answer at %s (%v): start it or correct --%s-url; until then its executions are retried and then kept as dead letters", sys, base, err, sys))
+		} else if err := s.ask(ctx, sys); flow.CodeOf(err) == flow.Unauthorized {
+			problems = append(problems, fmt.Sprintf("%s refuses its credentials (%v): correct %s in the secrets file and start again; until then its executions become dead letters", sys, err, names.TokenSecret(f.Spec, sys)))
+		}
+	}
+	return problems
+}
+
+func answers(ctx context.Context, base string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	u, err := url.Parse(base)
+	if err != nil {
+		return err
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", host)
+	if err != nil {
+		return errors.Unwrap(err)
+	}
+	return conn.Close()
+}
