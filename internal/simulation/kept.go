@@ -1,0 +1,142 @@
+package simulation
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// kept: no edit from outside is lost in silence. The last edit of each field on
+// each side is what the record holds now, or had reached the other side, or is
+// recorded as a conflict's loser; or the record waits for a person or is gone.
+func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(string, ...any)) {
+	last := map[place]edit{}
+	for _, e := range r.edits {
+		if e.pair == p.Name {
+			last[place{e.ref, e.field}] = e
+		}
+	}
+	for at, e := range last {
+		pair := pairs[e.ref]
+		now := r.now1(p, e.ref.System, e.ref.ID)
+		if now != nil && pair.State == ledger.Gone && r.back(e.ref, e.at) && !strings.HasPrefix(pair.Reason, "erased") && !strings.HasSuffix(pair.Reason, "kept in "+string(e.ref.System)) {
+			fail("no silent loss: %s was restored, edited at %s and is at rest: %s", e.ref, e.at.Sub(epoch), pair.Reason)
+		}
+		if pair == nil || now == nil || r.dead(p, pair) || pair.State == ledger.Parked || pair.State == ledger.Gone {
+			continue
+		}
+		if pair.State != ledger.Linked {
+			fail("no silent loss: %s was edited and is %q, not linked", e.ref, pair.State)
+			continue
+		}
+		if _, parked := pair.ParkedFields[e.field]; parked || now[e.field] == e.text || pair.IDs[e.ref.System] != e.ref.ID {
+			continue
+		}
+		if e.text == "" && e.at.Before(pair.LinkedAt) {
+			continue // at first contact a blank side is filled
+		}
+		if now[e.field] == strings.TrimSpace(e.text) && e.at.After(pair.LinkedAt) && !r.chosen(p, pair, e) && !r.recorded(p, pair, e) {
+			fail("no silent loss: %s field %s was set to %q and was rewritten in the other side's form", at.ref, at.field, e.text)
+			continue
+		}
+		if !r.reached(p, pair, e) && !r.recorded(p, pair, e) && !r.undone(p, pair, e) {
+			fail("no silent loss: %s field %s was set to %q at %s and is %q (linked at %s)", at.ref, at.field, e.text, e.at.Sub(epoch), now[e.field], pair.LinkedAt.Sub(epoch))
+		}
+	}
+}
+
+// back: somebody deleted the record and restored it well before that time.
+func (r *run) back(ref record.Ref, at time.Time) bool {
+	back, ok := r.restored[ref]
+	return ok && at.After(back) && !slices.ContainsFunc(r.removed, func(d removal) bool { return d.ref == ref && d.at.After(back) })
+}
+
+// chosen reports whether somebody outside set the trimmed form on the other side.
+func (r *run) chosen(p spec.Pair, pair *ledger.Pair, e edit) bool {
+	other := e.ref.System.Other()
+	ids := r.was(p, other, pair)
+	return slices.ContainsFunc(r.edits, func(o edit) bool {
+		return o.pair == p.Name && o.ref.System == other && slices.Contains(ids, o.ref.ID) && o.field == e.field && o.text == strings.TrimSpace(e.text)
+	})
+}
+
+// undone reports whether the edit set back what the field had held when both
+// sides last agreed, before anybody had seen what stood there in between: then
+// nothing has changed.
+func (r *run) undone(p spec.Pair, pair *ledger.Pair, e edit) bool {
+	moments := r.past[place{e.ref, e.field}]
+	for i := len(moments) - 1; i >= 0; i-- {
+		m := moments[i]
+		switch {
+		case !m.at.Before(e.at):
+		case m.text == e.text:
+			return true
+		case r.carried(p, pair, edit{at: m.at, ref: e.ref, pair: e.pair, field: e.field, text: m.text}, true):
+			return false
+		}
+	}
+	return false
+}
+
+// reached reports whether the other side held the edit's translation after it.
+func (r *run) reached(p spec.Pair, pair *ledger.Pair, e edit) bool {
+	return r.carried(p, pair, e, false)
+}
+
+// carried is reached, only by a write of ours if so asked: that both sides
+// happened to hold the same for a while is no agreement anybody has seen.
+func (r *run) carried(p spec.Pair, pair *ledger.Pair, e edit, byUs bool) bool {
+	other := e.ref.System.Other()
+	f := p.Fields[slices.IndexFunc(p.Fields, func(f spec.Field) bool { return f.Name == e.field })]
+	forward, back := compile(p)
+	if e.ref.System == record.Destination {
+		forward, back = back, forward
+	}
+	ids := r.was(p, other, pair)
+	if byUs {
+		ids = []string{pair.IDs[other]}
+	}
+	return slices.ContainsFunc(ids, func(id string) bool {
+		moments := r.past[place{record.Ref{System: other, Object: p.Side(other).Object, ID: id}, e.field}]
+		for i, m := range moments {
+			if i+1 < len(moments) && moments[i+1].at.Before(e.at) || byUs && !m.ours {
+				continue
+			}
+			there, ok := r.translated(forward, p, f, e.ref.System, map[string]string{e.field: e.text})
+			here, ok2 := r.translated(back, p, f, other, map[string]string{e.field: m.text})
+			if ok && strings.TrimSpace(there) == strings.TrimSpace(m.text) || ok2 && strings.TrimSpace(here) == strings.TrimSpace(e.text) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// was lists a pair's id on one side and those that were merged into it; where
+// records were deleted or restored it may have had another partner before: all ids.
+func (r *run) was(p spec.Pair, s record.System, pair *ledger.Pair) []string {
+	_, back := r.restored[record.Ref{System: s.Other(), Object: p.Side(s.Other()).Object, ID: pair.IDs[s.Other()]}]
+	if back || slices.ContainsFunc(r.removed, func(d removal) bool { return d.pair == p.Name && d.ref.System == s }) {
+		return r.known[s][p.Side(s).Object]
+	}
+	return append([]string{pair.IDs[s]}, r.merged[p.Side(s).Object+"/"+pair.IDs[s]]...)
+}
+
+func (r *run) recorded(p spec.Pair, pair *ledger.Pair, e edit) bool {
+	look := &ledger.Ledger{Table: r.table, Client: r.spec.Client, Now: func() time.Time { return r.now }}
+	var lost []ledger.Conflict
+	for _, id := range r.was(p, record.Destination, pair) {
+		more, _ := look.Conflicts(context.Background(), record.Ref{System: record.Destination, Object: p.Destination.Object, ID: id})
+		lost = append(lost, more...)
+	}
+	print := ledger.Fingerprint(r.spec.Client+"/"+p.Name, e.field, e.ref.System, e.text)
+	return slices.ContainsFunc(lost, func(c ledger.Conflict) bool {
+		unknown := c.Policy == "overwritten" && c.Loser == "" && c.LoserPrint == "" && e.at.Add(r.skew).Sub(c.At).Abs() < time.Millisecond
+		return c.Field == e.field && (c.Loser == e.text || c.LoserPrint == print || unknown)
+	})
+}
