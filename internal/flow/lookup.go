@@ -41,7 +41,7 @@ func (f *Flow) Lookup(ctx context.Context, s State) (*Plan, error) {
 	if plan.Act == ActDrop {
 		return plan, f.conclude(ctx, j, plan)
 	}
-	plan.without(j.ref)
+	plan.shorten(j)
 	if plan.Made = s.made(j.target); s.Lookup != nil {
 		plan.Round = s.Lookup.Round + 1
 	}

@@ -14,7 +14,7 @@ import (
 type Plan struct {
 	Act    string `json:"act"`
 	Reason string `json:"reason,omitempty"`
-	// IDs are the pair's records, without the event's own.
+	// IDs are the pair's records that neither the event nor the fence names.
 	IDs   map[record.System]string `json:"ids,omitempty"`
 	Fence *ledger.Fence            `json:"fence,omitempty"`
 	// Until is when the lease ends, in milliseconds.
@@ -26,10 +26,10 @@ type Plan struct {
 	// of a side that is not written under one.
 	ETag   map[record.System]string `json:"etag,omitempty"`
 	Before map[record.System]string `json:"before,omitempty"`
-	// Base are fingerprints to stamp; a written side is filled in by Stamp.
+	// Base are fingerprints to stamp. Of a written side Stamp fills in what was
+	// observed; until then it holds what HubSpot's fields held, which a write, never
+	// conditional there, replaces.
 	Base map[string]ledger.Base `json:"base,omitempty"`
-	// Prior are HubSpot's fingerprints that a write, never conditional there, replaces.
-	Prior map[string]string `json:"prior,omitempty"`
 	// Open is when the destination's record was last changed, where a write towards
 	// it is not conditional.
 	Open string `json:"open,omitempty"`
@@ -78,15 +78,28 @@ func hubVersion(j *journey, t *Transformed, target record.Record) string {
 	return target.Version
 }
 
-// prior lists what HubSpot's fields held that are about to be overwritten.
-func (m *merge) prior(v verdict) map[string]string {
+// based is a verdict's base, with what HubSpot's fields held that are about to be
+// overwritten.
+func (m *merge) based(v verdict) map[string]ledger.Base {
 	fields, hub := v.toTarget, m.target
 	if m.source.system == record.HubSpot {
 		fields, hub = v.toSource, m.source
 	}
-	out := map[string]string{}
+	out := maps.Clone(v.base)
 	for name := range fields {
-		out[name] = m.cell(hub, name).print
+		out[name] = out[name].With(record.HubSpot, m.cell(hub, name).print)
+	}
+	return out
+}
+
+// prior are the fingerprints in HubSpot that the plan's write there replaces.
+func (p *Plan) prior() map[string]string {
+	if p.Create == record.HubSpot {
+		return nil
+	}
+	out := map[string]string{}
+	for name := range p.Patch[record.HubSpot] {
+		out[name] = p.Base[name].HubSpot
 	}
 	return out
 }
@@ -94,7 +107,7 @@ func (m *merge) prior(v verdict) map[string]string {
 // write drafts the plan of a verdict.
 func (f *Flow) write(j *journey, ids map[record.System]string, m *merge, v verdict, t *Transformed, target record.Record) *Plan {
 	plan := &Plan{
-		Act: ActWrite, IDs: maps.Clone(ids), Base: v.base, Prior: m.prior(v),
+		Act: ActWrite, IDs: maps.Clone(ids), Base: m.based(v),
 		Patch: map[record.System]map[string]string{},
 		ETag:  map[record.System]string{}, Before: map[record.System]string{},
 	}
@@ -136,17 +149,29 @@ func (p *Plan) condition(s record.System, a Abilities, etag, version string) {
 	}
 }
 
-// without leaves the event's own id out of a plan, which every state carries on.
-func (p *Plan) without(own record.Ref) {
-	if p.IDs[own.System] == own.ID {
-		p.IDs = maps.Clone(p.IDs)
-		delete(p.IDs, own.System)
+// named are the records that the event and the fence's row name.
+func (p *Plan) named(j *journey) map[record.System]string {
+	out := map[record.System]string{j.source: j.ref.ID}
+	for _, sys := range []record.System{j.source, j.target} {
+		row := ledger.MapKey(record.Ref{System: sys, Object: j.object(sys)})
+		if id, ok := strings.CutPrefix(p.Fence.Key.PK, row.PK); ok {
+			out[sys] = id
+		}
 	}
+	return out
 }
 
-// ids are the records of both sides that are known, the event's own among them.
-func (p *Plan) ids(own record.Ref) map[record.System]string {
-	out := map[record.System]string{own.System: own.ID}
+// shorten leaves out of a plan, which every state carries on and logs, the ids
+// that are named elsewhere.
+func (p *Plan) shorten(j *journey) {
+	named := p.named(j)
+	p.IDs = maps.Clone(p.IDs)
+	maps.DeleteFunc(p.IDs, func(sys record.System, id string) bool { return named[sys] == id })
+}
+
+// ids are the records of both sides that are known.
+func (p *Plan) ids(j *journey) map[record.System]string {
+	out := p.named(j)
 	maps.Copy(out, p.IDs)
 	return out
 }
@@ -155,7 +180,7 @@ func (p *Plan) ids(own record.Ref) map[record.System]string {
 func (f *Flow) intent(j *journey, plan *Plan) ledger.Intent {
 	in := ledger.Intent{
 		Execution: j.execution, At: f.Now(), Create: plan.Create, Sent: map[record.System]map[string][]string{},
-		Before: plan.Before[record.HubSpot], Open: plan.Open, Prior: plan.Prior,
+		Before: plan.Before[record.HubSpot], Open: plan.Open, Prior: plan.prior(),
 	}
 	for sys, fields := range plan.Patch {
 		in.Sent[sys] = map[string][]string{}

@@ -57,7 +57,7 @@ func (f *Flow) store(ctx context.Context, j *journey, plan *Plan, w *Written, fe
 }
 
 func ids(j *journey, plan *Plan, w *Written) map[record.System]string {
-	out := plan.ids(j.ref)
+	out := plan.ids(j)
 	for sys, c := range w.Sides {
 		if c.Created != "" {
 			out[sys] = c.Created
@@ -121,12 +121,12 @@ func windows(plan *Plan, w *Written) (out []ledger.Window) {
 		if c == nil || c.Created != "" || len(c.Prints) == 0 || from == "" {
 			continue
 		}
-		win := ledger.Window{From: from, To: c.Version, Prints: map[string][2]string{}}
+		prior, win := plan.prior(), ledger.Window{From: from, To: c.Version, Prints: map[string][2]string{}}
 		if sys == record.Destination {
 			win.Side, win.To = sys, c.Open
 		}
 		for name, print := range c.Prints {
-			win.Prints[name] = [2]string{plan.Prior[name], print}
+			win.Prints[name] = [2]string{prior[name], print}
 		}
 		out = append(out, win)
 	}

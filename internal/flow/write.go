@@ -129,7 +129,7 @@ func (f *Flow) writeSide(ctx context.Context, j *journey, plan *Plan, sys record
 	remote, object := f.Remotes[sys], j.object(sys)
 	if plan.Archive == sys {
 		w.Sides[sys] = &Confirmation{}
-		return remote.Archive(ctx, object, plan.ids(j.ref)[sys])
+		return remote.Archive(ctx, object, plan.ids(j)[sys])
 	}
 	patch := plan.Patch[sys]
 	if plan.Create != sys && len(patch) == 0 {
@@ -141,7 +141,7 @@ func (f *Flow) writeSide(ctx context.Context, j *journey, plan *Plan, sys record
 	if plan.Create == sys {
 		rec, err = f.create(ctx, j, sys, fields)
 	} else {
-		rec, err = remote.Update(ctx, object, plan.ids(j.ref)[sys], fields, plan.ETag[sys])
+		rec, err = remote.Update(ctx, object, plan.ids(j)[sys], fields, plan.ETag[sys])
 	}
 	if err != nil {
 		return err
