@@ -23,7 +23,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the recorded runs by what the first door does")
 
 // sections are the steps whose sections a run records, in the order of their files.
-var sections = []string{"verify", "transform", "lookup", "write", "stamp"}
+var sections = []string{"transform", "lookup", "write", "stamp"}
 
 // journey is what became of one record of a delivery.
 type journey struct {
@@ -39,7 +39,7 @@ type journey struct {
 //
 //	0-before.json    what people did beforehand, see deed
 //	1-delivery.json  the raw body of the webhook under test
-//	2-verify.json    and so on to 6-stamp.json: the section each step added
+//	2-transform.json and so on to 5-stamp.json: the section each step added
 //	path, writes, outcome
 func TestRuns(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/runs/*/*.txtar")

@@ -98,10 +98,10 @@ type State struct {
 
 // Sections are the answers of the steps by the state's name; it is the data of a
 // machine between its states. Step Functions logs it with every state, so each
-// answer is kept short and goes no further than it is needed: Transform's to
-// Lookup, Lookup's and Write's to Stamp, or to the Lookup of another round.
+// answer is kept short and goes no further than it is needed: Verify's nowhere,
+// Transform's to Lookup, Lookup's and Write's to Stamp, or to the Lookup of
+// another round.
 type Sections struct {
-	Verify    *Verified    `json:"verify,omitempty"`
 	Transform *Transformed `json:"transform,omitempty"`
 	Lookup    *Plan        `json:"lookup,omitempty"`
 	Write     *Written     `json:"write,omitempty"`
