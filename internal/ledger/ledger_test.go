@@ -263,6 +263,45 @@ func play(t *testing.T, open func(*rig)) {
 				}
 			}
 		},
+		"what was lost is known and erased under every partner there was": func(r *rig) {
+			link := func(hubID, destID string) *ledger.Pair {
+				ref := record.Ref{System: record.HubSpot, Object: "contacts", ID: hubID}
+				both := map[record.System]string{record.HubSpot: hubID, record.Destination: destID}
+				stamp := ledger.Stamp{Base: map[string]ledger.Base{"email": {HubSpot: "h", Destination: "d"}}}
+				r.must(r.Link(r.Context(), r.claimed(ref, destID), contacts, ref, both, destID, nil, stamp))
+				r.must(r.Lose(r.Context(), record.Ref{System: record.Destination, Object: "customers", ID: destID}, ledger.Conflict{At: r.Now(), Field: "email", Loser: destID}))
+				r.pass(time.Second)
+				return r.find(ref)
+			}
+			r.must(r.Forget(r.Context(), contacts, link("7", "c_1")))
+			survivor := record.Ref{System: record.HubSpot, Object: "contacts", ID: "900"}
+			r.must(r.Relink(r.Context(), contacts, r.find(survivor), link("7", "c_2"), []*ledger.Pair{link("8", "c_3")}, nil))
+			loser := link("9", "c_4")
+			p := r.find(survivor)
+			r.must(r.Relink(r.Context(), contacts, p, p, []*ledger.Pair{loser}, nil))
+			lost, err := r.Losses(r.Context(), contacts, r.find(hub))
+			r.must(err)
+			var losers []string
+			for _, c := range lost {
+				losers = append(losers, c.Loser)
+			}
+			if fmt.Sprint(losers) != "[c_1 c_2 c_3 c_4]" {
+				r.Fatalf("lost %v", losers)
+			}
+			_, err = r.Purge(r.Context(), contacts, r.find(hub))
+			r.must(err)
+			for _, c := range losers {
+				if lost, err := r.Conflicts(r.Context(), record.Ref{System: record.Destination, Object: "customers", ID: c}); len(lost) > 0 || err != nil {
+					r.Errorf("what %s lost is still there: %v, %v", c, lost, err)
+				}
+			}
+			for _, id := range []string{"7", "8", "9", "900"} {
+				p, err := r.Row(r.Context(), contacts, record.Ref{System: record.HubSpot, Object: "contacts", ID: id})
+				if r.must(err); len(p.Base) > 0 || len(p.Was) > 0 {
+					r.Errorf("row %s still holds %v, %v", id, p.Base, p.Was)
+				}
+			}
+		},
 		"a merge moves the pair": func(r *rig) {
 			winner := r.linked()
 			survivor := r.find(record.Ref{System: record.HubSpot, Object: "contacts", ID: "900"})

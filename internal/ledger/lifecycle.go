@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"tandem/internal/record"
@@ -75,7 +77,32 @@ func (l *Ledger) Revive(ctx context.Context, sp spec.Pair, p *Pair) error {
 // The rows stay: a row made again would count its revisions, which are fencing
 // numbers, from one.
 func (l *Ledger) Forget(ctx context.Context, sp spec.Pair, p *Pair) error {
-	return l.empty(ctx, sp, p, map[string]string{attrPair: sp.Name})
+	return l.empty(ctx, sp, p, map[string]string{attrPair: sp.Name, attrWas: met(p)})
+}
+
+// met lists the destination records that pairs are or were linked to.
+func met(pairs ...*Pair) string {
+	var ids []string
+	for _, p := range pairs {
+		for _, id := range append(slices.Clone(p.Was), p.IDs[record.Destination]) {
+			if id != "" && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return strings.Join(ids, " ")
+}
+
+// past lists the pair's records and those that it was linked to before.
+func (p *Pair) past(sp spec.Pair) []record.Ref {
+	refs := p.refs(sp)
+	for _, id := range p.Was {
+		ref := record.Ref{System: record.Destination, Object: sp.Destination.Object, ID: id}
+		if !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
 }
 
 // refs lists the pair's known records.
@@ -111,19 +138,23 @@ func (l *Ledger) empty(ctx context.Context, sp spec.Pair, p *Pair, set map[strin
 		case it.Attrs[attrPartner] != partner:
 			continue
 		}
-		u := table.Update{Key: keys[i], If: table.AtRev(rev), Set: set}
-		for name := range it.Attrs {
-			if _, kept := set[name]; !kept {
-				u.Remove = append(u.Remove, name)
-			}
-		}
-		updates = append(updates, u)
+		updates = append(updates, table.Update{Key: keys[i], If: table.AtRev(rev), Set: set, Remove: others(it.Attrs, set)})
 	}
 	_, err = l.Table.Update(ctx, updates...)
 	if _, moved := table.Moved(err); moved {
 		return ErrMoved
 	}
 	return err
+}
+
+// others names the attributes of a row that are not set.
+func others(row, set map[string]string) (names []string) {
+	for name := range row {
+		if _, kept := set[name]; !kept {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Row reads a record's own mapping row, without following aliases.
@@ -143,15 +174,14 @@ func (l *Ledger) Row(ctx context.Context, sp spec.Pair, ref record.Ref) (*Pair, 
 // destination records keep a parked row that names the survivor, so that a
 // person decides about them; none is deleted. A merged record that has no row yet
 // becomes an alias too: a create of it that is still to be linked finds that out.
-// winner is nil where nothing was linked.
+// winner is nil where nothing was linked. An alias keeps nothing of the person, and
+// the survivor knows whom the others were linked to, so that an erasure finds all.
 func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pair, losers, unmet []*Pair) error {
 	now, newID := l.Now(), survivor.IDs[record.HubSpot]
 	var updates []table.Update
 	alias := func(p *Pair) {
-		updates = append(updates, table.Update{
-			Key: p.Key, If: table.AtRev(p.Rev), Set: map[string]string{attrPair: sp.Name, attrState: string(Alias), attrAlias: newID, attrStamped: ms(now)},
-			Remove: []string{attrLease, attrLeaseBy, attrIntent, attrPartner},
-		})
+		set := map[string]string{attrPair: sp.Name, attrState: string(Alias), attrAlias: newID, attrStamped: ms(now)}
+		updates = append(updates, table.Update{Key: p.Key, If: table.AtRev(p.Rev), Set: set, Remove: others(p.attrs, set)})
 	}
 	for _, p := range unmet {
 		alias(p)
@@ -159,11 +189,17 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pai
 	if winner != nil && winner.IDs[record.HubSpot] != newID {
 		partner := winner.IDs[record.Destination]
 		alias(winner)
-		set := map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: partner, attrStamped: ms(now), attrLinked: ms(winner.LinkedAt)}
+		set := map[string]string{
+			attrPair: sp.Name, attrState: string(Linked), attrPartner: partner, attrStamped: ms(now), attrLinked: ms(winner.LinkedAt),
+			attrWas: met(slices.Concat([]*Pair{survivor, winner}, losers)...),
+		}
 		Change{Base: winner.Base, Seen: map[record.System]Seen{record.Destination: winner.Seen[record.Destination]}}.encode(set)
 		updates = append(updates,
 			table.Update{Key: survivor.Key, If: table.AtRev(survivor.Rev), Set: set, Remove: claimAttrs},
 			l.pointer(sp, partner, map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: newID, attrStamped: ms(now)}))
+	}
+	if winner == survivor && len(losers) > 0 {
+		updates = append(updates, table.Update{Key: survivor.Key, If: table.AtRev(survivor.Rev), Set: map[string]string{attrWas: met(append([]*Pair{survivor}, losers...)...)}})
 	}
 	for _, p := range losers {
 		alias(p)
@@ -197,8 +233,8 @@ const purgedKey = time.Hour
 // that a purge which was interrupted can be repeated, and once more after them:
 // others may have written until then.
 func (l *Ledger) Purge(ctx context.Context, sp spec.Pair, p *Pair) (n int, err error) {
-	refs := p.refs(sp)
-	if n, err = l.erase(ctx, refs); err != nil {
+	refs, past := p.refs(sp), p.past(sp)
+	if n, err = l.erase(ctx, past); err != nil {
 		return n, err
 	}
 	var claims []table.Update
@@ -212,7 +248,7 @@ func (l *Ledger) Purge(ctx context.Context, sp spec.Pair, p *Pair) (n int, err e
 	if err := l.empty(ctx, sp, p, tomb, claims...); err != nil {
 		return n, err
 	}
-	late, err := l.erase(ctx, refs)
+	late, err := l.erase(ctx, past)
 	return n + len(refs) + late, err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"tandem/internal/record"
 	"tandem/internal/table"
+	"tandem/spec"
 )
 
 // Kind is how an event ended. Every event ends in exactly one.
@@ -109,7 +110,24 @@ func conflictKey(dest record.Ref, c Conflict) table.Key {
 
 func conflictPK(dest record.Ref) string { return "LOST#" + dest.Object + "#" + dest.ID }
 
-// Conflicts lists what a pair's conflicts lost, oldest first.
+// Losses lists what a pair's conflicts lost, oldest first, under whichever
+// destination record it was linked to at the time.
+func (l *Ledger) Losses(ctx context.Context, sp spec.Pair, p *Pair) (lost []Conflict, err error) {
+	for _, ref := range p.past(sp) {
+		if ref.System != record.Destination {
+			continue
+		}
+		more, err := l.Conflicts(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		lost = append(lost, more...)
+	}
+	slices.SortStableFunc(lost, func(a, b Conflict) int { return a.At.Compare(b.At) })
+	return lost, nil
+}
+
+// Conflicts lists what conflicts of one destination record lost, oldest first.
 func (l *Ledger) Conflicts(ctx context.Context, dest record.Ref) ([]Conflict, error) {
 	items, err := l.Table.Query(ctx, conflictPK(dest), "", 100)
 	out := make([]Conflict, 0, len(items))

@@ -218,6 +218,9 @@ type Pair struct {
 	Rival    string
 	Outcomes []Outcome
 	AliasOf  string
+	// Was are the destination records that this one, or one merged into it, was
+	// linked to before: what they lost is its history, too.
+	Was []string
 	// MatchKey is the key row this record's claim holds, "" for none.
 	MatchKey string
 
@@ -258,7 +261,7 @@ const (
 	attrStamped, attrSince, attrTries            = "stampedAt", "since", "tries"
 	attrGhosts, attrGhostsUntil, attrSlot        = "ghosts", "ghostsUntil", "slot"
 	attrAdopt, attrAlias, attrKey                = "adopt", "aliasOf", "matchKey"
-	attrLinked, attrSends                        = "linkedAt", "sends"
+	attrLinked, attrSends, attrWas               = "linkedAt", "sends", "was"
 	prefixBase, prefixSwing, prefixWindow        = "f:", "l:", "w:"
 	prefixParked, prefixDrift, prefixSeen        = "p:", "d:", "seen:"
 	prefixOutcome                                = "o:"
@@ -279,7 +282,7 @@ func decode(it table.Item, self record.Ref) *Pair {
 	}
 	p.Tries, _ = strconv.Atoi(a[attrTries])
 	p.Slot, _ = strconv.Atoi(a[attrSlot])
-	p.MatchKey = a[attrKey]
+	p.MatchKey, p.Was = a[attrKey], strings.Fields(a[attrWas])
 	if partner := a[attrPartner]; partner != "" {
 		p.IDs[self.System.Other()] = partner
 	}

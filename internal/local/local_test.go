@@ -52,6 +52,45 @@ func TestRecordsTravelBothWays(t *testing.T) {
 	}
 }
 
+// TestWhyTellsWhatWasLost: both systems were edited in the same field while nobody
+// looked. What lost is told, also after the customer was replaced by another.
+func TestWhyTellsWhatWasLost(t *testing.T) {
+	r := newRig(t)
+	contact := r.contact(map[string]string{"email": "ada@example.com", "lastname": "Byron"})
+	r.quiet()
+	customer := r.customerOf(contact.ID)
+	r.stop()
+	if _, err := r.portal.Update(portal.Person, "contacts", contact.ID, "", map[string]string{"lastname": "Lovelace"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.company.Update("customers", customer.ID, map[string]any{"last_name": "King"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	r.quiet()
+	told := func(when string) {
+		t.Helper()
+		var report why.Report
+		r.get("/api/why/contacts/"+contact.ID, &report)
+		if len(report.Conflicts) != 1 || report.Conflicts[0].Field != "lastName" {
+			t.Errorf("%s it tells of %+v, want what lastName has lost", when, report.Conflicts)
+		}
+	}
+	told("at first")
+	if err := r.portal.Archive(portal.Person, "contacts", contact.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.quiet()
+	if err := r.portal.Restore(portal.Person, "contacts", contact.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.quiet()
+	if again := r.customerOf(contact.ID); again.ID == customer.ID {
+		t.Fatal("the customer was not replaced")
+	}
+	told("after a restore")
+}
+
 // erpPartner is the contact that a customer is linked to.
 func erpPartner(t *testing.T, r *rig, id string) string {
 	t.Helper()

@@ -196,13 +196,11 @@ func (a *Asker) history(ctx context.Context, r *Report, pair spec.Pair, p *ledge
 		r.Outcomes = append(r.Outcomes, more...)
 	}
 	slices.SortStableFunc(r.Outcomes, func(x, y ledger.Outcome) int { return y.At.Compare(x.At) })
-	if id := p.IDs[record.HubSpot]; id != "" {
-		lost, err := a.Flow.Ledger.Conflicts(ctx, record.Ref{System: record.HubSpot, Object: pair.HubSpot.Object, ID: id})
-		if err != nil {
-			return err
-		}
-		r.Conflicts = a.hide(pair, lost)
+	lost, err := a.Flow.Ledger.Losses(ctx, pair, p)
+	if err != nil {
+		return err
 	}
+	r.Conflicts = a.hide(pair, lost)
 	return nil
 }
 
