@@ -36,7 +36,7 @@ func (c *pairChecker) calls() {
 	}
 	c.placeholders(object)
 	c.words(object)
-	if c.object.UpdatedAt == "" && slices.ContainsFunc(c.pair.Fields, func(f Field) bool { return f.Policy == PolicyNewest }) {
+	if c.object.UpdatedAt == "" && slices.ContainsFunc(c.pair.Fields, Field.newestWins) {
 		c.warn("newest-no-time", at(object, "updatedAt"), "the policy newest needs the time of the last change, else the time of reading decides",
 			"Add updatedAt, or let a side win")
 	}

@@ -192,6 +192,12 @@ func TestFindings(t *testing.T) {
 			Error, "no-placeholder", "destination.objects.people.delete.path", ""},
 		{"a find of everything", func(s *Spec) { editObject(s, func(o *Object) { o.Find = &Call{Path: "/p"} }) },
 			Error, "no-placeholder", "destination.objects.people.find.path", ""},
+		{"newest by default, without a time", func(s *Spec) {
+			for i := range s.Pairs[0].Fields {
+				s.Pairs[0].Fields[i].Policy = ""
+			}
+			editObject(s, func(o *Object) { o.UpdatedAt = "" })
+		}, Warning, "newest-no-time", "destination.objects.people.updatedAt", ""},
 		{"newest without a time", func(s *Spec) {
 			s.Pairs[0].Fields[1].Policy = PolicyNewest
 			editObject(s, func(o *Object) { o.UpdatedAt = "" })

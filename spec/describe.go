@@ -184,7 +184,7 @@ func policyText(f Field) string {
 	switch {
 	case f.Direction == OnlyDestination || f.Direction == OnlyHubSpot:
 		return ""
-	case f.Policy == "" || f.Policy == PolicyNewest:
+	case f.newestWins():
 		return "the newest wins"
 	case f.Policy == PolicyHubSpot:
 		return "HubSpot wins"

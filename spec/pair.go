@@ -61,6 +61,12 @@ type Field struct {
 	Accept []string `json:"accept,omitempty"`
 }
 
+// newestWins reports whether the newer of two edits is kept: the default where
+// both sides can be edited.
+func (f Field) newestWins() bool {
+	return f.Travels(ToDestination) && f.Travels(ToHubSpot) && (f.Policy == "" || f.Policy == PolicyNewest)
+}
+
 // Prop is one property of one side. Pair is set for type ref: the pair whose
 // ids the value holds.
 type Prop struct {
