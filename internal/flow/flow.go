@@ -59,7 +59,7 @@
 //	                    owner waits for time only, for older places (wait: one is the oldest), or
 //	                    for a lease; what nobody may come to end (widowed, lost) is waited for
 //	                    until it can no longer happen, then it is a person's
-//	IndexLag            an instant that does not move (absent, orphan), or a replica that catches up
+//	IndexLag            an instant that does not move (absent, orphan, older)
 //	ParentMissing       the parent's own execution; after three of the child's, a dead letter
 //	RecordMissing       the record or its deletion's event; then a dead letter
 //	LeaseLost, PreconditionFailed, AlreadyExists, InDoubt

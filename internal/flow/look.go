@@ -145,10 +145,20 @@ func (f *Flow) target(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 	if rec.Archived {
 		return rec, Errorf(RecordMissing, "the partner is in the recycle bin")
 	}
-	if record.CompareVersions(rec.Version, p.Seen[j.target].Version) < 0 {
+	if older(p, j.target, rec.Version, rec.ReadAt) {
 		return rec, Errorf(IndexLag, "the %s answered with an older state than it did before", j.target)
 	}
 	return rec, f.look(ctx, j, m, rec)
+}
+
+// replicas is how long after a state was stamped a read may still show an older one.
+const replicas = time.Minute
+
+// older reports whether a read shows a state from before the one that was compared
+// last. A system that shows an older one long after that was put back, as to a
+// backup, or has given the id to a new record: what it holds now counts.
+func older(p *ledger.Pair, sys record.System, version string, readAt time.Time) bool {
+	return version != "" && record.CompareVersions(version, p.Seen[sys].Version) < 0 && readAt.Before(p.StampedAt.Add(replicas))
 }
 
 // look puts the target's values into the decision.

@@ -128,7 +128,7 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 	if err != nil {
 		return nil, err
 	}
-	if seen := p.Seen[j.source].Version; t.Version != "" && record.CompareVersions(t.Version, seen) < 0 {
+	if older(p, j.source, t.Version, time.UnixMilli(t.ReadAt)) {
 		return unless(lost, ReasonStale), nil
 	}
 	m := f.merge(j, p, t)

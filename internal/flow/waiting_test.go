@@ -110,3 +110,61 @@ func TestStreamOfCreatesStarvesNobody(t *testing.T) {
 		t.Errorf("%s; HubSpot holds nothing", b.reason())
 	}
 }
+
+// TestSystemIsPutBack: a system was restored from a backup, so that its versions
+// begin again below those that were seen. For a moment that looks like a replica
+// that lags; then what it holds counts, and edits travel on both ways.
+func TestSystemIsPutBack(t *testing.T) {
+	for _, sys := range []record.System{record.HubSpot, record.Destination} {
+		t.Run(string(sys), func(t *testing.T) {
+			b := newBench(t)
+			hub, dest := b.created()
+			b.want(b.event(record.Destination, "contacts", dest, flow.Changed), "Dropped")
+			type end struct {
+				shelf              *shelf
+				key, id, name, zip string
+			}
+			ends := map[record.System]end{
+				record.HubSpot:     {b.hub, "contacts/" + hub, hub, "lastname", "zip"},
+				record.Destination: {b.dest, "customers/" + dest, dest, "last_name", "postcode"},
+			}
+			there, here := ends[sys], ends[sys.Other()]
+			for n, name := range []string{"Byron", "King"} {
+				b.now = b.now.Add(2 * time.Minute)
+				row := there.shelf.put(there.key, record.Fields{there.name: name})
+				row.Version, row.ETag = fmt.Sprintf("2020-01-01T00:00:0%d.000Z", 9-n), fmt.Sprintf(`"old %d"`, n)
+				there.shelf.rows[there.key] = row
+				b.want(b.event(sys, "contacts", there.id, flow.Changed), "Stamp")
+				if got := here.shelf.rows[here.key].Fields[here.name]; got != name {
+					t.Fatalf("an edit after it did not travel: %q, %s", got, b.reason())
+				}
+			}
+			row := there.shelf.rows[there.key]
+			row.Version = "2019-01-01T00:00:00.000Z"
+			there.shelf.rows[there.key] = row
+			here.shelf.put(here.key, record.Fields{here.zip: "3000"})
+			b.now = b.now.Add(2 * time.Minute)
+			b.want(b.event(sys.Other(), "contacts", here.id, flow.Changed), "Stamp")
+			if got := there.shelf.rows[there.key].Fields[there.zip]; got != "3000" {
+				t.Fatalf("an edit towards it did not travel: %q, %s", got, b.reason())
+			}
+		})
+	}
+}
+
+// TestDeletedIDIsGivenToANewRecord: versions begin again with it, and what it holds travels.
+func TestDeletedIDIsGivenToANewRecord(t *testing.T) {
+	b := newBench(t)
+	hub, dest := b.created()
+	b.want(b.event(record.Destination, "contacts", dest, flow.Changed), "Dropped")
+	delete(b.dest.rows, "customers/"+dest)
+	b.event(record.Destination, "contacts", dest, flow.Deleted)
+	b.now = b.now.Add(6 * time.Second)
+	row := b.dest.put("customers/"+dest, record.Fields{"email": "ada@example.com", "last_name": "Byron"})
+	row.Version, row.ETag = "1", `"1"`
+	b.dest.rows["customers/"+dest] = row
+	b.want(b.event(record.Destination, "contacts", dest, flow.Changed), "Stamp")
+	if got := b.hub.rows["contacts/"+hub].Fields["lastname"]; got != "Byron" {
+		t.Errorf("HubSpot holds %q: %s", got, b.reason())
+	}
+}

@@ -63,13 +63,18 @@ func (l *Ledger) Bury(ctx context.Context, f Fence, reason string, s Stamp) erro
 
 // Revive takes a pair out of a resting state: to Linked where the partner is
 // known, else it forgets the row so that the record is looked at afresh. Either
-// side may have been edited meanwhile, so both are read before the next decision.
+// side may have been edited meanwhile or made again with versions of its own, so
+// both are read before the next decision.
 func (l *Ledger) Revive(ctx context.Context, sp spec.Pair, p *Pair) error {
 	if p.IDs[record.HubSpot] == "" || p.IDs[record.Destination] == "" {
 		return l.Forget(ctx, sp, p)
 	}
 	set := map[string]string{attrState: string(Linked), attrGhostsUntil: ms(l.Now().Add(ghostLife))}
-	return l.update(ctx, p, set, []string{attrReason}, func() {})
+	remove := []string{attrReason}
+	for sys := range p.Seen {
+		remove = append(remove, prefixSeen+string(sys))
+	}
+	return l.update(ctx, p, set, remove, func() {})
 }
 
 // Forget empties a pair's rows on both sides, so that its records are looked at
