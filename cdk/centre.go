@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,13 +107,24 @@ func (c centre) function(scope constructs.Construct, name string, more map[strin
 	return NewFunction(scope, pascal(name), FunctionProps{
 		Name: name, PhysicalName: names.CentreName + "-" + name, Settings: c.Settings, Builder: c.Builder,
 		Environment: env,
-		Grants:      append(grants, c.secrets(scope, name)), Concurrency: -1, Asynchronous: name == "watch",
+		Grants:      append(grants, c.secrets(scope, name)...), Concurrency: -1, Asynchronous: name == "watch",
 	})
 }
 
+// perStatement is how many parameters one statement names. The CDK spreads a
+// role's statements over policies of the size that IAM allows, but divides none.
+const perStatement = 50
+
 // secrets grants what the function called name reads, by full names.
-func (c centre) secrets(scope constructs.Construct, name string) Grant {
-	return readParameters(scope, "", "messages, logins and beats, see names.CentreParameters", names.CentreParameters(name, c.Clients)...)
+func (c centre) secrets(scope constructs.Construct, name string) (all []Grant) {
+	for part := range slices.Chunk(names.CentreParameters(name, c.Clients), perStatement) {
+		g := readParameters(scope, "", "messages, logins and beats, see names.CentreParameters", part...)
+		if len(part) == perStatement || len(all) > 0 {
+			g.ID = fmt.Sprintf("Parameters%d", len(all))
+		}
+		all = append(all, g)
+	}
+	return all
 }
 
 func publicURL(fn awslambda.Function) *string {

@@ -14,7 +14,7 @@ import (
 // FunctionProps describe one Lambda function.
 type FunctionProps struct {
 	// Name is the folder below lambdas/ whose main it runs; PhysicalName what the
-	// console, the logs and the metrics call it, at most 64 characters.
+	// console, the logs and the metrics call it.
 	Name, PhysicalName string
 	Settings           Settings
 	Builder            *builder
@@ -60,9 +60,7 @@ var parts = map[string]part{
 
 // NewFunction makes a function with its own role, log group and build.
 func NewFunction(scope constructs.Construct, id string, p FunctionProps) awslambda.Function {
-	if len(p.PhysicalName) > 64 {
-		annotate(scope, fmt.Sprintf("function name %s has %d characters and Lambda allows 64: choose a shorter client name", p.PhysicalName, len(p.PhysicalName)))
-	}
+	environmentFits(scope, p.PhysicalName, p.Environment)
 	logs := NewLogGroup(scope, id+"Logs", "/aws/lambda/"+p.PhysicalName, p.RetentionDays, p.Settings)
 	grants := append([]Grant{
 		{Action: "logs:CreateLogStream", On: []*string{logs.LogGroupArn()}, Why: "one stream per running copy, named by Lambda"},

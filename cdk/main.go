@@ -71,6 +71,9 @@ func newApp(app awscdk.App, s Settings, b *builder) error {
 		if s.Client != "" && s.Client != client {
 			continue
 		}
+		if err := mayBeCalled(client); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
 		loaded, err := loadAccepted(file)
 		if err != nil {
 			return err

@@ -18,6 +18,9 @@ type Grant struct {
 	Why    string
 	// If is the statement's condition, nil for none.
 	If map[string]any
+	// ID keeps the statement apart from others of the same action; "" lets the CDK
+	// put them together.
+	ID string
 }
 
 // NewRole makes a role for an AWS service with exactly the grants, as one inline
@@ -28,6 +31,9 @@ func NewRole(scope constructs.Construct, id string, service string, grants []Gra
 	})
 	for _, g := range grants {
 		s := &awsiam.PolicyStatementProps{Actions: jsii.Strings(g.Action), Resources: &g.On}
+		if g.ID != "" {
+			s.Sid = jsii.String(g.ID)
+		}
 		if g.If != nil {
 			s.Conditions = &g.If
 		}

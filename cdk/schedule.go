@@ -46,6 +46,9 @@ func NewSchedules(scope constructs.Construct, id, prefix string, missed awssqs.Q
 }
 
 func newSchedule(c constructs.Construct, name string, missed awssqs.Queue, role string, t Tick) {
+	if len(name) > longestSchedule {
+		annotate(c, fmt.Sprintf("schedule name %s has %d characters and AWS allows %d: choose a shorter name for the pair", name, len(name), longestSchedule))
+	}
 	every := max(t.Every.Truncate(time.Minute), time.Minute)
 	if every != t.Every {
 		awscdk.Annotations_Of(c).AddWarningV2(jsii.String("tandem:schedule"), jsii.String(fmt.Sprintf(
