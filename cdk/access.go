@@ -63,6 +63,7 @@ var tableGrants = map[string][]tableGrant{
 		{"UpdateItem", "base, hash, time and outcome; the lease is released"},
 		{"DeleteItem", "claims that are done"},
 	},
+	"later": {{"GetItem", "whether both systems' rate limits have room for one more"}},
 	"selfcheck": {
 		{"GetItem", "it proves that the table answers; the canary's record and text"},
 		{"PutItem", "the rate limit's row, the deployment's id, the canary's text, the first time"},

@@ -50,7 +50,7 @@ var parts = map[string]part{
 	"lookup":    {128, 18, "waits for the table and perhaps for the target"},
 	"write":     {128, 13, "waits for the target's answer and may wait shortly for its rate limit"},
 	"stamp":     {128, 13, "waits for the table"},
-	"later":     {256, 20, "starts ten executions, one after the other"},
+	"later":     {256, 20, "starts ten executions, one after the other, when the rate limits have room for them"},
 	"selfcheck": {256, 50, "asks both systems and the table once"},
 	"beat":      {256, 5, "checks one HMAC and writes one row"},
 	"watch":     {256, 50, "reads all integrations' rows and may wait for Slack's Retry-After"},

@@ -16,8 +16,8 @@ const (
 	// timeout (AWS Lambda developer guide, "Configuring a queue for use with Lambda").
 	laterAttempts, laterHidden = 5, 120
 	// laterBatch events are handed out at once, to laterCopies copies of the function
-	// at most: the least that Lambda allows, so that a backlog, which a rate limit
-	// has made, does not come back as a burst.
+	// at most: the least that Lambda allows, since each waits until the rate limits
+	// have room, so that a backlog comes back as fast as they allow and no faster.
 	laterBatch, laterCopies = 10, 2
 )
 

@@ -2,6 +2,7 @@ package burst
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -15,6 +16,38 @@ type calls struct {
 	mu    sync.Mutex
 	all   []arrival
 	kinds map[string]int
+	lag   time.Duration // the latest that this process woke
+}
+
+// guard is by how much the limiter allows requests to take different ways.
+const guard = window / 100
+
+// keepTime measures how late a sleeper wakes, until ctx ends.
+func (c *calls) keepTime(ctx context.Context) {
+	go func() {
+		for ctx.Err() == nil {
+			began := time.Now()
+			time.Sleep(guard / 10)
+			c.mu.Lock()
+			c.lag = max(c.lag, time.Since(began)-guard/10)
+			c.mu.Unlock()
+		}
+	}()
+}
+
+// bearable is the share of calls that may be refused: 1 %, unless the cores are so busy
+// that calls arrive later than any budget can allow for.
+func (c *calls) bearable() float64 {
+	if c.late() > guard {
+		return 0.05
+	}
+	return 0.01
+}
+
+func (c *calls) late() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lag
 }
 
 type arrival struct {
@@ -63,6 +96,7 @@ func (n *noting) WriteHeader(status int) {
 
 type summary struct {
 	calls, peak   int
+	when          []string // calls were refused
 	took          time.Duration
 	refused, used float64
 }
@@ -76,6 +110,8 @@ func (c *calls) summary() (s summary) {
 	for _, a := range c.all {
 		if !a.refused {
 			accepted = append(accepted, a.at)
+		} else {
+			s.when = append(s.when, fmt.Sprintf("%.2f", a.at.Sub(c.all[0].at).Seconds()))
 		}
 	}
 	s.calls, s.took = len(c.all), c.all[len(c.all)-1].at.Sub(c.all[0].at)

@@ -39,7 +39,8 @@ type Host struct {
 	hubspot     *hubspot.Client
 	budget      *hubspot.Budget
 	destination *destination.Client
-	starter     *starter
+	starter     flow.Starter
+	lines       []line // of the function later
 }
 
 // New opens the function called name from its environment. It sends one request,
@@ -71,6 +72,11 @@ func New(ctx context.Context, name string, getenv func(string) string) (*Host, e
 	h.Metrics = NewMetrics(os.Stdout, h.Spec.Client, time.Now)
 	if h.Beats, err = h.reporter(ctx, getenv); err != nil {
 		log.Warn("this function sends no beats", "error", err)
+	}
+	if name == "later" {
+		if h.lines, err = lines(h.Table, h.Spec); err != nil {
+			return nil, err
+		}
 	}
 	return h, h.open()
 }

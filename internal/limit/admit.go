@@ -68,6 +68,32 @@ func (l *Limiter) Admit(ctx context.Context) (context.Context, error) {
 	}
 }
 
+// Room waits, for as long as ctx lasts, until a request could be sent, and takes no
+// permit: for whoever begins work that asks elsewhere. One row is read each time.
+func (l *Limiter) Room(ctx context.Context) error {
+	for !l.unlimited() {
+		rows, err := l.Table.Get(ctx, l.key)
+		if err != nil {
+			return &flow.Error{Code: flow.StoreBusy, Message: "the rate limit's row could not be read", Err: err}
+		}
+		pause := l.window.pause(rows[0].Attrs, l.Now())
+		if pause <= 0 {
+			break
+		}
+		if err := l.Sleep(ctx, min(pause, inPlace)); err != nil {
+			return wait(l.System, pause)
+		}
+	}
+	return nil
+}
+
+// pause is how long it is until one more request has room.
+func (w window) pause(row map[string]string, now time.Time) time.Duration {
+	apart := w.standing(parseUse(row["standing"]), now).total()
+	_, at := w.grant(parseUse(row["used"]), later(now, millis(row["hold"])), apart, 1, live)
+	return at.Sub(now)
+}
+
 // admitted uses the permit that the context brings along, if it is still good.
 func (l *Limiter) admitted(ctx context.Context) bool {
 	p, ok := ctx.Value(permitKey{}).(*permit)

@@ -2,6 +2,7 @@ package limit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -120,6 +121,34 @@ func TestAdmit(t *testing.T) {
 		}
 		if _, err := l.Admit(ctx); err == nil {
 			t.Error("admitted beyond the budget")
+		}
+	})
+}
+
+// TestRoom waits until a request could be sent, whoever has taken the permits and
+// whatever the remote has asked for, and takes none itself.
+func TestRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tab, b := open(t), spec.RateLimit{Requests: 2, Per: seconds(10)}
+		l, other := limiter(t, tab, b), limiter(t, tab, b)
+		for range 2 {
+			if err := errors.Join(l.Room(t.Context()), other.Wait(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.Room(short(t)); flow.CodeOf(err) != flow.RateLimited {
+			t.Errorf("got %v while there is no room, want RateLimited", err)
+		}
+		began := time.Now()
+		if err := l.Room(t.Context()); err != nil || time.Since(began) < 10*time.Second {
+			t.Errorf("got %v after %v, want room after 10 s", err, time.Since(began))
+		}
+		if err := other.Throttled(t.Context(), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		began = time.Now()
+		if err := l.Room(t.Context()); err != nil || time.Since(began) < time.Minute {
+			t.Errorf("got %v after %v, want room after the pause", err, time.Since(began))
 		}
 	})
 }

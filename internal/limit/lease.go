@@ -127,17 +127,22 @@ func later(a, b time.Time) time.Time {
 // next sizes a batch by how the last one went: twice as large when it was used
 // up in half its time, half when that time is long over, as much as was used
 // when some of it was wasted, and never less than the callers who are waiting.
-// When some was wasted while the budget is scarce it is just as much as they are.
+// While the budget is scarce it is just as much as they are, unless the last one was
+// gone in a quarter of its time: what is wasted then is missing elsewhere.
 func (l *Limiter) next(h *lease) int {
 	waiting := int(l.queued.Load())
 	size := max(1, h.size-h.left)
-	now, half := l.Now(), h.until.Sub(h.from)/2
+	now, quarter := l.Now(), h.until.Sub(h.from)/4
+	soon := 2 * quarter
+	if h.scarce {
+		soon = quarter
+	}
 	switch {
-	case h.scarce && h.left > 0:
-		size = waiting
-	case h.left == 0 && now.Before(h.until.Add(-half)):
+	case h.left == 0 && now.Before(h.from.Add(soon)):
 		size *= 2
-	case now.After(h.until.Add(half)):
+	case h.scarce:
+		size = waiting
+	case now.After(h.until.Add(2 * quarter)):
 		size = max(1, size/2)
 	}
 	return min(max(size, waiting), l.window.batch)
