@@ -223,7 +223,7 @@ func (j *journey) destination(ids map[record.System]string) record.Ref {
 func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge, t *Transformed, target record.Record, lost bool) (*Plan, error) {
 	v := m.decide()
 	swings, parked := f.brake(j, p, &v)
-	change := ledger.Change{Swings: swings, Parked: parked, Drifted: v.drift, Left: p.Intent.Left(hubVersion(j, t, target))}
+	change := ledger.Change{Swings: swings, Parked: parked, Drifted: v.drift, Left: p.Intent.Left(f.shown(j, t, target))}
 	late, err := f.overwrittenNow(ctx, j, m, p.IDs, change.Left)
 	if lost = lost || late; err != nil {
 		return nil, err

@@ -270,7 +270,7 @@ func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, d
 	ids := map[record.System]string{j.source: j.ref.ID, j.target: partner.ID}
 	plan := f.write(j, ids, m, v, t, partner)
 	plan.Link, plan.MatchKey, plan.Until, plan.Ghosts = true, draft.MatchKey, draft.Until, draft.Ghosts
-	plan.Left = doubt.Left(hubVersion(j, t, partner))
+	plan.Left = doubt.Left(f.shown(j, t, partner))
 	if _, err := f.overwrittenNow(ctx, j, m, ids, plan.Left); err != nil {
 		return nil, err
 	}

@@ -70,12 +70,12 @@ func unless(lost bool, reason string) *Plan {
 	return drop(reason)
 }
 
-// hubVersion is HubSpot's version among the two records that were read.
-func hubVersion(j *journey, t *Transformed, target record.Record) string {
-	if j.source == record.HubSpot {
-		return t.Version
+// shown is what the two records that were read tell of their sides' clocks.
+func (f *Flow) shown(j *journey, t *Transformed, target record.Record) map[record.System]ledger.Shown {
+	return map[record.System]ledger.Shown{
+		j.source: {Changed: ledger.Version(t.updatedAt()), Ahead: time.Duration(t.Ahead) * time.Millisecond},
+		j.target: {Changed: ledger.Version(target.UpdatedAt), Ahead: f.ahead(target)},
 	}
-	return target.Version
 }
 
 // based is a verdict's base, with what HubSpot's fields held that are about to be

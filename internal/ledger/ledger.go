@@ -150,15 +150,23 @@ type Change struct {
 // Landing is how long after it was sent a request may still be carried out.
 const Landing = 15 * time.Second
 
+// Shown is what a later read showed of one side: when the record was changed, in
+// the form of HubSpot's versions, and how far the side's clock is ahead of ours.
+type Shown struct {
+	Changed string
+	Ahead   time.Duration
+}
+
 // Left lists the windows that an open intent's writes may have made or may still
-// make, seen from a later read of HubSpot.
-func (in *Intent) Left(version string) (left []Window) {
+// make, seen from a later read of both sides. A window is told in its side's clock.
+func (in *Intent) Left(shown map[record.System]Shown) (left []Window) {
 	if in == nil {
 		return nil
 	}
-	ends := Version(in.Sends.Add(Landing))
-	for _, w := range []Window{{From: in.Before, To: max(version, ends)}, {Side: record.Destination, From: in.Open, To: ends}} {
-		sent := in.Sent[cmp.Or(w.Side, record.HubSpot)]
+	for _, w := range []Window{{From: in.Before}, {Side: record.Destination, From: in.Open}} {
+		sys := cmp.Or(w.Side, record.HubSpot)
+		sent, side := in.Sent[sys], shown[sys]
+		w.To = max(side.Changed, Version(in.Sends.Add(Landing+side.Ahead)))
 		if w.From == "" || len(sent) == 0 {
 			continue
 		}

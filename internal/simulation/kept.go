@@ -129,7 +129,7 @@ func (r *run) was(p spec.Pair, s record.System, pair *ledger.Pair) []string {
 
 func (r *run) recorded(p spec.Pair, pair *ledger.Pair, e edit) bool {
 	look := &ledger.Ledger{Table: r.table, Client: r.spec.Client, Now: func() time.Time { return r.now }}
-	var lost []ledger.Conflict
+	lost, _ := look.Losses(context.Background(), p, pair)
 	for _, id := range r.was(p, record.Destination, pair) {
 		more, _ := look.Conflicts(context.Background(), record.Ref{System: record.Destination, Object: p.Destination.Object, ID: id})
 		lost = append(lost, more...)

@@ -63,7 +63,7 @@ func (st *stage) habit(_ context.Context, w []string) error {
 			case name == "phones":
 				h.Phones = text == "true"
 			case name == "skew":
-				h.Skew = d
+				h.Skew, st.run.skew = d, d
 			case name == "findlag":
 				h.FindLag = d
 			case strings.HasPrefix(name, "longest."):
