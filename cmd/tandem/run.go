@@ -187,7 +187,7 @@ func sharedTable(ctx context.Context, e *env) (table.Table, error) {
 	}
 	name = cmp.Or(name, defaultTable)
 	if isLocal(endpoint) {
-		ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, time.Minute) // it may be starting, too
 		defer cancel()
 		if err := dynamo.Ensure(ctx, client, name); err != nil {
 			return nil, fmt.Errorf("table %s at %s: %w; start DynamoDB Local there or unset AWS_ENDPOINT_URL_DYNAMODB", name, endpoint, err)
