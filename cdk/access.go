@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 
@@ -27,7 +28,7 @@ var lists = []tableGrant{
 	{"GetItem", "its cursor"},
 	{"BatchGetItem", "a listed record that is already the base is an echo"},
 	{"PutItem", "its first cursor; the rate limit's row, the first time"},
-	{"UpdateItem", "its cursor; the rate limit; the outcome of what is dropped"},
+	{"UpdateItem", "its cursor; the rate limit; the outcome of what is dropped; what has arrived"},
 }
 
 // tableGrants is what each function does to the table, and what for.
@@ -36,7 +37,7 @@ var tableGrants = map[string][]tableGrant{
 		{"GetItem", "an event whose values are already the base is an echo"},
 		{"BatchGetItem", "both ways round in one request"},
 		{"PutItem", "an outcome in the place of one that has expired"},
-		{"UpdateItem", "the outcome of what is dropped at once"},
+		{"UpdateItem", "the outcome of what is dropped at once; what has arrived"},
 	},
 	"poll": lists, "reconcile": lists,
 	"transform": {
@@ -66,9 +67,20 @@ var tableGrants = map[string][]tableGrant{
 	"later": {{"GetItem", "whether both systems' rate limits have room for one more"}},
 	"selfcheck": {
 		{"GetItem", "it proves that the table answers; the canary's record and text"},
-		{"PutItem", "the rate limit's row, the deployment's id, the canary's text, the first time"},
-		{"UpdateItem", "its questions take from the shared rate limit; the canary's text"},
+		{"BatchGetItem", "which of several dead letters were counted before"},
+		{"PutItem", "the rate limit's row, the deployment's id, the canary's text, the first time; a dead letter that was counted"},
+		{"UpdateItem", "its questions take from the shared rate limit; the canary's text; the spec in force"},
 	},
+}
+
+// lookAt lets a function see what is in a queue, and take nothing out of it.
+func lookAt(queue awssqs.Queue) []Grant {
+	on := []*string{queue.QueueArn()}
+	return []Grant{
+		{Action: "sqs:GetQueueAttributes", On: on, Why: "how many dead letters wait"},
+		{Action: "sqs:ReceiveMessage", On: on, Why: "why they died"},
+		{Action: "sqs:ChangeMessageVisibility", On: on, Why: "they are given back at once, for whoever redrives"},
+	}
 }
 
 func start(m awsstepfunctions.StateMachine) Grant {

@@ -66,7 +66,7 @@ func NewCentre(scope constructs.Construct, id string, p CentreProps) awscdk.Stac
 
 // centreGrants is what each of the Centre's functions does to its table, and what
 // for. A row that is not there yet is put, not updated (internal/table/dynamo).
-var centreGrants = map[string][]struct{ action, why string }{
+var centreGrants = map[string][]tableGrant{
 	"beat": {
 		{"BatchGetItem", "the handler's state, and whether a nonce was used"},
 		{"PutItem", "a handler's first state; a nonce"},
@@ -94,11 +94,44 @@ var centreGrants = map[string][]struct{ action, why string }{
 	},
 }
 
+// clientRows are the rows that the dashboard may read of a client's table, by the
+// beginnings of their keys: what arrived, pairs and outcomes, dead letters, the
+// spec. They hold ids, names and fingerprints. Rows that hold values are not among
+// them (LOST#, what conflicts have lost), nor is anything that could be claimed.
+var clientRows = []string{"ARRIVED#*", "MAP#*", "OUT#*", "DEAD#*", "SPEC"}
+
+// clientGrants is what the dashboard does to the clients' tables.
+var clientGrants = []tableGrant{
+	{"GetItem", "the spec in force; a record's pair"},
+	{"BatchGetItem", "a record's rows on both sides in one request"},
+	{"Query", "what arrived lately; a record's outcomes; dead letters"},
+}
+
+// readClients lets the dashboard read the outcomes in every client's table. It
+// names them by convention: a table that is not there (yet), or any more, keeps
+// neither stack from being deployed or deleted.
+func (c centre) readClients(stack awscdk.Stack) (all []Grant) {
+	only := map[string]any{"ForAllValues:StringLike": map[string]any{"dynamodb:LeadingKeys": clientRows}}
+	var tables []*string
+	for _, client := range c.Clients {
+		tables = append(tables, stack.FormatArn(&awscdk.ArnComponents{
+			Service: jsii.String("dynamodb"), Resource: jsii.String("table"), ResourceName: jsii.String(names.ClientTable(client)),
+		}))
+	}
+	for _, on := range clientGrants {
+		all = append(all, Grant{Action: "dynamodb:" + on.action, On: tables, Why: on.why, If: only})
+	}
+	return all
+}
+
 // function makes one of the Centre's functions; more is its environment besides.
 func (c centre) function(scope constructs.Construct, name string, more map[string]string) awslambda.Function {
 	var grants []Grant
 	for _, on := range centreGrants[name] {
 		grants = append(grants, Grant{Action: "dynamodb:" + on.action, On: []*string{c.table.TableArn()}, Why: on.why})
+	}
+	if name == "dashboard" {
+		grants = append(grants, c.readClients(awscdk.Stack_Of(scope))...)
 	}
 	env := map[string]string{
 		names.Table: *c.table.TableName(), names.SecretsPrefix: names.CentrePrefix, names.Clients: strings.Join(c.Clients, ","),

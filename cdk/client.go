@@ -94,7 +94,7 @@ func NewClient(scope constructs.Construct, id string, p ClientProps) awscdk.Stac
 		}
 	}
 	NewLater(stack, "LaterAgain", site, dirs)
-	check := site.function(stack, "selfcheck", "", nil, nil)
+	check := site.function(stack, "selfcheck", "", lookAt(site.DeadLetters), map[string]string{names.DeadLetters: *site.DeadLetters.QueueUrl()})
 	ticks = append(ticks, Tick{Name: "selfcheck", Every: cloud.CheckEvery, Function: check})
 	NewSchedules(stack, "Schedules", client, site.Missed, p.Settings, ticks)
 	alarms := NewAlarms(stack, "Alarms", site, dirs, check)

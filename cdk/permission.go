@@ -1,6 +1,8 @@
 package main
 
 import (
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -24,20 +26,27 @@ type Grant struct {
 }
 
 // NewRole makes a role for an AWS service with exactly the grants, as one inline
-// policy. The managed basic-execution policy is not used: it allows every log group.
+// policy where they fit into one. The managed basic-execution policy is not used: it allows every log group.
 func NewRole(scope constructs.Construct, id string, service string, grants []Grant) awsiam.Role {
 	role := awsiam.NewRole(scope, jsii.String(id), &awsiam.RoleProps{
 		AssumedBy: awsiam.NewServicePrincipal(jsii.String(service), nil),
 	})
-	for _, g := range grants {
-		s := &awsiam.PolicyStatementProps{Actions: jsii.Strings(g.Action), Resources: &g.On}
-		if g.ID != "" {
-			s.Sid = jsii.String(g.ID)
+	for len(grants) > 0 {
+		g, actions := grants[0], []string{grants[0].Action}
+		grants = grants[1:]
+		for len(grants) > 0 && grants[0].ID == g.ID && slices.Equal(grants[0].On, g.On) && reflect.DeepEqual(grants[0].If, g.If) {
+			actions, grants = append(actions, grants[0].Action), grants[1:]
 		}
-		if g.If != nil {
-			s.Conditions = &g.If
+		for on := range slices.Chunk(g.On, perStatement) {
+			s := &awsiam.PolicyStatementProps{Actions: jsii.Strings(actions...), Resources: &on}
+			if g.ID != "" {
+				s.Sid = jsii.String(g.ID)
+			}
+			if g.If != nil {
+				s.Conditions = &g.If
+			}
+			role.AddToPolicy(awsiam.NewPolicyStatement(s))
 		}
-		role.AddToPolicy(awsiam.NewPolicyStatement(s))
 	}
 	return role
 }

@@ -143,6 +143,9 @@ func writeActions(b *strings.Builder, allowed map[string][]string) {
 			if _, parameter, ok := strings.Cut(id, ":parameter"); ok {
 				id = strings.TrimSuffix(parameter, `"]]}`)
 			}
+			if _, table, ok := strings.Cut(id, ":table/"); ok {
+				id = "table " + strings.Replace(table, `"]]}`, "", 1)
+			}
 			on = append(on, hash.ReplaceAllString(id, ""))
 		}
 		slices.Sort(on)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -312,11 +313,20 @@ func granted(tmpl template, role any) map[string][]string {
 	for _, s := range statements(tmpl, logicalID(role)) {
 		for _, action := range list(s["Action"]) {
 			for _, on := range list(s["Resource"]) {
-				out[action.(string)] = append(out[action.(string)], logicalID(on))
+				out[action.(string)] = append(out[action.(string)], logicalID(on)+onlyKeys(s))
 			}
 		}
 	}
 	return out
+}
+
+// onlyKeys says which keys of a table a statement is limited to, "" where it is not.
+func onlyKeys(s map[string]any) string {
+	if s["Condition"] == nil {
+		return ""
+	}
+	keys, _ := s["Condition"].(map[string]any)["ForAllValues:StringLike"].(map[string]any)
+	return fmt.Sprint(" keys ", list(keys["dynamodb:LeadingKeys"]))
 }
 
 // statements are those of all inline policies of a role.

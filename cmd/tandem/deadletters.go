@@ -13,6 +13,7 @@ import (
 
 	"tandem/internal/cloud/awsjson"
 	"tandem/internal/flow"
+	"tandem/internal/ledger"
 	"tandem/spec"
 )
 
@@ -220,5 +221,14 @@ func (d *deployment) again(ctx context.Context, machine, queue string, l *letter
 		return "", fmt.Errorf("%s is started, but: %w", name, err)
 	}
 	l.receipt = ""
+	d.unlist(ctx, l)
 	return name, nil
+}
+
+// unlist takes the letter from the Centre's page; otherwise it goes by itself
+// when its message would have.
+func (d *deployment) unlist(ctx context.Context, l *letter) {
+	key := ledger.LetterKey(l.Machine, l.Execution)
+	_ = d.api.Call(ctx, awsjson.DynamoDB, "DeleteItem", map[string]any{"TableName": names.ClientTable(d.client),
+		"Key": map[string]any{"pk": map[string]string{"S": key.PK}, "sk": map[string]string{"S": key.SK}}}, nil)
 }

@@ -60,15 +60,25 @@ const (
 	Overwritten Cause = "overwritten" // an edit was overwritten before it could be read
 	// NotArrived is a check's: the canary's text has not come through.
 	NotArrived Cause = "not-arrived"
+	// NotStarted is a deferred event's that could not be started again.
+	NotStarted Cause = "NotStarted"
 	Other      Cause = "other"
 )
 
 var causes = []Cause{Echo, Unchanged, Stale, Unmapped, Filtered, Blocked, Gone,
-	Ambiguous, Loop, Guard, Merge, Quota, Conflict, Agreed, Purged, Drift, Overwritten, NotArrived, Other}
+	Ambiguous, Loop, Guard, Merge, Quota, Conflict, Agreed, Purged, Drift, Overwritten, NotArrived, NotStarted, Other}
+
+// platform are the errors that Step Functions and Lambda raise by themselves and
+// that outlast a machine's retries (AWS Step Functions developer guide, "Error
+// names"; AWS Lambda's own begin with its name).
+var platform = []Cause{"States.Timeout", "States.TaskFailed", "States.Permissions",
+	"States.ParameterPathFailure", "States.ResultPathMatchFailure", "States.IntrinsicFailure",
+	"Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.ClientExecutionTimeoutException",
+	"Lambda.TooManyRequestsException", "Lambda.Unknown", "Sandbox.Timedout"}
 
 // Known returns c when it is in the closed set of reasons and codes, else Other.
 func Known(c Cause) Cause {
-	if _, code := flow.Codes[flow.Code(c)]; code || slices.Contains(causes, c) {
+	if _, code := flow.Codes[flow.Code(c)]; code || slices.Contains(causes, c) || slices.Contains(platform, c) {
 		return c
 	}
 	return Other
@@ -171,6 +181,9 @@ type Beat struct {
 	Checks   []Check                 `json:"checks,omitempty"`
 	API      *API                    `json:"api,omitempty"`
 	Writer   *Writer                 `json:"writer,omitempty"`
+	// Waiting is how many dead letters wait for a person now; nil for a handler
+	// that does not look.
+	Waiting *int `json:"waiting,omitempty"`
 	// CostMicros is the AWS list price of the work, in millionths of a US dollar.
 	CostMicros int64 `json:"costMicros,omitempty"`
 }
@@ -207,6 +220,8 @@ func (b *Beat) Validate() error {
 		return errors.New("instance, nonce: want 16 to 64 hex digits")
 	case b.Seq < 1 || b.CostMicros < 0:
 		return errors.New("seq: want at least 1; costMicros: want at least 0")
+	case b.Waiting != nil && *b.Waiting < 0:
+		return errors.New("waiting: want no negative number")
 	case b.API != nil && (b.API.Used < 0 || b.API.Limit < 0):
 		return errors.New("api: want no negative number")
 	case b.Writer != nil && !(portalID().MatchString(b.Writer.Portal) && token().MatchString(b.Writer.Deployment)):

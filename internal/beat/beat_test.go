@@ -36,6 +36,7 @@ func TestValidateRefusesWhatIsOutsideTheClosedSets(t *testing.T) {
 		"seq":            func(b *Beat) { b.Seq = 0 },
 		"cost":           func(b *Beat) { b.CostMicros = -1 },
 		"api":            func(b *Beat) { b.API = &API{Used: -1} },
+		"waiting":        func(b *Beat) { n := -1; b.Waiting = &n },
 		"portal":         func(b *Beat) { b.Writer = &Writer{Portal: personal, Deployment: b.Instance} },
 		"deployment":     func(b *Beat) { b.Writer = &Writer{Portal: "48", Deployment: personal} },
 		"way":            func(b *Beat) { b.Ways = map[spec.Direction]*Way{personal: {}} },

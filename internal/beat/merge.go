@@ -13,6 +13,9 @@ func merge(old, new Beat) Beat {
 	if new.Writer != nil {
 		old.Writer = new.Writer
 	}
+	if new.Waiting != nil {
+		old.Waiting = new.Waiting
+	}
 	if new.Checks != nil {
 		old.Checks = new.Checks
 	}

@@ -167,6 +167,9 @@ func (r *Reporter) Budget(used, limit int) {
 	r.change(func(b *Beat) { b.API = &API{Used: used, Limit: limit} })
 }
 
+// Waiting stores how many dead letters wait for a person now.
+func (r *Reporter) Waiting(n int) { r.change(func(b *Beat) { b.Waiting = &n }) }
+
 // Writes stores which deployment this is and which portal it writes to.
 func (r *Reporter) Writes(portal, deployment string) {
 	r.change(func(b *Beat) { b.Writer = &Writer{Portal: portal, Deployment: deployment} })

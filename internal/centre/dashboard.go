@@ -1,6 +1,7 @@
 package centre
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -193,7 +194,10 @@ func (c *Centre) done(w http.ResponseWriter, r *http.Request, err error) {
 
 func (c *Centre) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, text := http.StatusServiceUnavailable, "The Centre's table or secrets do not answer. The log says more; records are not affected."
-	if errors.Is(err, ErrUnknown) {
+	if u, ok := errors.AsType[*Unreadable](err); ok {
+		c.o.Log.Warn("page not shown", "error", u.Error())
+		text = u.Why
+	} else if errors.Is(err, ErrUnknown) {
 		status, text = http.StatusNotFound, "There is no such page: the client, direction or record is not known."
 	} else {
 		c.o.Log.Error("page not shown", "path", r.URL.Path, "error", err.Error())
@@ -228,6 +232,7 @@ type outcomePage struct {
 	Console   string
 	Query     OutcomeQuery
 	Page      *OutcomePage // nil when no source of outcomes is connected
+	Problem   string       // why it cannot be read
 	Older     string
 }
 
@@ -245,16 +250,29 @@ func (c *Centre) direction(r *http.Request) (content, error) {
 		Query: OutcomeQuery{Client: client, Direction: d, Kind: beat.Kind(r.FormValue("kind")), Text: r.FormValue("q"),
 			After: r.FormValue("after"), Limit: 100}}
 	if c.o.Outcomes != nil {
-		page, err := c.o.Outcomes.List(r.Context(), p.Query)
-		if err != nil {
+		if err := c.list(r.Context(), &p); err != nil {
 			return content{}, err
-		}
-		p.Page = &page
-		if page.Next != "" {
-			p.Older = "?" + url.Values{"kind": {string(p.Query.Kind)}, "q": {p.Query.Text}, "after": {page.Next}}.Encode()
 		}
 	}
 	return content{tmpl: "direction", title: client + ", " + string(d), data: p}, nil
+}
+
+// list fills in the outcomes; without them the page still has its counts.
+func (c *Centre) list(ctx context.Context, p *outcomePage) error {
+	page, err := c.o.Outcomes.List(ctx, p.Query)
+	if u, ok := errors.AsType[*Unreadable](err); ok {
+		c.o.Log.Warn("outcomes not shown", "client", p.Client, "error", u.Error())
+		p.Problem = u.Why
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.Page = &page
+	if page.Next != "" {
+		p.Older = "?" + url.Values{"kind": {string(p.Query.Kind)}, "q": {p.Query.Text}, "after": {page.Next}}.Encode()
+	}
+	return nil
 }
 
 func (c *Centre) console(client string, d spec.Direction) string {

@@ -32,7 +32,8 @@ type fleet struct {
 	Attention    int
 	Live         int
 	Events       int
-	Dead         int
+	Dead         int // today
+	Waiting      int // dead letters that wait now, as far as that is known
 	Cost         int64
 	Dropped      []share
 	DeadBy       []share
@@ -56,12 +57,14 @@ type integration struct {
 	Oldest   *State // of those that promise, the one nearest to (or furthest over) its limit
 	Events   int
 	Outcomes map[beat.Kind]int
-	Errors   int
-	Last     map[spec.Direction]time.Time
-	Latency  beat.Sketch
-	API      *beat.API
-	apiAt    time.Time
-	Cost     int64
+	// Waiting is how many dead letters wait for a person, -1 when nobody has looked.
+	Waiting int
+	Errors  int
+	Last    map[spec.Direction]time.Time
+	Latency beat.Sketch
+	API     *beat.API
+	apiAt   time.Time
+	Cost    int64
 
 	EventsLine, ErrorsLine, LatencyLine []int64
 }
@@ -148,6 +151,7 @@ func (f *fleet) count(in *integration) {
 	}
 	f.Events += in.Events
 	f.Dead += in.Outcomes[beat.Dead]
+	f.Waiting += max(0, in.Waiting)
 	f.Cost += in.Cost
 }
 
@@ -167,7 +171,7 @@ func (f *fleet) filter(q, show string) {
 }
 
 func newIntegration(states []*State, now, muted time.Time, rival string) *integration {
-	in := &integration{Rival: rival, Client: states[0].Client, Now: now, Handlers: states, Outcomes: map[beat.Kind]int{}, Last: map[spec.Direction]time.Time{},
+	in := &integration{Rival: rival, Waiting: -1, Client: states[0].Client, Now: now, Handlers: states, Outcomes: map[beat.Kind]int{}, Last: map[spec.Direction]time.Time{},
 		EventsLine: make([]int64, sparkPoints), ErrorsLine: make([]int64, sparkPoints), LatencyLine: make([]int64, sparkPoints)}
 	if muted.After(now) {
 		in.Muted = muted
@@ -186,6 +190,9 @@ func (in *integration) add(s *State) {
 		if t.After(in.Last[d]) {
 			in.Last[d] = t
 		}
+	}
+	if s.Waiting != nil {
+		in.Waiting = max(0, in.Waiting) + *s.Waiting
 	}
 	if s.API != nil && s.APIAt.After(in.apiAt) {
 		in.API, in.apiAt = s.API, s.APIAt
@@ -262,7 +269,10 @@ func (in *integration) judge() {
 			}
 		}
 	}
-	if n := in.Outcomes[beat.Dead]; n > 0 {
+	// One that was redriven or removed needs nobody any more.
+	if in.Waiting > 0 {
+		why = append(why, count(in.Waiting, "dead letter")+" waiting")
+	} else if n := in.Outcomes[beat.Dead]; n > 0 && in.Waiting < 0 {
 		why = append(why, count(n, "dead letter"))
 	}
 	if n := in.Outcomes[beat.Parked]; n > 0 {

@@ -3,6 +3,7 @@ package centre
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"tandem/internal/beat"
@@ -12,6 +13,19 @@ import (
 
 // ErrUnknown is what Outcomes answers for a client or record it does not know.
 var ErrUnknown = errors.New("unknown client or record")
+
+// Unreadable is what Outcomes answers when a client's own table cannot be read.
+// Why is a sentence for people that says what to do; Err is for the log.
+type Unreadable struct {
+	Why string
+	Err error
+}
+
+// Error is for the log.
+func (u *Unreadable) Error() string { return fmt.Sprintf("%s: %v", u.Why, u.Err) }
+
+// Unwrap returns the cause.
+func (u *Unreadable) Unwrap() error { return u.Err }
 
 // Outcomes answers for single records: the drill-down below the counters.
 type Outcomes interface {
@@ -37,6 +51,8 @@ type OutcomeQuery struct {
 type OutcomePage struct {
 	Outcomes []Outcome
 	Next     string
+	// Note says what the list does not hold, "" when it holds everything.
+	Note string
 }
 
 // Outcome is how one execution ended. It holds no field's value.
@@ -68,6 +84,8 @@ type RecordView struct {
 	// decided if an event came now; both may be empty.
 	Intent string
 	Next   string
+	// Unread says why the present values of both sides are not shown, "" when they are.
+	Unread string
 	// Outcomes are the newest of this record.
 	Outcomes []Outcome
 }

@@ -33,6 +33,9 @@ type State struct {
 	API    *beat.API                    `json:"api,omitempty"`
 	APIAt  time.Time                    `json:"apiAt,omitzero"`
 	Checks []beat.Check                 `json:"checks,omitempty"`
+	// Waiting is how many dead letters wait for a person, nil where this handler
+	// does not look.
+	Waiting *int `json:"waiting,omitempty"`
 	// Portal is what the handler writes to, Writers the deployments that said so
 	// lately: two of one client share this row.
 	Portal  string               `json:"portal,omitempty"`
@@ -84,6 +87,9 @@ func (s *State) apply(b *beat.Beat, now time.Time) {
 	}
 	if b.Checks != nil {
 		s.Checks = b.Checks
+	}
+	if b.Waiting != nil {
+		s.Waiting = b.Waiting
 	}
 	s.wrote(b.Writer, now)
 	s.ring(b, now.Unix()/60)

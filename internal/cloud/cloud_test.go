@@ -21,7 +21,6 @@ import (
 	"tandem/internal/cloud/awsjson"
 	"tandem/internal/flow"
 	"tandem/spec"
-	"tandem/statemachines"
 )
 
 // parameters is a Parameters in memory that counts requests.
@@ -235,52 +234,6 @@ func TestPromise(t *testing.T) {
 	} {
 		if got := Promise(c.spec, c.name, spec.ToHubSpot); got != c.want {
 			t.Errorf("%s of %+v promises %s, want %s", c.name, c.spec.Pairs, got, c.want)
-		}
-	}
-}
-
-// What the machines send to the dead letters at the first failure is counted
-// there; what they retry, postpone or go round with is not.
-func TestFinalFailures(t *testing.T) {
-	for code, want := range map[flow.Code]bool{
-		flow.UnknownEnum: true, flow.BadSeal: true, flow.RemoteRefused: true, flow.Unexpected: true,
-		flow.RateLimited: false, flow.QuotaExhausted: false, flow.LeaseLost: false, flow.RecordMissing: false, "Unheard": false,
-	} {
-		if final(code) != want {
-			t.Errorf("%s: final is %v", code, !want)
-		}
-	}
-}
-
-// The machines agree: no state retries or postpones what is counted as dead.
-func TestFinalFailuresGoToTheDeadLetters(t *testing.T) {
-	type errorsNext struct {
-		ErrorEquals []string
-		Next        string
-	}
-	for _, name := range statemachines.Names() {
-		var machine struct {
-			States map[string]struct{ Retry, Catch []errorsNext }
-		}
-		if err := json.Unmarshal(statemachines.Definition(name), &machine); err != nil {
-			t.Fatal(err)
-		}
-		handled := 0
-		for state, s := range machine.States {
-			for _, e := range slices.Concat(s.Retry, s.Catch) {
-				if e.Next == "DeadLetter" {
-					continue
-				}
-				for _, code := range e.ErrorEquals {
-					handled++
-					if final(flow.Code(code)) {
-						t.Errorf("%s: %s goes on after %s, which is counted as a dead letter", name, state, code)
-					}
-				}
-			}
-		}
-		if handled == 0 {
-			t.Errorf("%s retries nothing: the test no longer reads the machines", name)
 		}
 	}
 }

@@ -41,6 +41,11 @@ type Host struct {
 	destination *destination.Client
 	starter     flow.Starter
 	lines       []line // of the function later
+	queues      *awsjson.Client
+	deadLetters string // the queue's URL, "" where this function does not look into it
+	// untold are the dead letters of which the Centre is not known to have heard.
+	untold map[table.Key]ledger.Letter
+	behind bool // the beat before was not answered
 }
 
 // New opens the function called name from its environment. It sends one request,
@@ -64,6 +69,7 @@ func New(ctx context.Context, name string, getenv func(string) string) (*Host, e
 		log.Warn("beats will not be signed", "error", err)
 	}
 	h.starter = newStarter(aws, machines(getenv, h.Direction))
+	h.queues, h.deadLetters, h.untold = awsjson.New(aws, queueTimeout), getenv(names.DeadLetters), map[table.Key]ledger.Letter{}
 	api, err := dynamo.Client(getenv)
 	if err != nil {
 		return nil, err
@@ -150,6 +156,9 @@ func (h *Host) open() error {
 	})
 	return err
 }
+
+// queueTimeout bounds one answer of a queue.
+const queueTimeout = 3 * time.Second
 
 // remoteTimeout is longer than any function's, whose deadline ends a call first.
 const remoteTimeout = time.Minute

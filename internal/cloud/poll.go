@@ -34,7 +34,7 @@ func (h *Host) sweep(ctx context.Context, t names.Tick, metric string, from flow
 		return out, fmt.Errorf("the schedule names pair %q, which the spec does not have: deploy again", t.Pair)
 	}
 	source := h.Direction.Source()
-	in := &flow.Ingress{Flow: h.Flow, Starter: h.starter, Mark: mark}
+	in := &flow.Ingress{Flow: h.Flow, Starter: h.starter, Mark: mark, Arrived: h.arrived}
 	object := pair.Side(source).Object
 	if t.All {
 		var a flow.Answer

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -36,14 +37,49 @@ func (h *Host) SelfCheck(ctx context.Context) ([]beat.Check, error) {
 		h.Beats.Budget(used, limit)
 		h.Metrics.Count(names.MetricBudget, "", 100*used/limit)
 	}
-	if err := h.Beats.Flush(ctx); err != nil {
-		h.Log.Warn("the beat was not delivered", "error", err)
-	}
+	h.ownTable(ctx)
+	h.tell(ctx)
 	if failed := beat.Failed(checks); failed != "" {
 		return checks, errors.New("the self-check failed: " + failed)
 	}
 	h.Metrics.Count(names.MetricBeat, "", 1)
 	return checks, nil
+}
+
+// ownTable keeps what the Centre's pages show of this client: which spec is in
+// force, and the dead letters.
+func (h *Host) ownTable(ctx context.Context) {
+	text, err := json.Marshal(h.Spec)
+	if err == nil {
+		err = h.Flow.Ledger.Describe(ctx, h.Spec.Hash, string(text))
+	}
+	if err != nil {
+		h.Log.Warn("the Centre's pages will not know the present spec", "error", err)
+	}
+	if h.deadLetters == "" {
+		return
+	}
+	if err := h.letters(ctx); err != nil {
+		h.Log.Warn("the dead letters were not looked at to the end", "error", err)
+	}
+}
+
+// tell sends the beat, and the counts since one that was not answered as well.
+func (h *Host) tell(ctx context.Context) {
+	for range 2 {
+		if err := h.Beats.Flush(ctx); err != nil {
+			h.Log.Warn("the beat was not delivered", "error", err)
+			h.behind = true
+			return
+		}
+		if !h.behind {
+			break
+		}
+		h.behind = false
+	}
+	if err := h.heard(ctx); err != nil {
+		h.Log.Warn("dead letters may be counted twice", "error", err)
+	}
 }
 
 // sing tells the Centre which deployment writes to which portal, and lets the

@@ -45,7 +45,8 @@ func Failure(err error) error {
 	return messages.InvokeResponse_Error{Type: string(code), Message: fmt.Sprint(err)}
 }
 
-// report counts how the step went, for the Centre and for CloudWatch.
+// report counts how the step went, for the Centre and for CloudWatch. A failure is
+// no dead letter yet: those are counted where they lie (letters.go).
 func (h *Host) report(s flow.State, section any, err error) {
 	d := h.Direction
 	if err != nil {
@@ -54,12 +55,6 @@ func (h *Host) report(s flow.State, section any, err error) {
 		if code == flow.BadSeal {
 			h.Beats.Signal(beat.SealRefused)
 			h.Metrics.Count(names.MetricBadSeal, d, 1)
-		}
-		// The machine sends a failure that it does not retry to the dead letters, and
-		// no function sees it there. What outlasts its retries is told by the alarm
-		// on the queue alone.
-		if final(code) {
-			h.Beats.Outcome(d, beat.Dead, beat.Cause(code), since(s))
 		}
 		return
 	}
@@ -73,13 +68,6 @@ func (h *Host) report(s flow.State, section any, err error) {
 			h.Metrics.Count(names.MetricDrift, d, 1)
 		}
 	}
-}
-
-// final reports whether the machines end an execution at the first failure of
-// this code: they neither retry nor postpone it.
-func final(code flow.Code) bool {
-	transient, known := flow.Codes[code]
-	return known && !transient && code != flow.QuotaExhausted
 }
 
 // reportPlan counts an execution that ends with its decision, and parked fields

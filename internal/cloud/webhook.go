@@ -66,7 +66,7 @@ func (h *Host) deliver(ctx context.Context, d flow.Delivery) flow.Answer {
 		h.Log.Error("deliveries cannot be checked", "system", source, "error", err)
 		return flow.Answer{Status: http.StatusServiceUnavailable, Problem: "deliveries cannot be checked now: deliver again"}
 	}
-	in := &flow.Ingress{Flow: h.Flow, Receivers: map[record.System]flow.Receiver{source: receiver}, Starter: h.starter}
+	in := &flow.Ingress{Flow: h.Flow, Receivers: map[record.System]flow.Receiver{source: receiver}, Starter: h.starter, Arrived: h.arrived}
 	return in.Deliver(ctx, source, d)
 }
 

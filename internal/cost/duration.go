@@ -58,11 +58,12 @@ func expressSeconds(d time.Duration) float64 {
 const lanes = 16
 
 // atTheDoor is how long the webhook function takes for a delivery of which every
-// record makes so many requests to the table and starts so many executions.
+// record makes so many requests to the table and starts so many executions, and
+// which writes down at its end what has arrived.
 func (a Assumptions) atTheDoor(table, starts int) time.Duration {
-	work := workOfCall + time.Duration(a.PerDelivery*(table+starts))*workOfRequest
+	work := workOfCall + time.Duration(a.PerDelivery*(table+starts)+1)*workOfRequest
 	rounds := (a.PerDelivery + lanes - 1) / lanes
-	wait := time.Duration(rounds) * (time.Duration(table)*a.Table + time.Duration(starts)*a.Start)
+	wait := time.Duration(rounds)*(time.Duration(table)*a.Table+time.Duration(starts)*a.Start) + a.Table
 	run := time.Duration(float64(work)*wholeProcessor/memory["webhook"]) + wait
 	return (run + time.Millisecond - 1).Truncate(time.Millisecond)
 }

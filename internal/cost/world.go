@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -208,6 +209,16 @@ func (told) Verify(flow.Delivery) error { return nil }
 
 func (t told) Parse(flow.Delivery) ([]flow.Notification, error) { return t, nil }
 
+// arrived notes what the whole delivery would tell of: the one record that is
+// played stands for PerDelivery, which share the row.
+func (w *world) arrived(ctx context.Context, d spec.Direction, one []ledger.Arrival) {
+	written, requests := w.table.writes, w.table.requests
+	all := slices.Repeat(one, w.PerDelivery)
+	_ = w.flows["webhook"].Ledger.Arrived(ctx, d, all) // memory does not fail
+	w.table.writes = written + (w.table.writes-written)/float64(w.PerDelivery)
+	w.table.requests = requests // atTheDoor knows of it
+}
+
 // deliver lets the client hear of one record, as one of PerDelivery in a request,
 // and returns the states that its execution went through, none where it ended at
 // the door.
@@ -215,7 +226,8 @@ func (w *world) deliver(sys record.System, events ...flow.Notification) ([]strin
 	w.traffic = w.traffic.Add(month / time.Duration(w.Records) * time.Duration(w.PerDelivery))
 	w.function, w.started, w.last = "webhook", nil, asl.Result{}
 	asked := w.table.requests
-	door := &flow.Ingress{Flow: w.flows["webhook"], Receivers: map[record.System]flow.Receiver{sys: told(events)}, Starter: w, Lanes: 1}
+	door := &flow.Ingress{Flow: w.flows["webhook"], Receivers: map[record.System]flow.Receiver{sys: told(events)}, Starter: w, Lanes: 1,
+		Arrived: w.arrived}
 	answer := door.Deliver(context.Background(), sys, flow.Delivery{})
 	if answer.Status != http.StatusOK || answer.Started+answer.Dropped != 1 {
 		return nil, fmt.Errorf("the sample event was not accepted: %+v", answer)

@@ -39,6 +39,9 @@ type Ingress struct {
 	// Dropped, when set, hears of each event that ended here because its own
 	// values showed that nothing has changed: no execution will tell of it.
 	Dropped func(Envelope, ledger.Outcome)
+	// Arrived, when set, hears of all events of a delivery or of a page that were
+	// accepted, started or dropped, after the last of them.
+	Arrived func(context.Context, spec.Direction, []ledger.Arrival)
 }
 
 // Answer is what a delivery is answered with.
@@ -83,10 +86,14 @@ func (in *Ingress) accept(ctx context.Context, sys record.System, events []Notif
 	groups := in.group(sys, events)
 	answer := Answer{Status: http.StatusOK, Events: len(events)}
 	var mu sync.Mutex
+	var arrived []ledger.Arrival
 	each(groups, orElse(in.Lanes, lanes), func(g *group) {
-		started, err := in.one(ctx, sys, g)
+		execution, started, err := in.one(ctx, sys, g)
 		mu.Lock()
 		defer mu.Unlock()
+		if err == nil {
+			arrived = append(arrived, ledger.Arrival{Ref: g.ref, Execution: execution})
+		}
 		switch {
 		case err != nil:
 			in.Flow.Log.Error("execution not started", "system", sys, "record", g.ref.String(), "error", err)
@@ -97,6 +104,9 @@ func (in *Ingress) accept(ctx context.Context, sys record.System, events []Notif
 			answer.Dropped++
 		}
 	})
+	if in.Arrived != nil && len(arrived) > 0 {
+		in.Arrived(ctx, spec.From(sys), arrived)
+	}
 	return answer
 }
 
@@ -192,21 +202,21 @@ func (in *Ingress) tell(g *group, n Notification, e *Envelope) {
 
 // one starts a record's execution, unless the event's own values show that
 // nothing has changed: then its outcome is recorded here, without an execution
-// and without a remote read.
-func (in *Ingress) one(ctx context.Context, sys record.System, g *group) (started bool, err error) {
+// and without a remote read. It returns the execution's name in either case.
+func (in *Ingress) one(ctx context.Context, sys record.System, g *group) (execution string, started bool, err error) {
 	e, err := in.envelope(g)
 	if err != nil {
-		return false, err
+		return "", false, err
 	}
 	same, err := in.same(ctx, g, e)
 	if err != nil || same {
-		return false, err
+		return e.Name, false, err
 	}
 	input, err := json.Marshal(State{Event: e})
 	if err != nil {
-		return false, err
+		return "", false, err
 	}
-	return true, in.Starter.Start(ctx, e.Direction, e.Name, input)
+	return e.Name, true, in.Starter.Start(ctx, e.Direction, e.Name, input)
 }
 
 // toldAll: every event is a change whose value was told, of a property that is

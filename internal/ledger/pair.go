@@ -9,6 +9,9 @@
 //	KEY#{pair}#{hash}              the claim on a match key while a create is in flight
 //	FLIGHT#{system}#{object}       creates under way towards that system
 //	OUT#{system}#{object}#{id}     outcomes of events that stamped nothing
+//	ARRIVED#{direction}            what came lately, a row for each delivery (arrival.go)
+//	DEAD#{direction}               dead letters that were told of (letter.go)
+//	SPEC                           the spec in force, for whoever reads the rows
 //	CURSOR#, GUARD#, DEPLOYMENT    how far polls have come, hourly counters, whose table this is
 //
 // Nothing here knows a formula, a policy or a remote system: it stores

@@ -15,9 +15,12 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"tandem/internal/centre"
+	"tandem/internal/centre/drill"
 	"tandem/internal/cloud"
 	"tandem/internal/cloud/names"
+	"tandem/internal/table"
 	"tandem/internal/table/dynamo"
+	"tandem/spec"
 )
 
 // Run opens the Centre for the function called name and serves what handler returns.
@@ -39,13 +42,21 @@ func open(name string, getenv func(string) string) (*centre.Centre, error) {
 	if err != nil {
 		return nil, err
 	}
+	links := console(getenv("AWS_REGION"), getenv(names.Account))
 	return centre.New(centre.Options{
 		Table:   dynamo.New(api, getenv(names.Table), time.Now, nil),
 		Secrets: secrets.Get,
 		URL:     getenv(names.DashboardURL),
 		Expect:  expected(clients),
-		Console: console(getenv("AWS_REGION"), getenv(names.Account)),
-		Log:     slog.New(slog.NewJSONHandler(os.Stdout, nil)).With("function", name),
+		Console: links,
+		Outcomes: &outcomes{
+			clients: clients, now: time.Now,
+			table: func(client string) table.Table { return dynamo.New(api, names.ClientTable(client), time.Now, nil) },
+			trace: func(client string) drill.Trace {
+				return func(d spec.Direction, _ string) string { return links(client, string(d)) }
+			},
+		},
+		Log: slog.New(slog.NewJSONHandler(os.Stdout, nil)).With("function", name),
 	})
 }
 

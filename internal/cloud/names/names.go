@@ -15,6 +15,7 @@ const (
 	Table         = "TANDEM_TABLE"          // the DynamoDB table's name
 	Direction     = "TANDEM_DIRECTION"      // a spec.Direction, where the function serves one
 	MachineARN    = "TANDEM_MACHINE_ARN"    // that direction's state machine, where the function starts it
+	DeadLetters   = "TANDEM_DEAD_LETTERS"   // the dead-letter queue's URL, where the function looks into it
 	CentreURL     = "TANDEM_CENTRE_URL"     // where beats are posted; absent when there is no Centre
 	SecretsPrefix = "TANDEM_SECRETS_PREFIX" // "/{client}/"
 	SpecFile      = "TANDEM_SPEC"           // the spec's file name beside the bootstrap
@@ -51,6 +52,9 @@ const (
 	// AlarmTopic is the SNS topic that every client's alarms notify.
 	AlarmTopic = CentreName + "-alarms"
 )
+
+// ClientTable is the name of a client's table.
+func ClientTable(client string) string { return client }
 
 // Last names of the parameters that are not named by the spec.
 const (

@@ -212,6 +212,9 @@ func (l *Lookout) Ended(o engine.Outcome) {
 	if o.Kind == ledger.Dead {
 		cause = beat.Cause(o.Code)
 	}
+	if o.Kind == ledger.Dead {
+		l.waiting()
+	}
 	l.tell(func(r *beat.Reporter) {
 		if o.Kind == ledger.Dead {
 			r.Error(flow.Code(o.Code))
@@ -282,7 +285,16 @@ func (l *Lookout) Beat(ctx context.Context) {
 		work.Go(func() { r.Run(ctx) })
 	}
 	work.Go(func() { repeat(ctx, checkEvery, l.check) })
+	work.Go(func() { repeat(ctx, l.o.Every, func(context.Context) { l.waiting() }) })
 	work.Wait()
+}
+
+// waiting tells how many dead letters wait now; a redrive ends no event.
+func (l *Lookout) waiting() {
+	if s := l.server.Load(); s != nil {
+		n := s.Status().DeadLetters
+		l.tell(func(r *beat.Reporter) { r.Waiting(n) })
+	}
 }
 
 // check asks the server's own questions and stores the answers for the next beat.

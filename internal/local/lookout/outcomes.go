@@ -2,16 +2,14 @@ package lookout
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"tandem/internal/beat"
 	"tandem/internal/centre"
+	"tandem/internal/centre/drill"
 	"tandem/internal/ledger"
 	"tandem/internal/local/engine"
-	"tandem/internal/local/why"
 	"tandem/internal/record"
 	"tandem/spec"
 )
@@ -50,14 +48,14 @@ func (o outcomes) List(_ context.Context, q centre.OutcomeQuery) (centre.Outcome
 
 func (o outcomes) ended(e engine.Summary, hash string) centre.Outcome {
 	out := centre.Outcome{At: e.End, Direction: e.Direction, Kind: beat.Kind(e.Outcome.Kind), Cause: e.Outcome.Reason, Ref: e.Record,
-		Execution: e.Name, Trace: o.trace(e.Name), Latency: e.Duration(), Fields: e.Outcome.Fields, Spec: hash}
+		Execution: e.Name, Trace: o.trace(e.Direction, e.Name), Latency: e.Duration(), Fields: e.Outcome.Fields, Spec: hash}
 	if e.Outcome.Kind == ledger.Dead {
 		out.Cause, out.Detail = e.Outcome.Code, e.Outcome.Reason
 	}
 	return out
 }
 
-func (o outcomes) trace(execution string) string {
+func (o outcomes) trace(_ spec.Direction, execution string) string {
 	if execution == "" {
 		return ""
 	}
@@ -78,50 +76,5 @@ func (o outcomes) Record(ctx context.Context, client string, ref record.Ref) (ce
 	if err != nil {
 		return centre.RecordView{}, err
 	}
-	v := centre.RecordView{Ref: ref, Pair: r.Pair, State: r.State, Stamped: r.Stamped, Next: next(r)}
-	other := ref.System.Other()
-	if id := r.IDs[other]; id != "" {
-		v.Partner = record.Ref{System: other, Object: pair.Side(other).Object, ID: id}
-	}
-	if r.Intent != nil {
-		v.Intent = strings.Join(append([]string{"Execution " + r.Intent.Execution + " has begun to write"}, r.Intent.Fields...), " ")
-	}
-	for _, f := range r.Fields {
-		v.Fields = append(v.Fields, o.field(f))
-	}
-	for _, e := range r.Outcomes {
-		v.Outcomes = append(v.Outcomes, centre.Outcome{At: e.At, Direction: spec.Direction(e.Direction), Kind: beat.Kind(e.Kind), Cause: e.Reason,
-			Ref: ref, Execution: e.Execution, Trace: o.trace(e.Execution), Fields: e.Fields, Spec: e.Spec})
-	}
-	return v, nil
-}
-
-// next is what would be decided, whichever side told of a change.
-func next(r *why.Report) string {
-	text := fmt.Sprintf("An event from %s would %s.", sides[r.Record.System], r.Next)
-	if r.PartnerNext != nil {
-		text += fmt.Sprintf(" One from %s would %s.", sides[r.Record.System.Other()], r.PartnerNext)
-	}
-	return text
-}
-
-var sides = map[record.System]string{record.HubSpot: "HubSpot", record.Destination: "the destination"}
-
-// field shows a value of either side; of the base only the fingerprint is kept,
-// so where a side has not moved its text stands for it.
-func (o outcomes) field(f why.Field) centre.FieldView {
-	v := centre.FieldView{Name: f.Name, HubSpot: f.HubSpot.Text, Destination: f.Destination.Text, Sensitive: f.Sensitive, Frozen: f.Parked != "",
-		HubSpotDiffers: f.HubSpot.Changed, DestinationDiffers: f.Destination.Changed}
-	switch {
-	case f.HubSpot.Known && !f.HubSpot.Changed:
-		v.Base = f.HubSpot.Text
-	case f.Destination.Known && !f.Destination.Changed:
-		v.Base = f.Destination.Text
-	case f.HubSpot.Base != "":
-		v.Base = "fingerprint " + f.HubSpot.Base
-	}
-	if f.Last != nil {
-		v.Execution, v.Event, v.Spec, v.Trace = f.Last.Execution, strings.Join(f.Last.Events, " "), f.Last.Spec, o.trace(f.Last.Execution)
-	}
-	return v
+	return drill.Record(r, pair, o.trace), nil
 }

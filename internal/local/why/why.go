@@ -8,6 +8,7 @@
 package why
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -143,23 +144,11 @@ func Find(s *spec.Spec, object, id string) (spec.Pair, record.Ref, error) {
 
 // Ask reports on one record. Only a store that does not answer is an error.
 func (a *Asker) Ask(ctx context.Context, pair spec.Pair, ref record.Ref) (*Report, error) {
-	l := a.Flow.Ledger
-	p, err := l.Find(ctx, pair, ref, "")
+	r, p, err := remember(ctx, a.Flow.Ledger, a.Flow.Spec, pair, ref)
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{
-		Client: a.Flow.Spec.Client, Pair: pair.Name, Record: ref, At: a.Flow.Now().UTC(), Spec: a.Flow.Spec.Hash,
-		State: string(p.State), Reason: p.Reason, IDs: p.IDs, Stamped: p.StampedAt,
-	}
-	if r.State == "" {
-		r.State = "unknown"
-	}
-	if p.LeaseBy != "" {
-		r.Lease = &Lease{p.LeaseBy, p.LeaseUntil}
-	}
-	r.Intent = intent(p.Intent)
-	if err := a.history(ctx, r, pair, p); err != nil {
+	if err := a.conflicts(ctx, r, pair, p); err != nil {
 		return nil, err
 	}
 	a.fields(ctx, r, pair, p)
@@ -170,6 +159,39 @@ func (a *Asker) Ask(ctx context.Context, pair spec.Pair, ref record.Ref) (*Repor
 		r.PartnerNext = &next
 	}
 	return r, nil
+}
+
+// Remember reports what the table alone tells of one record: no field's value and
+// no next decision, for which both systems would have to be read.
+func Remember(ctx context.Context, l *ledger.Ledger, s *spec.Spec, pair spec.Pair, ref record.Ref) (*Report, error) {
+	r, _, err := remember(ctx, l, s, pair, ref)
+	return r, err
+}
+
+func remember(ctx context.Context, l *ledger.Ledger, s *spec.Spec, pair spec.Pair, ref record.Ref) (*Report, *ledger.Pair, error) {
+	p, err := l.Find(ctx, pair, ref, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &Report{
+		Client: s.Client, Pair: pair.Name, Record: ref, At: l.Now().UTC(), Spec: s.Hash,
+		State: cmp.Or(string(p.State), "unknown"), Reason: p.Reason, IDs: p.IDs, Stamped: p.StampedAt, Intent: intent(p.Intent),
+	}
+	if p.LeaseBy != "" {
+		r.Lease = &Lease{p.LeaseBy, p.LeaseUntil}
+	}
+	if r.Outcomes, err = History(ctx, l, pair, p); err != nil {
+		return nil, nil, err
+	}
+	for _, f := range pair.Fields {
+		r.Fields = append(r.Fields, Field{
+			Name: f.Name, Direction: cmp.Or(f.Direction, spec.Both), Policy: f.Policy, Sensitive: f.Sensitive,
+			HubSpot:     Value{Property: f.HubSpot.Property, Base: p.Base[f.Name].HubSpot},
+			Destination: Value{Property: f.Destination.Property, Base: p.Base[f.Name].Destination},
+			Parked:      p.ParkedFields[f.Name], Swings: p.Swings[f.Name].Count, Last: provenance(r.Outcomes, f.Name),
+		})
+	}
+	return r, p, nil
 }
 
 func intent(in *ledger.Intent) *Intent {
@@ -185,17 +207,22 @@ func intent(in *ledger.Intent) *Intent {
 	return &Intent{Execution: in.Execution, At: in.At, Create: in.Create, Fields: slices.Sorted(maps.Keys(names))}
 }
 
-// history gathers outcomes of both sides, newest first, and conflicts.
-func (a *Asker) history(ctx context.Context, r *Report, pair spec.Pair, p *ledger.Pair) error {
-	r.Outcomes = append([]ledger.Outcome{}, p.Outcomes...)
+// History gathers a pair's outcomes, of both sides, newest first.
+func History(ctx context.Context, l *ledger.Ledger, pair spec.Pair, p *ledger.Pair) ([]ledger.Outcome, error) {
+	all := append([]ledger.Outcome{}, p.Outcomes...)
 	for sys, id := range p.IDs {
-		more, err := a.Flow.Ledger.Outcomes(ctx, record.Ref{System: sys, Object: pair.Side(sys).Object, ID: id})
+		more, err := l.Outcomes(ctx, record.Ref{System: sys, Object: pair.Side(sys).Object, ID: id})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		r.Outcomes = append(r.Outcomes, more...)
+		all = append(all, more...)
 	}
-	slices.SortStableFunc(r.Outcomes, func(x, y ledger.Outcome) int { return y.At.Compare(x.At) })
+	slices.SortStableFunc(all, func(x, y ledger.Outcome) int { return y.At.Compare(x.At) })
+	return all, nil
+}
+
+// conflicts adds what conflicts have lost.
+func (a *Asker) conflicts(ctx context.Context, r *Report, pair spec.Pair, p *ledger.Pair) error {
 	lost, err := a.Flow.Ledger.Losses(ctx, pair, p)
 	if err != nil {
 		return err
@@ -231,18 +258,10 @@ func (a *Asker) print(pair spec.Pair, field string, sys record.System, text stri
 func (a *Asker) fields(ctx context.Context, r *Report, pair spec.Pair, p *ledger.Pair) {
 	hub := a.read(ctx, r, pair, record.HubSpot, p.IDs[record.HubSpot])
 	dest := a.read(ctx, r, pair, record.Destination, p.IDs[record.Destination])
-	for _, f := range pair.Fields {
+	for i, f := range pair.Fields {
 		base, agreed := p.Base[f.Name]
-		direction := f.Direction
-		if direction == "" {
-			direction = spec.Both
-		}
-		r.Fields = append(r.Fields, Field{
-			Name: f.Name, Direction: direction, Policy: f.Policy, Sensitive: f.Sensitive,
-			HubSpot:     a.value(pair, f, record.HubSpot, hub, base, agreed),
-			Destination: a.value(pair, f, record.Destination, dest, base, agreed),
-			Parked:      p.ParkedFields[f.Name], Swings: p.Swings[f.Name].Count, Last: provenance(r.Outcomes, f.Name),
-		})
+		r.Fields[i].HubSpot = a.value(pair, f, record.HubSpot, hub, base, agreed)
+		r.Fields[i].Destination = a.value(pair, f, record.Destination, dest, base, agreed)
 	}
 }
 

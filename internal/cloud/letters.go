@@ -1,0 +1,170 @@
+package cloud
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"tandem/internal/beat"
+	"tandem/internal/cloud/awsjson"
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// The machines send a dead letter straight to its queue, and no function is asked
+// on the way: nothing can delay or lose it. What lies there is looked at with
+// every self-check, and each letter is counted once, by the error that is written
+// in it: the row that shows it on the Centre's page says that the Centre knows.
+
+const (
+	// looked is how many times ten letters are looked at in one self-check. Of more,
+	// SQS shows others the next time.
+	looked = 50
+	// hidden keeps one look from meeting a letter twice, in seconds; they are given
+	// back at its end, for whoever redrives.
+	hidden = 30
+	// lookWithin bounds a look.
+	lookWithin = 15 * time.Second
+)
+
+// letter is a message in the queue: of the state DeadLetter, or one of the state
+// Later that could not be started again and has no error in it.
+type letter struct {
+	Execution string         `json:"execution"`
+	Machine   spec.Direction `json:"machine"`
+	Event     flow.Envelope  `json:"event"`
+	Error     struct{ Error, Cause string }
+}
+
+// received is one message as SQS hands it out.
+type received struct {
+	ReceiptHandle, Body string
+	Attributes          struct{ SentTimestamp string }
+}
+
+// letters looks into the dead-letter queue and tells the Centre how many wait,
+// and of those that are new why they died.
+func (h *Host) letters(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	waiting, err := h.waiting(ctx)
+	if err != nil {
+		return err
+	}
+	h.Beats.Waiting(waiting)
+	for range looked {
+		if waiting == 0 {
+			return nil
+		}
+		var out struct{ Messages []received }
+		err := h.queues.Call(ctx, awsjson.SQS, "ReceiveMessage", map[string]any{
+			"QueueUrl": h.deadLetters, "MaxNumberOfMessages": 10, "VisibilityTimeout": hidden, "AttributeNames": []string{"SentTimestamp"},
+		}, &out)
+		if err != nil || len(out.Messages) == 0 {
+			return err
+		}
+		defer h.giveBack(context.WithoutCancel(ctx), out.Messages)
+		if err := h.count(ctx, out.Messages); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waiting is how many letters are in the queue, those included that somebody
+// looks at just now.
+func (h *Host) waiting(ctx context.Context) (n int, err error) {
+	depth := []string{"ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"}
+	var out struct{ Attributes map[string]string }
+	err = h.queues.Call(ctx, awsjson.SQS, "GetQueueAttributes", map[string]any{"QueueUrl": h.deadLetters, "AttributeNames": depth}, &out)
+	for _, name := range depth {
+		some, _ := strconv.Atoi(out.Attributes[name]) // absent is none
+		n += some
+	}
+	return n, err
+}
+
+// giveBack makes letters visible again. What fails here becomes so by itself.
+func (h *Host) giveBack(ctx context.Context, all []received) {
+	var entries []map[string]any
+	for i, m := range all {
+		entries = append(entries, map[string]any{"Id": strconv.Itoa(i), "ReceiptHandle": m.ReceiptHandle, "VisibilityTimeout": 0})
+	}
+	_ = h.queues.Call(ctx, awsjson.SQS, "ChangeMessageVisibilityBatch", map[string]any{"QueueUrl": h.deadLetters, "Entries": entries}, nil)
+}
+
+// count counts those letters that nobody has counted.
+func (h *Host) count(ctx context.Context, all []received) error {
+	ways := map[spec.Direction][]ledger.Letter{}
+	for _, m := range all {
+		if d, one, ok := h.read(m); ok {
+			ways[d] = append(ways[d], one)
+		}
+	}
+	for d, letters := range ways {
+		unheard, err := h.Flow.Ledger.Unheard(ctx, d, letters)
+		if err != nil {
+			return err
+		}
+		for _, one := range unheard {
+			key := ledger.LetterKey(d, one.Message)
+			if _, counted := h.untold[key]; !counted {
+				h.untold[key] = one
+				h.Beats.Outcome(d, beat.Dead, beat.Cause(one.Code), 0)
+			}
+		}
+	}
+	return nil
+}
+
+// heard notes that the Centre has been told of what was counted. A process that
+// ends before it leaves nothing behind, and the next one counts the same.
+func (h *Host) heard(ctx context.Context) error {
+	for key, one := range h.untold {
+		if err := h.Flow.Ledger.Hear(ctx, key, one); err != nil {
+			return err
+		}
+		delete(h.untold, key)
+	}
+	return nil
+}
+
+// maxDetail bounds what is kept of an error's text.
+const maxDetail = 300
+
+// read is false for a message that is none of ours.
+func (h *Host) read(m received) (spec.Direction, ledger.Letter, bool) {
+	var l letter
+	if json.Unmarshal([]byte(m.Body), &l) != nil || l.Event.Name == "" {
+		return "", ledger.Letter{}, false
+	}
+	pair, known := h.Spec.PairByName(l.Event.Pair)
+	if l.Machine != l.Event.Direction || !known {
+		return "", ledger.Letter{}, false
+	}
+	source := l.Machine.Source()
+	at, _ := strconv.ParseInt(m.Attributes.SentTimestamp, 10, 64) // SQS always tells it
+	return l.Machine, ledger.Letter{
+		Message: l.Execution, At: time.UnixMilli(at).UTC(), Execution: l.Event.Name,
+		Ref:  record.Ref{System: source, Object: pair.Side(source).Object, ID: l.Event.ID},
+		Code: cmp.Or(l.Error.Error, string(beat.NotStarted)), Detail: l.detail(),
+	}, true
+}
+
+// detail is the message inside Lambda's own JSON around it, without the code.
+func (l *letter) detail() string {
+	var inner struct {
+		Message string `json:"errorMessage"`
+	}
+	text := l.Error.Cause
+	if json.Unmarshal([]byte(text), &inner) == nil {
+		text = cmp.Or(inner.Message, text)
+	}
+	text = strings.ToValidUTF8(strings.TrimPrefix(text, l.Error.Error+": "), "")
+	return strings.ToValidUTF8(text[:min(len(text), maxDetail)], "")
+}
