@@ -29,6 +29,11 @@ func TestDeploy(t *testing.T) {
 			t.Fatalf("%s was not deployed:\n%s", stack, out)
 		}
 	}
+	found := dashboardURL.FindStringSubmatch(out)
+	if found == nil {
+		t.Fatalf("the Centre's stack does not tell its dashboard's address:\n%s", out)
+	}
+	r.dashboard = found[1]
 	r.deliver(t)
 	parts := []struct {
 		name string
@@ -39,7 +44,10 @@ func TestDeploy(t *testing.T) {
 		{"a contact reaches the destination", toDestination},
 		{"a customer reaches HubSpot", toHubSpot},
 		{"a poisoned record becomes a dead letter", poisoned},
+		{"the Centre lists outcomes and opens a record", shown},
+		{"a dead letter is told by its cause", deadByCause},
 		{"a dead letter is redriven", redriven},
+		{"a redriven letter waits no more", undead},
 		{"a secret is rotated", rotated},
 		{"a busy destination puts an event off", putOff},
 		{"the schedule polls orders", polled},
@@ -188,9 +196,7 @@ func polled(t *testing.T, r *rig) {
 func beats(t *testing.T, r *rig) {
 	// Its schedule is every five minutes; here it is called by hand. The poller's
 	// beat came by its own schedule.
-	if answer := r.invoke(t, "acme-selfcheck", map[string]any{}); strings.Contains(answer, "errorType") {
-		t.Fatalf("the self-check failed: %s", answer)
-	}
+	r.selfcheck(t)
 	eventually(t, "the Centre knows no beat of both", func() bool {
 		var out struct{ Items []map[string]map[string]any }
 		r.call(t, awsjson.Service{Name: "dynamodb", Target: "DynamoDB_20120810", Version: "1.0"}, "Scan", map[string]any{"TableName": names.CentreName}, &out)

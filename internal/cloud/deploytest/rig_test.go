@@ -46,6 +46,8 @@ type rig struct {
 	company  *erp.Company
 	busy     atomic.Bool // the destination refuses every change, for now
 	slack    chan string
+	// dashboard is the address of the Centre's pages.
+	dashboard string
 }
 
 func newRig(t *testing.T) *rig {

@@ -1,0 +1,110 @@
+package deploytest
+
+import (
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"tandem/internal/cloud/names"
+)
+
+var (
+	dashboardURL = regexp.MustCompile(names.CentreName + `\.DashboardUrl = (\S+)/`)
+	token        = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
+)
+
+// pages logs in to the deployed dashboard and returns what reads a page.
+func (r *rig) pages(t *testing.T) func(path string) string {
+	t.Helper()
+	jar, _ := cookiejar.New(nil) // never returns an error
+	client := *r.front.Client
+	client.Jar = jar
+	read := func(resp *http.Response, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return string(body)
+	}
+	form := token.FindStringSubmatch(read(client.Get(r.dashboard + "/login")))
+	if form == nil {
+		t.Fatal("the login form carries no token")
+	}
+	read(client.PostForm(r.dashboard+"/login", url.Values{"csrf": {form[1]}, "secret": {r.secrets[names.CentrePrefix+names.Login]}}))
+	return func(path string) string { return read(client.Get(r.dashboard + path)) }
+}
+
+// shown follows a record from the outcomes of its direction to its own page.
+func shown(t *testing.T, r *rig) {
+	r.selfcheck(t)
+	page := r.pages(t)
+	ada := r.contact("ada@example.com").ID
+	list := page("/c/acme/hubspot-to-destination")
+	link := "/c/acme/r/hubspot/contacts/" + ada
+	if !strings.Contains(list, `href="`+link+`"`) || !strings.Contains(list, "k-stamped") || !strings.Contains(list, "k-dropped") {
+		t.Fatalf("the outcomes do not list contact %s, stamped, and its echo, dropped:\n%s", ada, list)
+	}
+	if found := page("/c/acme/hubspot-to-destination?q=" + ada); !strings.Contains(found, link) {
+		t.Error("a search for the record's id does not find it")
+	}
+	said := page(link)
+	for _, want := range []string{"linked", "fingerprint", "email", "k-stamped", "tandem why --aws acme contacts " + ada, "console.aws.amazon.com/states"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the record's page does not say %q:\n%s", want, said)
+		}
+	}
+	for _, value := range []string{"ada@example.com", "Lovelace", "Byron"} {
+		if strings.Contains(said+list, value) {
+			t.Errorf("the Centre shows the value %s", value)
+		}
+	}
+	if other := page("/c/nobody/hubspot-to-destination"); !strings.Contains(other, "no such page") {
+		t.Errorf("an unknown client has outcomes:\n%s", other)
+	}
+}
+
+// selfcheck is what a schedule calls every five minutes.
+func (r *rig) selfcheck(t *testing.T) {
+	t.Helper()
+	if answer := r.invoke(t, "acme-selfcheck", map[string]any{}); strings.Contains(answer, "errorType") {
+		t.Fatalf("the self-check failed: %s", answer)
+	}
+}
+
+// deadByCause: a dead letter is listed, counted and told by its cause, once.
+func deadByCause(t *testing.T, r *rig) {
+	r.selfcheck(t)
+	r.selfcheck(t)
+	page := r.pages(t)
+	if list := page("/c/acme/destination-to-hubspot?kind=dead"); strings.Count(list, "k-dead") != 1 || !strings.Contains(list, "UnknownEnum") || strings.Contains(list, "no-such-status") {
+		t.Errorf("the dead letter is not listed once, by its cause and without its value:\n%s", list)
+	}
+	eventually(t, "the client's page counts no dead letter", func() bool { return strings.Contains(page("/c/acme"), "1 dead letter waiting") })
+	if said := page("/c/acme"); !regexp.MustCompile(`UnknownEnum</th><td>.*</td><td class="n">1</td>`).MatchString(said) {
+		t.Errorf("the dead letters by cause are not 1 UnknownEnum:\n%s", said)
+	}
+	eventually(t, "Slack was not told the cause", func() bool {
+		r.invoke(t, names.CentreName+"-watch", map[string]any{})
+		select {
+		case message := <-r.slack:
+			return strings.Contains(message, "1 record dead-lettered, `UnknownEnum`, destination-to-hubspot")
+		default:
+			return false
+		}
+	})
+}
+
+// undead: what was redriven waits no more.
+func undead(t *testing.T, r *rig) {
+	r.selfcheck(t)
+	page := r.pages(t)
+	eventually(t, "the dashboard still shows a dead letter that was redriven", func() bool {
+		return strings.Contains(page("/c/acme"), "No dead letter is waiting") && !strings.Contains(page("/c/acme/destination-to-hubspot?kind=dead"), "k-dead")
+	})
+}
