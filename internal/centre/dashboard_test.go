@@ -2,6 +2,7 @@ package centre
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -215,12 +216,12 @@ func (hostile) outcome() Outcome {
 }
 
 func (h hostile) List(context.Context, OutcomeQuery) (OutcomePage, error) {
-	return OutcomePage{Outcomes: []Outcome{h.outcome()}, Next: markup}, nil
+	return OutcomePage{Outcomes: []Outcome{h.outcome()}, Next: markup, Note: markup}, nil
 }
 
 func (h hostile) Record(_ context.Context, _ string, ref record.Ref) (RecordView, error) {
 	f := FieldView{Name: markup, Base: markup, HubSpot: markup, Destination: markup, Execution: markup, Event: markup, Spec: markup, Trace: "javascript:alert(1)"}
-	return RecordView{Ref: ref, Partner: h.outcome().Ref, Pair: markup, State: markup, Intent: markup, Next: markup, Fields: []FieldView{f}, Outcomes: []Outcome{h.outcome()}}, nil
+	return RecordView{Ref: ref, Partner: h.outcome().Ref, Unread: markup, Pair: markup, State: markup, Intent: markup, Next: markup, Fields: []FieldView{f}, Outcomes: []Outcome{h.outcome()}}, nil
 }
 
 func TestMarkupInEveryFieldIsEscaped(t *testing.T) {
@@ -262,6 +263,51 @@ func TestUnknownPagesAndABrokenTableSaySo(t *testing.T) {
 	_ = r.table.Close()
 	if code := v.get("/"); code != http.StatusServiceUnavailable || !strings.Contains(v.page, "records are not affected") {
 		t.Errorf("a closed table: %d", code)
+	}
+}
+
+// closed is a client whose table cannot be read.
+type closed struct{}
+
+func (closed) List(context.Context, OutcomeQuery) (OutcomePage, error) {
+	return OutcomePage{}, &Unreadable{Why: "There is no table of acme: deploy it.", Err: errors.New("ResourceNotFoundException")}
+}
+
+func (closed) Record(context.Context, string, record.Ref) (RecordView, error) {
+	return RecordView{}, &Unreadable{Why: "There is no table of acme: deploy it.", Err: errors.New("ResourceNotFoundException")}
+}
+
+func TestAClientWhoseTableCannotBeReadIsSaidToBeSo(t *testing.T) {
+	r := demoRig(t, 1)
+	r.o.Outcomes = closed{}
+	v := visit(t, r.Centre)
+	v.login()
+	if code := v.get("/c/acme/hubspot-to-destination"); code != 200 || !strings.Contains(v.page, "no table of acme") || !strings.Contains(v.page, "<dt>Events</dt>") {
+		t.Errorf("the direction's page, %d, lacks its counts or the reason: %s", code, v.page)
+	}
+	if code := v.get("/c/acme/r/hubspot/contacts/1"); code != http.StatusServiceUnavailable || !strings.Contains(v.page, "no table of acme") {
+		t.Errorf("the record's page, %d: %s", code, v.page)
+	}
+}
+
+// Dead letters that were redriven need nobody; those that wait do, also the day after.
+func TestDeadLettersNeedAPersonWhileTheyWait(t *testing.T) {
+	r := newRig(t)
+	told := func(waiting int) string {
+		b := r.beat()
+		b.Waiting = &waiting
+		b.Ways = map[spec.Direction]*beat.Way{spec.ToHubSpot: {Outcomes: map[beat.Kind]int{beat.Dead: 1}, Causes: map[beat.Kind]map[beat.Cause]int{beat.Dead: {"States.Timeout": 1}}}}
+		r.send(b)
+		v := visit(t, r.Centre)
+		v.login()
+		v.get("/c/acme")
+		return v.page
+	}
+	if page := told(2); !strings.Contains(page, "2 dead letters waiting") || !strings.Contains(page, "Attention") || !strings.Contains(page, "States.Timeout") {
+		t.Errorf("with two waiting: %s", page)
+	}
+	if page := told(0); !strings.Contains(page, "No dead letter is waiting") || strings.Contains(page, "Attention") {
+		t.Errorf("with none waiting: %s", page)
 	}
 }
 

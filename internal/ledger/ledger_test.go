@@ -344,6 +344,46 @@ func play(t *testing.T, open func(*rig)) {
 				r.Fatalf("%q, then %q, %v", first, again, err)
 			}
 		},
+		"what arrived is listed newest first, in one row a delivery": func(r *rig) {
+			for _, ids := range [][]string{{"1", "2"}, {"3"}} {
+				var all []ledger.Arrival
+				for _, id := range ids {
+					all = append(all, ledger.Arrival{Ref: record.Ref{System: record.HubSpot, Object: "contacts", ID: id}, Execution: "e" + id})
+				}
+				r.must(r.Arrived(r.Context(), spec.ToDestination, all))
+				r.pass(time.Second)
+			}
+			first, next, err := r.Arrivals(r.Context(), spec.ToDestination, ledger.ArrivedBefore(r.Now()), 1)
+			if err != nil || len(first) != 1 || first[0].Ref.ID != "3" || !first[0].At.Equal(r.Now().Add(-time.Second).Truncate(time.Millisecond)) {
+				r.Fatalf("first %+v, %v", first, err)
+			}
+			if more, end, err := r.Arrivals(r.Context(), spec.ToDestination, next, 9); err != nil || len(more) != 2 || more[1].Execution != "e2" || end != "" {
+				r.Fatalf("then %+v, %q, %v", more, end, err)
+			}
+			if none, _, err := r.Arrivals(r.Context(), spec.ToHubSpot, "", 9); len(none) > 0 || err != nil {
+				r.Fatalf("the other direction has %+v, %v", none, err)
+			}
+		},
+		"a dead letter is heard once": func(r *rig) {
+			one := ledger.Letter{Message: "e-later-1", Execution: "e", At: r.Now(), Ref: hub, Code: "UnknownEnum"}
+			both := []ledger.Letter{one, {Message: "f", At: r.Now()}}
+			r.must(r.Hear(r.Context(), ledger.LetterKey(spec.ToDestination, one.Message), one))
+			r.must(r.Hear(r.Context(), ledger.LetterKey(spec.ToDestination, one.Message), ledger.Letter{At: r.Now(), Code: "another"}))
+			if left, err := r.Unheard(r.Context(), spec.ToDestination, both); err != nil || len(left) != 1 || left[0].Message != "f" {
+				r.Fatalf("unheard %+v, %v", left, err)
+			}
+			if all, err := r.Letters(r.Context(), spec.ToDestination, 9); err != nil || len(all) != 1 || all[0].Code != "UnknownEnum" || all[0].Message != one.Message || all[0].Ref != hub {
+				r.Fatalf("letters %+v, %v", all, err)
+			}
+		},
+		"the spec in force is written when it changes": func(r *rig) {
+			for _, hash := range []string{"a", "b", "b"} {
+				r.must(r.Describe(r.Context(), hash, "spec "+hash))
+			}
+			if hash, text, err := r.Described(r.Context()); hash != "b" || text != "spec b" || err != nil {
+				r.Fatalf("%q %q %v", hash, text, err)
+			}
+		},
 		"a guard counts by the hour": func(r *rig) {
 			for want := 2; want <= 4; want += 2 {
 				if n, err := r.Count(r.Context(), "deletes", 2); n != want || err != nil {
