@@ -1,12 +1,15 @@
 package doors_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -102,7 +105,14 @@ func (f *fleet) refusals(t *testing.T) {
 
 // watched: the self-check passes, and the Centre's functions answer.
 func (f *fleet) watched(t *testing.T) {
-	f.open(newRig(t))
+	d := f.open(newRig(t)).(*deployed)
+	ada, err := d.r.portal.Create(portal.Person, "contacts", map[string]string{"email": "ada@example.com", "lastname": "Lovelace"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.sweep("reconcile", spec.ToDestination, "contacts", 1)
+	d.executed("stamped")
+	f.letter = `{"execution":"acme-contacts-7","machine":"hubspot-to-destination","event":{"direction":"hubspot-to-destination","pair":"contacts","id":"7","name":"acme-contacts-7"},"error":{"Error":"States.Timeout"}}`
 	var checks []beat.Check
 	if err := f.invoke(t.Context(), "", "selfcheck", struct{}{}, &checks); err != nil || len(checks) != 4 || beat.Failed(checks) != "" {
 		t.Errorf("the self-check finds %+v, %v", checks, err)
@@ -133,14 +143,53 @@ func (f *fleet) watched(t *testing.T) {
 			t.Errorf("%s answers %s, want status %d", c.function, answer, c.status)
 		}
 	}
+	f.drilled(t, request, ada.ID)
+}
+
+var csrf = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
+
+// drilled goes down from a direction to one record, on the deployed dashboard.
+func (f *fleet) drilled(t *testing.T, request func(method, path string) map[string]any, id string) {
+	var cookies []string
+	ask := func(method, path, query, form string) string {
+		event := request(method, path)
+		event["cookies"], event["rawQueryString"], event["body"] = cookies, query, form
+		event["headers"] = map[string]string{"content-type": "application/x-www-form-urlencoded"}
+		var answer struct {
+			Body    []byte
+			Cookies []string
+		}
+		if err := f.invoke(t.Context(), "", "dashboard", event, &answer); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range answer.Cookies {
+			pair, _, _ := strings.Cut(c, ";")
+			cookies = append(cookies, pair)
+		}
+		return string(answer.Body)
+	}
+	token := csrf.FindStringSubmatch(ask(http.MethodGet, "/login", "", ""))
+	if token == nil {
+		t.Fatal("the login form carries no token")
+	}
+	ask(http.MethodPost, "/login", "", url.Values{"csrf": {token[1]}, "secret": {parameter(names.CentrePrefix + names.Login)}}.Encode())
+	link := "/c/acme/r/hubspot/contacts/" + id
+	for _, c := range []struct{ path, query, want string }{
+		{"/c/acme/hubspot-to-destination", "", link}, {"/c/acme/hubspot-to-destination", "q=" + id, link},
+		{"/c/acme/hubspot-to-destination", "kind=dead", "States.Timeout"}, {link, "", "fingerprint"},
+	} {
+		if said := ask(http.MethodGet, c.path, c.query, ""); !strings.Contains(said, c.want) || strings.Contains(said, "Lovelace") {
+			t.Errorf("%s?%s lacks %q or shows a value:\n%s", c.path, c.query, c.want, said)
+		}
+	}
 }
 
 // note remembers which permission a request needs. A transaction needs those of
 // its parts (Amazon DynamoDB developer guide, "IAM and transactions").
 func (f *fleet) note(function, target string, body []byte) {
 	service, operation, _ := strings.Cut(target, ".")
-	prefix := map[string]string{"DynamoDB_20120810": "dynamodb:", "AmazonSSM": "ssm:", "AWSStepFunctions": "states:"}[service]
-	actions := []string{operation}
+	prefix := map[string]string{"AmazonSQS": "sqs:", "DynamoDB_20120810": "dynamodb:", "AmazonSSM": "ssm:", "AWSStepFunctions": "states:"}[service]
+	actions := []string{strings.TrimSuffix(operation, "Batch")} // a batch needs what its parts need
 	if operation == "TransactWriteItems" {
 		var in struct{ TransactItems []map[string]json.RawMessage }
 		_ = json.Unmarshal(body, &in) // DynamoDB refuses what cannot be read
@@ -154,10 +203,40 @@ func (f *fleet) note(function, target string, body []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.used[function] == nil {
-		f.used[function] = map[string]bool{}
+		f.used[function], f.keys[function] = map[string]bool{}, map[string]bool{}
+	}
+	if strings.HasPrefix(function, names.CentreName) && bytes.Contains(body, []byte(`"acme"`)) && prefix == "dynamodb:" {
+		for _, key := range leading.FindAllSubmatch(body, -1) {
+			f.keys[function][operation+" "+string(key[1])] = true
+		}
+		return
 	}
 	for _, a := range actions {
 		f.used[function][prefix+a] = true
+	}
+}
+
+// leading finds the partition keys that a request names.
+var leading = regexp.MustCompile(`":?pk":\{"S":"([^"]*)"`)
+
+// keyed holds what was read of the client's table against what the inventory says
+// that may be: actions, and beginnings of keys.
+func (f *fleet) keyed(t *testing.T, function, section string) {
+	for read := range f.keys[function] {
+		action, key, _ := strings.Cut(read, " ")
+		_, line, _ := strings.Cut(section, "\ndynamodb:"+action+" on ")
+		line, _, _ = strings.Cut(line, "\n")
+		_, keys, _ := strings.Cut(line, "table sample keys [")
+		keys, _, _ = strings.Cut(keys, "]")
+		if !slices.ContainsFunc(strings.Fields(keys), func(pattern string) bool {
+			begins, any := strings.CutSuffix(pattern, "*")
+			return key == begins || any && strings.HasPrefix(key, begins)
+		}) {
+			t.Errorf("%s sends %s to the client's table, and may read [%s]", function, read, keys)
+		}
+	}
+	if len(f.keys[function]) > 0 {
+		t.Logf("%s read %v of the client's table", function, slices.Sorted(maps.Keys(f.keys[function])))
 	}
 }
 
@@ -178,12 +257,16 @@ func (f *fleet) granted(t *testing.T) {
 		if !ok {
 			t.Errorf("the inventory has no function %s", function)
 		}
+		f.keyed(t, function, section)
 		for action := range f.used[function] {
 			if !strings.Contains(section, "\n"+action+" on ") {
 				t.Errorf("%s sends %s, which it is not granted", function, action)
 			}
 		}
 		t.Logf("%s used %v", function, slices.Sorted(maps.Keys(f.used[function])))
+	}
+	if len(f.keys[names.CentreName+"-dashboard"]) < 4 {
+		t.Error("the dashboard has read nothing of the client's table: this test sees nothing of that")
 	}
 	if used := f.used["sample-destination-to-hubspot-lookup"]; !used["dynamodb:BatchGetItem"] || !used["ssm:GetParameters"] {
 		t.Error("the functions sent nothing: this test sees nothing")

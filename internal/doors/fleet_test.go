@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +43,8 @@ type fleet struct {
 	mu        sync.Mutex
 	hub, dest http.Handler
 	starts    []start
+	letter    string                     // a message in the dead-letter queue
+	keys      map[string]map[string]bool // by function of the Centre: keys of the client's table
 	used      map[string]map[string]bool // by function, as the inventory names it: permissions its requests need
 }
 
@@ -78,7 +82,7 @@ type start struct{ StateMachineArn, Name, Input string }
 func newFleet(t *testing.T) *fleet {
 	f := &fleet{
 		t: t, qemu: engines.Command(t, "qemu-aarch64", "install it (Debian: apt-get install qemu-user)"),
-		dir: t.TempDir(), hosts: map[string]*runtimehost.Host{}, used: map[string]map[string]bool{},
+		dir: t.TempDir(), hosts: map[string]*runtimehost.Host{}, used: map[string]map[string]bool{}, keys: map[string]map[string]bool{},
 	}
 	var err error
 	if f.store, err = url.Parse(engines.DynamoDBLocal(t)); err != nil {
@@ -121,6 +125,8 @@ func (f *fleet) amazon(function string) http.Handler {
 			f.parameters(w, body)
 		case "AWSStepFunctions.StartExecution":
 			f.started(w, body)
+		case "AmazonSQS.GetQueueAttributes", "AmazonSQS.ReceiveMessage", "AmazonSQS.ChangeMessageVisibilityBatch":
+			f.queue(w, target)
 		default:
 			(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(f.store) }}).ServeHTTP(w, r)
 		}
@@ -141,6 +147,22 @@ func (f *fleet) parameters(w io.Writer, body []byte) {
 		}
 	}
 	_ = json.NewEncoder(w).Encode(out)
+}
+
+// queue is the dead-letter queue with one letter in it, until that is looked at.
+func (f *fleet) queue(w io.Writer, target string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case target == "AmazonSQS.GetQueueAttributes":
+		_, _ = io.WriteString(w, `{"Attributes":{"ApproximateNumberOfMessages":"1"}}`)
+	case target == "AmazonSQS.ReceiveMessage" && f.letter != "":
+		message := map[string]any{"ReceiptHandle": "r", "Body": f.letter, "Attributes": map[string]string{"SentTimestamp": strconv.FormatInt(time.Now().UnixMilli(), 10)}}
+		_ = json.NewEncoder(w).Encode(map[string]any{"Messages": []any{message}})
+		f.letter = ""
+	default:
+		_, _ = io.WriteString(w, "{}")
+	}
 }
 
 func (f *fleet) started(w io.Writer, body []byte) {
@@ -178,7 +200,10 @@ func env(endpoint string, d spec.Direction, name string) map[string]string {
 	e := map[string]string{
 		"AWS_REGION": "ap-southeast-2", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_ENDPOINT_URL": endpoint,
 		"AWS_LAMBDA_FUNCTION_NAME": "acme-" + name, names.Client: "acme", names.Table: "acme", names.SecretsPrefix: "/acme/",
-		names.SpecHash: "0123456789ab", names.Clients: "acme", names.DashboardURL: "https://centre.example/",
+		names.DeadLetters: "queue", names.SpecHash: "0123456789ab", names.Clients: "acme", names.DashboardURL: "https://centre.example/",
+	}
+	if slices.Contains(agency, name) {
+		e[names.Table] = names.CentreName
 	}
 	if d != "" {
 		e[names.Direction], e[names.MachineARN] = string(d), string(d)
@@ -207,7 +232,7 @@ func (f *fleet) open(r *rig) session {
 		}
 	}
 	if err == nil {
-		err = dynamo.Ensure(r.t.Context(), api, "acme")
+		err = errors.Join(dynamo.Ensure(r.t.Context(), api, "acme"), dynamo.Ensure(r.t.Context(), api, names.CentreName))
 	}
 	if err != nil {
 		r.t.Fatal(err)

@@ -36,7 +36,10 @@ func (r *rig) pages(t *testing.T) func(path string) string {
 	if form == nil {
 		t.Fatal("the login form carries no token")
 	}
-	read(client.PostForm(r.dashboard+"/login", url.Values{"csrf": {form[1]}, "secret": {r.secrets[names.CentrePrefix+names.Login]}}))
+	resp, err := client.PostForm(r.dashboard+"/login", url.Values{"csrf": {form[1]}, "secret": {r.secrets[names.CentrePrefix+names.Login]}})
+	if said := read(resp, err); resp.StatusCode != http.StatusSeeOther || len(resp.Cookies()) != 1 {
+		t.Fatalf("the login is answered %s %v\n%s", resp.Status, resp.Header, said)
+	}
 	return func(path string) string { return read(client.Get(r.dashboard + path)) }
 }
 

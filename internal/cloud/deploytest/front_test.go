@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -81,6 +82,12 @@ func (f *front) rewrite(r *httputil.ProxyRequest) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = f.target.Scheme, f.target.Host, r.In.Host
+	if r.In.URL.Path == "/login" {
+		// On every host the emulator takes this path for its own Cognito's; it has
+		// another one to a function.
+		id, _, _ := strings.Cut(r.In.Host, ".")
+		r.Out.URL.Path = "/_aws/lambda-url/" + id + "/login"
+	}
 }
 
 // connect is the proxy: every tunnel ends here.
