@@ -86,7 +86,7 @@ func (f *front) rewrite(r *httputil.ProxyRequest) {
 		// On every host the emulator takes this path for its own Cognito's; it has
 		// another one to a function.
 		id, _, _ := strings.Cut(r.In.Host, ".")
-		r.Out.URL.Path = "/_aws/lambda-url/" + id + "/login"
+		r.Out.URL.Path, r.Out.Host = "/_aws/lambda-url/"+id+"/login", f.target.Host
 	}
 }
 

@@ -1,0 +1,42 @@
+package why
+
+import (
+	"testing"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/internal/table/embedded"
+	"tandem/spec"
+)
+
+// What a conflict has lost is found from either side of the pair, a sensitive
+// value as its fingerprint.
+func TestConflictsAreFound(t *testing.T) {
+	rows, err := embedded.Open("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	pair := spec.Pair{Name: "contacts", HubSpot: spec.Side{Object: "contacts"}, Destination: spec.Side{Object: "customers"},
+		Fields: []spec.Field{{Name: "phone"}, {Name: "birthday", Sensitive: true}}}
+	l := &ledger.Ledger{Table: rows, Client: "acme", Now: time.Now}
+	lost := []ledger.Conflict{
+		{At: time.Now(), Field: "phone", Winner: record.HubSpot, Loser: "+61"}, {At: time.Now(), Field: "birthday", Winner: record.HubSpot, Loser: "1987"},
+	}
+	if err := l.Lose(t.Context(), record.Ref{System: record.Destination, Object: "customers", ID: "c_1"}, lost...); err != nil {
+		t.Fatal(err)
+	}
+	a := &Asker{Flow: &flow.Flow{Options: flow.Options{Spec: &spec.Spec{Client: "acme"}, Ledger: l}}}
+	p := &ledger.Pair{IDs: map[record.System]string{record.HubSpot: "1", record.Destination: "c_1"}}
+	var r Report
+	if err := a.conflicts(t.Context(), &r, pair, p); err != nil || len(r.Conflicts) != 2 {
+		t.Fatalf("%d conflicts, %v; want 2", len(r.Conflicts), err)
+	}
+	for _, c := range r.Conflicts {
+		if shown := c.Loser != ""; shown == (c.Field == "birthday") || c.Loser == "" && c.LoserPrint == "" {
+			t.Errorf("shown as %+v", c)
+		}
+	}
+}
