@@ -105,7 +105,7 @@ func TestAPersonFollowsARecord(t *testing.T) {
 	letters := func() bool { return r.server.Status().DeadLetters == 1 && r.server.Status().Quiet }
 	r.until("a dead letter", letters)
 	expect(t, "page of dead letters", text(t, ctx, r.server.URL()+"/dead-letters"), "UnknownEnum", "status")
-	pictures(t, ctx, r, address)
+	pictures(t, ctx, r, address, customer)
 	do(t, ctx, chromedp.Navigate(customer), set("status", "customer"))
 	submit(t, ctx, save)
 	do(t, ctx, chromedp.Navigate(r.server.URL()+"/dead-letters"))
@@ -158,8 +158,9 @@ func TestSilenceIsToldOnce(t *testing.T) {
 }
 
 // pictures stores every page, light and dark, wide and narrow, in the folder
-// TANDEM_SCREENSHOTS, to be looked at; and no page may scroll sideways.
-func pictures(t *testing.T, ctx context.Context, r *rig, execution string) {
+// TANDEM_SCREENSHOTS, to be looked at; no page may scroll sideways, and every text must
+// be readable on its ground.
+func pictures(t *testing.T, ctx context.Context, r *rig, execution, customer string) {
 	t.Helper()
 	dir := os.Getenv("TANDEM_SCREENSHOTS")
 	do(t, ctx, logIn(r))
@@ -171,6 +172,7 @@ func pictures(t *testing.T, ctx context.Context, r *rig, execution string) {
 	id := r.stamped().Record.ID
 	pages := map[string]string{
 		"home": c + "/", "executions": c + "/executions", "execution": execution, "why": c + "/records/contacts/" + id, "records": c + "/records",
+		"contact-new": r.box.HubSpotURL() + "/records/contacts/new", "company": r.box.HubSpotURL() + "/records/companies", "customer": customer, "orders": r.box.DestinationURL() + "/orders",
 		"dead-letters": c + "/dead-letters", "hubspot": r.box.HubSpotURL() + "/records/contacts", "contact": r.box.HubSpotURL() + "/records/contacts/" + id,
 		"destination": r.box.DestinationURL() + "/customers", "centre": l + "/", "centre-client": client,
 		"centre-way": client + "/hubspot-to-destination", "centre-record": client + "/r/hubspot/contacts/" + id, "centre-messages": l + "/messages",
@@ -184,6 +186,11 @@ func pictures(t *testing.T, ctx context.Context, r *rig, execution string) {
 					chromedp.Navigate(url), chromedp.Evaluate(`document.documentElement.scrollWidth > innerWidth`, &wide))
 				if wide {
 					t.Errorf("%s scrolls sideways at %d px", name, width)
+				}
+				var faint []string
+				do(t, ctx, chromedp.Evaluate(Contrast, &faint))
+				if len(faint) > 0 {
+					t.Errorf("%s, %s: too little contrast: %v", name, scheme, faint)
 				}
 				if dir == "" {
 					continue

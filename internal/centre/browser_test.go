@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"tandem/internal/browsertest"
 )
 
 // browser starts Debian's Chromium over a profile of its own. Where there is
@@ -111,7 +113,7 @@ func TestPagesInABrowser(t *testing.T) {
 				var wide bool
 				do(t, ctx, chromedp.Navigate(s.URL+p), chromedp.Evaluate(`document.documentElement.scrollWidth > innerWidth`, &wide))
 				var faint []string
-				do(t, ctx, chromedp.Evaluate(contrast, &faint))
+				do(t, ctx, chromedp.Evaluate(browsertest.Contrast, &faint))
 				if len(faint) > 0 {
 					t.Errorf("%s, %s: too little contrast: %v", p, scheme, faint)
 				}
@@ -135,23 +137,6 @@ func TestPagesInABrowser(t *testing.T) {
 		}
 	}
 }
-
-// contrast lists texts whose contrast with their background is below 4.5 to 1
-// (WCAG 2.2, 1.4.3), each with its ratio.
-const contrast = `(() => {
-  const lum = (c) => { const [r, g, b] = c.map((v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
-  const rgba = (s) => { const m = s.match(/[\d.]+/g).map(Number); return m.length < 4 ? [...m, 1] : m; };
-  const out = new Set();
-  for (const e of document.querySelectorAll("body *")) {
-    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) || !e.checkVisibility() || e.closest(".hide,.tone,.skip,svg,noscript")) continue;
-    let p = e, back = [0, 0, 0, 0];
-    while (p && (back = rgba(getComputedStyle(p).backgroundColor))[3] < 1) p = p.parentElement;
-    const a = lum(rgba(getComputedStyle(e).color).slice(0, 3)), b = lum((p ? back : rgba(getComputedStyle(document.documentElement).backgroundColor)).slice(0, 3));
-    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
-    if (ratio < 4.5) out.add(e.tagName + "." + e.className + " " + ratio.toFixed(2));
-  }
-  return [...out];
-})()`
 
 func TestPageTurnsDownAndRecoversLive(t *testing.T) {
 	r := newRig(t)

@@ -41,6 +41,8 @@ const (
 	rowsAtOnce, searched = 20, 2000
 	// clockSkew is how far a function's clock may run ahead of this one's.
 	clockSkew = 5 * time.Second
+	// execution is how long one may last, by the machines' own timeout.
+	execution = 5 * time.Minute
 	// asked is how many records are looked up at once.
 	asked = 16
 	// mostLetters is how many dead letters of a direction are listed.
@@ -141,7 +143,7 @@ func (c *client) ofRecord(ctx context.Context, q centre.OutcomeQuery, letters []
 		if err != nil {
 			return page, unreadable(q.Client, err)
 		}
-		for _, one := range all {
+		for _, one := range all.outcomes {
 			if one.Direction == string(q.Direction) && (q.Kind == "" || string(q.Kind) == string(one.Kind)) {
 				page.Outcomes = append(page.Outcomes, drill.Outcome(one, ref, c.trace))
 			}
@@ -156,12 +158,21 @@ func (c *client) ofRecord(ctx context.Context, q centre.OutcomeQuery, letters []
 	return page, nil
 }
 
-func (c *client) history(ctx context.Context, pair spec.Pair, ref record.Ref) ([]ledger.Outcome, error) {
+// history is what is remembered of a record's events, newest first, and when its
+// pair was last stamped.
+type history struct {
+	outcomes []ledger.Outcome
+	stamped  time.Time
+}
+
+func (c *client) history(ctx context.Context, pair spec.Pair, ref record.Ref) (h history, err error) {
 	p, err := c.ledger.Find(ctx, pair, ref, "")
 	if err != nil {
-		return nil, err
+		return h, err
 	}
-	return why.History(ctx, c.ledger, pair, p)
+	h.stamped = p.StampedAt
+	h.outcomes, err = why.History(ctx, c.ledger, pair, p)
+	return h, err
 }
 
 // lately lists how what arrived has ended, newest first. An event that is under
@@ -225,9 +236,10 @@ func (c *client) ended(ctx context.Context, q centre.OutcomeQuery, arrivals []le
 	return out, nil
 }
 
-// how finds an event's outcome among those of its record.
-func (c *client) how(d spec.Direction, a ledger.Arrival, history []ledger.Outcome, letters []ledger.Letter) (centre.Outcome, bool) {
-	for _, o := range history {
+// how finds an event's outcome among those of its record. A pair's row keeps its
+// newest stamps only: an older one is known by there being a later.
+func (c *client) how(d spec.Direction, a ledger.Arrival, h history, letters []ledger.Letter) (centre.Outcome, bool) {
+	for _, o := range h.outcomes {
 		if o.Execution == a.Execution {
 			one := drill.Outcome(o, a.Ref, c.trace)
 			one.Direction, one.Latency = d, max(0, o.At.Sub(a.At))
@@ -239,12 +251,16 @@ func (c *client) how(d spec.Direction, a ledger.Arrival, history []ledger.Outcom
 			return drill.Letter(d, l, c.trace), true
 		}
 	}
+	if h.stamped.After(a.At) && c.ledger.Now().Sub(a.At) > execution {
+		return centre.Outcome{At: a.At, Direction: d, Kind: beat.Stamped, Cause: "followed by later stamps; its own details are not kept", Ref: a.Ref,
+			Execution: a.Execution, Trace: c.trace(d, a.Execution)}, true
+	}
 	return centre.Outcome{}, false
 }
 
 // histories reads the outcomes of the records, each once, some at a time.
-func (c *client) histories(ctx context.Context, arrivals []ledger.Arrival) (map[record.Ref][]ledger.Outcome, error) {
-	all := map[record.Ref][]ledger.Outcome{}
+func (c *client) histories(ctx context.Context, arrivals []ledger.Arrival) (map[record.Ref]history, error) {
+	all := map[record.Ref]history{}
 	begun := map[record.Ref]bool{}
 	var mu sync.Mutex
 	var work sync.WaitGroup
