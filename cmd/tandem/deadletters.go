@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tandem/internal/cloud/awsjson"
+	"tandem/internal/cloud/names"
 	"tandem/internal/flow"
 	"tandem/internal/ledger"
 	"tandem/spec"

@@ -49,6 +49,7 @@ var commands = []command{
 	{"cost", "[flags]", "say what a million synced records cost at AWS list prices", costCommand},
 	{"diff", "OLD NEW", "say in words what a change of spec means, and its risk", diffCommand},
 	{"simulate", "[flags] NEW", "try a change of spec on the latest traffic, and write nothing", simulateCommand},
+	{"status", "[flags] [CLIENT]", "say how every integration is doing, or one", statusCommand},
 	{"why", "[flags] CLIENT OBJECT ID", "say why a record looks the way it does", whyCommand},
 	{"redrive", "[flags] [ID...]", "list dead letters, or start their events again", redriveCommand},
 	{"backfill", "[flags] [CLIENT]", "tell of every record once: first contact, and repair", backfillCommand},

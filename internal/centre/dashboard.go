@@ -24,6 +24,7 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src
 func (c *Centre) Dashboard() http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /assets/{name}", c.asset)
+	m.HandleFunc("GET /status.json", c.status)
 	m.HandleFunc("GET /login", c.loginForm)
 	m.HandleFunc("POST /login", c.login)
 	m.Handle("POST /logout", c.action(c.logout))

@@ -277,6 +277,31 @@ func (closed) Record(context.Context, string, record.Ref) (RecordView, error) {
 	return RecordView{}, &Unreadable{Why: "There is no table of acme: deploy it.", Err: errors.New("ResourceNotFoundException")}
 }
 
+// A program shows the secret with each request, and is held off like a person.
+func TestStatusForPrograms(t *testing.T) {
+	r := demoRig(t, 4)
+	v := visit(t, r.Centre)
+	if code := v.do(http.MethodGet, "/status.json?client=delta-solar", nil, "Authorization", "Bearer "+secrets[LoginSecret]); code != 200 ||
+		!strings.Contains(v.page, `"deadByCause":{`) || !strings.Contains(v.page, `"UnknownEnum"`) || strings.Contains(v.page, "acme") {
+		t.Errorf("%d %s", code, v.page)
+	}
+	for i := range loginTries + 1 {
+		want := http.StatusUnauthorized
+		if i == loginTries {
+			want = http.StatusTooManyRequests
+		}
+		if code := v.do(http.MethodGet, "/status.json", nil, "Authorization", "Bearer wrong"); code != want {
+			t.Errorf("attempt %d: %d, want %d", i, code, want)
+		}
+	}
+	if code := v.do(http.MethodGet, "/status.json", nil, "Authorization", "Bearer "+secrets[LoginSecret]); code != http.StatusTooManyRequests {
+		t.Errorf("who guesses on learns that a guess is right: %d", code)
+	}
+	if code := v.get("/status.json?client=nobody"); code == 200 || strings.Contains(v.page, "acme") {
+		t.Errorf("without a secret: %d %s", code, v.page)
+	}
+}
+
 func TestAClientWhoseTableCannotBeReadIsSaidToBeSo(t *testing.T) {
 	r := demoRig(t, 1)
 	r.o.Outcomes = closed{}

@@ -95,6 +95,9 @@ func deadByCause(t *testing.T, r *rig) {
 	if said := page("/c/acme"); !regexp.MustCompile(`UnknownEnum</th><td>.*</td><td class="n">1</td>`).MatchString(said) {
 		t.Errorf("the dead letters by cause are not 1 UnknownEnum:\n%s", said)
 	}
+	if said, code := r.tandem(t, "", "status", "--aws", "acme"); code != 1 || !strings.Contains(said, "1 dead letter waiting") || !strings.Contains(said, "dead letters by cause: UnknownEnum 1") {
+		t.Errorf("tandem status: %d\n%s", code, said)
+	}
 	eventually(t, "Slack was not told the cause", func() bool {
 		r.invoke(t, names.CentreName+"-watch", map[string]any{})
 		select {

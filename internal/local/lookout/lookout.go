@@ -92,14 +92,21 @@ func Open(o Options) (*Lookout, error) {
 	return l, nil
 }
 
+// listen leaves the address in the directory, beside the login secret, for
+// `tandem status`.
 func (l *Lookout) listen() (net.Listener, error) {
-	if l.o.Listen != "" {
-		return net.Listen("tcp", l.o.Listen)
-	}
 	if err := os.MkdirAll(l.o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	return local.ListenAgain(filepath.Join(l.o.Dir, "address"))
+	file := filepath.Join(l.o.Dir, "address")
+	if l.o.Listen == "" {
+		return local.ListenAgain(file)
+	}
+	listener, err := net.Listen("tcp", l.o.Listen)
+	if err != nil {
+		return nil, err
+	}
+	return listener, os.WriteFile(file, []byte(listener.Addr().String()+"\n"), 0o600)
 }
 
 func (l *Lookout) open() (err error) {
