@@ -16,12 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/jsii-runtime-go"
-
 	"tandem/internal/beat"
 	notification "tandem/internal/centre"
 	"tandem/internal/cloud/names"
-	"tandem/internal/engines"
 	"tandem/internal/table"
 	"tandem/internal/table/embedded"
 )
@@ -170,40 +167,6 @@ func (r *agencyRig) browse() {
 
 func alarmed(state, at string) []byte {
 	return fmt.Appendf(nil, `{"AlarmName":"a","NewStateValue":%q,"StateChangeTime":"2026-11-24T%s.000+0000"}`, state, at)
-}
-
-// Policies of 200 clients fit into what IAM allows: 10,240 characters within a
-// role, 6,144 in each of ten beside it (IAM user guide, "IAM and STS quotas").
-func TestPoliciesOfManyClients(t *testing.T) {
-	engines.Command(t, "node", "install Node.js 20 or later")
-	set := settings(t)
-	app := newTestApp(t)
-	var clients []string
-	for i := range 200 {
-		clients = append(clients, fmt.Sprintf("a-client-of-usual-length-%03d", i))
-	}
-	NewCentre(app, "centre", CentreProps{Settings: set, Builder: &builder{root: set.Root}, Clients: clients})
-	tmpl := read(t, app.Synth(nil).GetStackByName(jsii.String("centre")).Template())
-	beside := 0
-	for kind, most := range map[string]int{"AWS::IAM::Policy": 10_240, "AWS::IAM::ManagedPolicy": 6_144} {
-		for _, id := range tmpl.of(kind) {
-			text, err := json.Marshal(tmpl.at(id, "PolicyDocument"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			// As it is once CloudFormation has put the account in the place of a reference.
-			said := strings.NewReplacer(`{"Fn::Join":["",["`, `"`, `",{"Ref":"AWS::AccountId"},"`, "123456789012", `"]]}`, `"`).Replace(string(text))
-			if len(said) > most {
-				t.Errorf("%s has %d characters, at most %d", id, len(said), most)
-			}
-			if kind == "AWS::IAM::ManagedPolicy" {
-				beside++
-			}
-		}
-	}
-	if beside == 0 || beside > 10 {
-		t.Errorf("%d policies beside the roles, want some and at most 10 each", beside)
-	}
 }
 
 // Of the clients' tables the dashboard reads rows without values, by their keys,
