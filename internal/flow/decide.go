@@ -179,7 +179,9 @@ func (m *merge) firstContact(field spec.Field, s, t cell, v *verdict) {
 		m.send(field, s, v)
 	case s.text != "":
 		m.conflict(field, s, t, v)
-	case !m.fetch(field, t, v):
+	case !m.fetch(field, t, v) && !field.Travels(spec.From(m.target.system)):
+		// What does not translate now, such as a reference to a record that is not
+		// linked yet, is agreed on by nobody: its own execution brings it.
 		m.agree(field.Name, s, t, v)
 	}
 }

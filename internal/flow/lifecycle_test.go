@@ -226,3 +226,24 @@ func TestChildBeforeItsParent(t *testing.T) {
 		t.Fatalf("the deal is of contact %q: %s", got, b.reason())
 	}
 }
+
+// Two records are linked while the one that only one of them refers to is not: the
+// reference is not agreed on, it travels when that is linked.
+func TestReferenceOutlivesFirstContact(t *testing.T) {
+	b := newBench(t)
+	b.dest.put("customers/c_1", record.Fields{"email": "ada@example.com", "first_name": "Ada"})
+	b.dest.put("orders/c_2", record.Fields{"number": "A1", "title": "First", "customer_id": "c_1"})
+	b.hub.put("deals/50", record.Fields{"order_number": "A1", "dealname": "First"})
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Stamp")
+	b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Stamp")
+	b.event(record.Destination, "deals", "c_2", flow.Changed)
+	if got := b.hub.rows["deals/50"].Fields["@contacts"]; got == "" {
+		t.Fatalf("the deal has no contact, the order has customer c_1: %s", b.reason())
+	}
+	before := b.wrote()
+	b.event(record.HubSpot, "deals", "50", flow.Changed)
+	b.event(record.Destination, "deals", "c_2", flow.Changed)
+	if b.wrote() != before {
+		t.Fatalf("written again: %v %v", b.hub.writes, b.dest.writes)
+	}
+}

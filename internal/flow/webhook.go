@@ -296,7 +296,21 @@ func unlessMoved(err error) error {
 	return err
 }
 
+// agreedVersions: every version that was told has been seen, and the pair owes the
+// other side nothing. A record that a create has made is seen before the fields
+// that only this side feeds, such as a concat, are written back.
 func agreedVersions(p *ledger.Pair, g *group) bool {
 	seen := p.Seen[g.ref.System].Version
-	return seen != "" && !slices.ContainsFunc(g.events, func(n Notification) bool { return record.CompareVersions(n.Version, seen) > 0 })
+	return seen != "" && !slices.ContainsFunc(g.events, func(n Notification) bool { return record.CompareVersions(n.Version, seen) > 0 }) && !owes(p, g)
+}
+
+// owes reports whether a field that HubSpot feeds has never been agreed on. HubSpot
+// tells every property it is asked for, so that one execution settles it; another
+// system may leave one out for ever.
+func owes(p *ledger.Pair, g *group) bool {
+	return g.ref.System == record.HubSpot && slices.ContainsFunc(g.pair.Fields, func(fd spec.Field) bool {
+		_, agreed := p.Base[fd.Name]
+		_, parked := p.ParkedFields[fd.Name]
+		return fd.Travels(spec.ToDestination) && !agreed && !parked
+	})
 }
