@@ -92,6 +92,10 @@ func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 		return drop(deletedInBoth), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, deletedInBoth)
 	case err != nil:
 		return nil, err
+	case rec.ID != "" && rec.ID != p.IDs[j.target]:
+		// The old id stands for the merged record, which holds another's data too.
+		reason := deletedIn + string(j.source) + ", but its partner has been merged into " + rec.ID
+		return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
 	case len(edited) > 0:
 		reason := deletedIn + string(j.source) + ", but edited in " + string(j.target) + " since both agreed: " + names(edited)
 		return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)

@@ -247,3 +247,22 @@ func TestReferenceOutlivesFirstContact(t *testing.T) {
 		t.Fatalf("written again: %v %v", b.hub.writes, b.dest.writes)
 	}
 }
+
+// A partner that has been merged is deleted with nobody: its old id stands for a
+// record that holds another's data too.
+func TestDeletionSparesAMergedPartner(t *testing.T) {
+	b := newBench(t)
+	hub, dest := b.created()
+	b.flow.Spec.Pairs[0].Deletes.Destination = "archive"
+	row := b.hub.rows["contacts/"+hub]
+	row.ID = "900"
+	b.hub.rows["contacts/900"], b.hub.rows["contacts/"+hub] = row, row
+	delete(b.dest.rows, "customers/"+dest)
+	b.event(record.Destination, "contacts", dest, flow.Deleted)
+	if b.hub.rows["contacts/"+hub].Archived || len(b.hub.writes) > 0 {
+		t.Fatalf("the merged contact was deleted: %v", b.hub.writes)
+	}
+	if !strings.Contains(b.reason(), "merged into 900") {
+		t.Errorf("%s", b.reason())
+	}
+}
