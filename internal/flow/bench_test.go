@@ -113,9 +113,12 @@ func (s *shelf) Find(_ context.Context, object, property, value string, properti
 }
 
 func (s *shelf) Archive(_ context.Context, object, id string) error {
+	if err := s.gate("archive"); err != nil {
+		return err
+	}
 	s.writes = append(s.writes, "archive "+object+"/"+id)
 	delete(s.rows, object+"/"+id)
-	return nil
+	return s.done("archive")
 }
 
 // put changes a row as a person or a program would, with a new version.

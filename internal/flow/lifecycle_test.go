@@ -266,3 +266,41 @@ func TestDeletionSparesAMergedPartner(t *testing.T) {
 		t.Errorf("%s", b.reason())
 	}
 }
+
+// A deletion whose answer was lost is repeated under its lease: meanwhile its own
+// echo must not pass for a person's deletion, which is another policy's.
+func TestDeletionInDoubtKeepsItsLease(t *testing.T) {
+	b := newBench(t)
+	hub, dest := b.created()
+	b.flow.Spec.Pairs[0].Deletes = spec.Deletes{HubSpot: "archive", Destination: "ask"}
+	attempts := 0
+	b.dest.after = func(op string) error {
+		if strings.HasPrefix(op, "archive") {
+			if attempts++; attempts == 1 {
+				return &flow.Error{Code: flow.RemoteBusy, Message: "no answer", Maybe: true}
+			}
+		}
+		return nil
+	}
+	b.dest.fail = func(op string) error {
+		if attempts == 1 {
+			pair := b.flow.Spec.Pairs[0]
+			p, err := b.flow.Ledger.Row(t.Context(), pair, record.Ref{System: record.HubSpot, Object: "contacts", ID: hub})
+			if err != nil || !p.Held(b.now) {
+				t.Errorf("nobody holds the pair while %s is tried again: %v", op, err)
+			}
+		}
+		return nil
+	}
+	row := b.hub.rows["contacts/"+hub]
+	row.Archived = true
+	b.hub.rows["contacts/"+hub] = row
+	b.want(b.event(record.HubSpot, "contacts", hub, flow.Deleted), "Stamp")
+	if attempts != 2 || b.state(record.HubSpot, hub) != ledger.Gone {
+		t.Errorf("%d attempts, the pair is %s", attempts, b.state(record.HubSpot, hub))
+	}
+	b.want(b.event(record.Destination, "contacts", dest, flow.Deleted), "Dropped")
+	if b.state(record.HubSpot, hub) != ledger.Gone {
+		t.Errorf("the echo made the pair %s", b.state(record.HubSpot, hub))
+	}
+}

@@ -108,11 +108,13 @@ func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written,
 	switch {
 	case code == AlreadyExists:
 		adopt = existing(cause)
-	case isMaybe(cause) || maybe && Codes[code]:
+	case plan.Archive == "" && (isMaybe(cause) || maybe && Codes[code]):
 		// Repeating it blindly could overwrite what somebody has edited since.
 		cause = &Error{Code: InDoubt, Message: "the write may have happened: " + cause.Error(), Maybe: true, Err: cause}
 	case code == RateLimited || code == RemoteBusy || code == StoreBusy:
-		// A renewed lease is given back: the repeated step only knows the old fence.
+		// So is a deletion in doubt, under its lease: else the deletion's own echo would
+		// be taken for a person's. A renewed lease is given back: the repeated step only
+		// knows the old fence.
 		if w.Fence.Rev == plan.Fence.Rev {
 			return cause
 		}
