@@ -304,3 +304,28 @@ func TestDeletionInDoubtKeepsItsLease(t *testing.T) {
 		t.Errorf("the echo made the pair %s", b.state(record.HubSpot, hub))
 	}
 }
+
+// The echo of a deletion that a restore has overtaken comes when the pair has been
+// parted for it: the restored record gets a new partner all the same.
+func TestRestoreOvertakesTheDeletionsEcho(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes = spec.Deletes{HubSpot: "archive", Destination: "ask"}
+	b.dest.put("customers/c_9", record.Fields{"email": "ada@example.com", "first_name": "Ada"})
+	b.want(b.event(record.Destination, "contacts", "c_9", flow.Changed), "Stamp")
+	row := b.hub.rows["contacts/11"]
+	row.Archived = true
+	b.hub.rows["contacts/11"] = row
+	b.want(b.event(record.HubSpot, "contacts", "11", flow.Deleted), "Stamp")
+	row.Archived = false
+	b.hub.rows["contacts/11"] = row
+	pair := b.flow.Spec.Pairs[0]
+	p, err := b.flow.Ledger.Row(t.Context(), pair, record.Ref{System: record.HubSpot, Object: "contacts", ID: "11"})
+	if err != nil || b.flow.Ledger.Forget(t.Context(), pair, p) != nil { // as the restore's execution does before it looks afresh
+		t.Fatal(err)
+	}
+	b.event(record.Destination, "contacts", "c_9", flow.Deleted)
+	b.event(record.HubSpot, "contacts", "11", flow.Restored)
+	if len(b.dest.rows) != 1 || b.state(record.HubSpot, "11") != ledger.Linked {
+		t.Fatalf("%d customers, the pair is %q: %s", len(b.dest.rows), b.state(record.HubSpot, "11"), b.reason())
+	}
+}

@@ -115,7 +115,7 @@ func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Tr
 		if err != nil && CodeOf(err) != RecordMissing {
 			return nil, err
 		}
-		if id == t.Partner {
+		if id == t.Partner && !parted(j, p, id) {
 			if err := f.widowed(ctx, j, id); err != nil {
 				return nil, err
 			}
@@ -139,6 +139,15 @@ func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Tr
 		return found, err
 	}
 	return nil, f.absent(j, p, doubt, consistent, asked)
+}
+
+// parted: the two were linked until a restore parted them, so that this record is
+// no left-over of a create; what its partner's row says tells of that one only.
+func parted(j *journey, p *ledger.Pair, id string) bool {
+	if j.target == record.HubSpot {
+		id = j.ref.ID
+	}
+	return slices.Contains(p.Was, id)
 }
 
 // errWidowed: the record names, as the one it was made for, a record that is at rest.
