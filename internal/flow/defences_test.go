@@ -56,6 +56,29 @@ func TestGuardsStopMassChanges(t *testing.T) {
 	}
 }
 
+// TestGuardsCountAChangeOnce: one clear that its system refuses, decided on again and
+// again, uses up nothing that others need.
+func TestGuardsCountAChangeOnce(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Guards.Clears = 2
+	b.many(2)
+	b.dest.fail = func(op string) error {
+		if strings.HasPrefix(op, "update") {
+			return flow.Errorf(flow.RemoteRefused, "400")
+		}
+		return nil
+	}
+	b.hub.put("contacts/100", record.Fields{"zip": ""})
+	for range 5 {
+		b.want(b.event(record.HubSpot, "contacts", "100", flow.Changed), "Failed")
+	}
+	b.dest.fail = nil
+	for _, id := range []string{"101", "100"} {
+		b.hub.put("contacts/"+id, record.Fields{"zip": ""})
+		b.want(b.event(record.HubSpot, "contacts", id, flow.Changed), "Stamp")
+	}
+}
+
 func TestDriftIsReportedOnce(t *testing.T) {
 	b := newBench(t)
 	_, dest := b.created()

@@ -60,24 +60,22 @@ func (f *Flow) swing(was ledger.Swing, direction string) ledger.Swing {
 }
 
 // allow asks the mass-change guard about fields that would be cleared.
-func (f *Flow) allow(ctx context.Context, j *journey, v verdict) (bool, error) {
-	clears := 0
-	for _, fields := range []map[string]string{v.toTarget, v.toSource} {
-		for _, text := range fields {
+func (f *Flow) allow(ctx context.Context, j *journey, p *ledger.Pair, v verdict) (bool, error) {
+	var clears []string
+	for side, fields := range map[string]map[string]string{"target": v.toTarget, "source": v.toSource} {
+		for name, text := range fields {
 			if text == "" {
-				clears++
+				clears = append(clears, side+"/"+name)
 			}
 		}
 	}
-	if clears == 0 {
+	if len(clears) == 0 {
 		return true, nil
 	}
-	n, err := f.Ledger.Count(ctx, "clears#"+string(j.Direction), clears)
-	return n <= orElse(f.Spec.Guards.Clears, defaultClears), err
+	return f.Ledger.Admit(ctx, "clears#"+string(j.Direction), orElse(f.Spec.Guards.Clears, defaultClears), p, clears...)
 }
 
 // allowDelete asks the mass-change guard about one more deletion.
-func (f *Flow) allowDelete(ctx context.Context, j *journey) (bool, error) {
-	n, err := f.Ledger.Count(ctx, "deletes#"+string(j.Direction), 1)
-	return n <= orElse(f.Spec.Guards.Deletes, defaultDeletes), err
+func (f *Flow) allowDelete(ctx context.Context, j *journey, p *ledger.Pair) (bool, error) {
+	return f.Ledger.Admit(ctx, "deletes#"+string(j.Direction), orElse(f.Spec.Guards.Deletes, defaultDeletes), p, "deletion")
 }

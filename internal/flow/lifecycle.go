@@ -100,7 +100,7 @@ func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 		reason := deletedIn + string(j.source) + ", but edited in " + string(j.target) + " since both agreed: " + names(edited)
 		return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
 	}
-	ok, err := f.allowDelete(ctx, j)
+	ok, err := f.allowDelete(ctx, j, p)
 	if err != nil {
 		return nil, err
 	}

@@ -235,7 +235,7 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 		}
 		return f.settled(ctx, j, p, v, change, lost)
 	}
-	if ok, err := f.allow(ctx, j, v); err != nil || !ok {
+	if ok, err := f.allow(ctx, j, p, v); err != nil || !ok {
 		return park("the guard on cleared fields stopped this direction"), err
 	}
 	plan := f.write(j, p.IDs, m, v, t, target)

@@ -384,16 +384,23 @@ func play(t *testing.T, open func(*rig)) {
 				r.Fatalf("%q %q %v", hash, text, err)
 			}
 		},
-		"a guard counts by the hour": func(r *rig) {
-			for want := 2; want <= 4; want += 2 {
-				if n, err := r.Count(r.Context(), "deletes", 2); n != want || err != nil {
-					r.Fatalf("counted %d, want %d, %v", n, want, err)
+		"a guard counts each change once an hour": func(r *rig) {
+			admit := func(want bool, id string, what ...string) {
+				r.Helper()
+				p := r.find(record.Ref{System: record.HubSpot, Object: "contacts", ID: id})
+				if ok, err := r.Admit(r.Context(), "clears", 3, p, what...); ok != want || err != nil {
+					r.Fatalf("%s %v: %v, want %v, %v", id, what, ok, want, err)
 				}
 			}
-			r.pass(time.Hour)
-			if n, err := r.Count(r.Context(), "deletes", 2); n != 2 || err != nil {
-				r.Fatalf("counted %d in a new hour, %v", n, err)
+			for range 5 { // one that is refused by its system and decided on again
+				admit(true, "1", "a", "b")
 			}
+			admit(false, "2", "a", "b")
+			admit(true, "2", "a")
+			admit(true, "1", "b")
+			admit(false, "1", "c")
+			r.pass(time.Hour)
+			admit(true, "3", "a", "b", "c")
 		},
 		"a conflict told of twice is one, two of one moment are two": func(r *rig) {
 			a, b := ledger.Conflict{At: r.Now(), Field: "email", Loser: "a"}, ledger.Conflict{At: r.Now(), Field: "email", Loser: "b"}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -304,26 +303,6 @@ func (l *Ledger) MoveCursor(ctx context.Context, system record.System, object, c
 
 func cursorKey(system record.System, object string) table.Key {
 	return table.Key{PK: "CURSOR#" + string(system) + "#" + object, SK: "CURSOR"}
-}
-
-// Count raises a guard's counter for the running hour by n and returns it.
-func (l *Ledger) Count(ctx context.Context, guard string, n int) (int, error) {
-	hour := l.Now().UTC().Truncate(time.Hour)
-	key := table.Key{PK: "GUARD#" + guard, SK: hour.Format("2006010215")}
-	for {
-		items, err := l.Table.Get(ctx, key)
-		if err != nil {
-			return 0, err
-		}
-		was, _ := strconv.Atoi(items[0].Attrs["n"])
-		_, err = l.Table.Update(ctx, table.Update{
-			Key: key, If: table.AtRev(items[0].Rev), Expires: hour.Add(48 * time.Hour),
-			Set: map[string]string{"n": strconv.Itoa(was + n)},
-		})
-		if _, moved := table.Moved(err); !moved {
-			return was + n, err
-		}
-	}
 }
 
 // Deployment is the id of what writes through this table, made once: every

@@ -12,7 +12,7 @@
 //	ARRIVED#{direction}            what came lately, a row for each delivery (arrival.go)
 //	DEAD#{direction}               dead letters that were told of (letter.go)
 //	SPEC                           the spec in force, for whoever reads the rows
-//	CURSOR#, GUARD#, DEPLOYMENT    how far polls have come, hourly counters, whose table this is
+//	CURSOR#, GUARD#, DEPLOYMENT    how far polls have come, what guards let through in an hour, whose table this is
 //
 // Nothing here knows a formula, a policy or a remote system: it stores
 // fingerprints of values, never values, except for the losers of conflicts,
