@@ -40,7 +40,8 @@ type OutcomeQuery struct {
 	Client    string
 	Direction spec.Direction
 	Kind      beat.Kind
-	// Text is part of a record id, event id or execution name.
+	// Text is a record id, or part of an execution name; where the engine is at hand
+	// also an event id.
 	Text string
 	// After is OutcomePage.Next of the page before. Limit is at most 200.
 	After string

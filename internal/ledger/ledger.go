@@ -51,9 +51,9 @@ type Ledger struct {
 // Find reads the pair that ref belongs to, in one request where there is a
 // hint: for a destination record, the HubSpot id its external-id field holds or
 // that this process met before. A hint only saves a request: the pointer is read
-// all the same, and the pair decides: a
-// record that its pointer's pair knows nothing of is not linked. A record
-// without a row comes back as a Pair that does not exist.
+// all the same, and the pair decides: a record that its pointer's pair knows
+// nothing of is not linked. A record without a row comes back as a Pair that does
+// not exist.
 func (l *Ledger) Find(ctx context.Context, sp spec.Pair, ref record.Ref, hint string) (*Pair, error) {
 	keys := []table.Key{MapKey(ref)}
 	if remembered, ok := l.partners.Load(keys[0]); ok && hint == "" {
