@@ -51,6 +51,7 @@ type verdict struct {
 
 // cell is one field on one side.
 type cell struct {
+	system      record.System
 	text, print string
 	known       bool // the side was asked and told
 	changed     bool // differs from the base by an outside edit
@@ -66,7 +67,7 @@ type cell struct {
 
 func (m *merge) cell(sd side, name string) cell {
 	text, ok := sd.own[name]
-	c := cell{text: text, known: ok, print: m.print(name, sd.system, text)}
+	c := cell{system: sd.system, text: text, known: ok, print: m.print(name, sd.system, text)}
 	c.mine = slices.Contains(sd.sent[name], c.print)
 	if base, agreed := m.base[name]; agreed && ok && c.print != base.Side(sd.system) {
 		c.ours = c.mine
@@ -135,7 +136,7 @@ func (m *merge) take(field spec.Field, c cell, v *verdict) {
 }
 
 func (m *merge) lost(field spec.Field, c cell, v *verdict) {
-	v.conflicts = append(v.conflicts, ledger.Conflict{Field: field.Name, Policy: "unconfirmed", Loser: c.text})
+	v.conflicts = append(v.conflicts, ledger.Conflict{Field: field.Name, Policy: "unconfirmed", Winner: c.system.Other(), Loser: c.text})
 }
 
 // reshaped: an unconfirmed write of ours has sent this side just what the other

@@ -79,6 +79,34 @@ func TestGuardsCountAChangeOnce(t *testing.T) {
 	}
 }
 
+// TestLossOfMeeting: a record is written to because it matches another, and is then
+// linked to a third. What the write has overwritten is told of the record that held it.
+func TestLossOfMeeting(t *testing.T) {
+	b := newBench(t)
+	for i, field := range b.flow.Spec.Pairs[0].Fields {
+		if field.Name == "lastName" {
+			b.flow.Spec.Pairs[0].Fields[i].Policy = spec.PolicyDestination
+		}
+	}
+	b.hub.put("contacts/7", record.Fields{"email": "a@example.com", "lastname": "H"})
+	b.dest.put("customers/c_9", record.Fields{"email": "a@example.com", "last_name": "D"})
+	b.hub.after = func(string) error { return flow.Errorf(flow.RemoteRefused, "the worker is gone") }
+	b.want(b.event(record.Destination, "contacts", "c_9", flow.Changed), "Failed")
+	b.hub.after = nil
+	b.dest.put("customers/c_9", record.Fields{"email": "b@example.com"})
+	b.now = b.now.Add(time.Hour)
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+	pair := b.flow.Spec.Pairs[0]
+	p, err := b.flow.Ledger.Find(t.Context(), pair, record.Ref{System: record.HubSpot, Object: "contacts", ID: "7"}, "")
+	if err != nil || p.IDs[record.Destination] == "c_9" || b.hub.rows["contacts/7"].Fields["lastname"] != "D" {
+		t.Fatalf("linked to %s, %v: %s", p.IDs, err, b.reason())
+	}
+	lost, err := b.flow.Ledger.Losses(t.Context(), pair, p)
+	if err != nil || len(lost) != 1 || lost[0].Loser != "H" {
+		t.Fatalf("lost %+v, %v, want H", lost, err)
+	}
+}
+
 func TestDriftIsReportedOnce(t *testing.T) {
 	b := newBench(t)
 	_, dest := b.created()

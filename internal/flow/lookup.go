@@ -185,12 +185,12 @@ func (f *Flow) overwritten(ctx context.Context, j *journey, p *ledger.Pair) (boo
 			})
 		}
 	}
-	return len(lost) > 0, f.Ledger.Lose(ctx, j.destination(p.IDs), lost...)
+	return len(lost) > 0, f.keep(ctx, j, p.State, p.IDs, lost)
 }
 
 // overwrittenNow asks the same of the windows that are only being noted, of an
 // intent that was never stamped: what the record holds now is not overwritten.
-func (f *Flow) overwrittenNow(ctx context.Context, j *journey, m *merge, ids map[record.System]string, left []ledger.Window) (bool, error) {
+func (f *Flow) overwrittenNow(ctx context.Context, j *journey, m *merge, s ledger.State, ids map[record.System]string, left []ledger.Window) (bool, error) {
 	if len(left) == 0 {
 		return false, nil
 	}
@@ -198,7 +198,7 @@ func (f *Flow) overwrittenNow(ctx context.Context, j *journey, m *merge, ids map
 	for _, field := range j.pair.Fields {
 		now[field.Name] = ledger.Base{}.With(j.source, m.cell(m.source, field.Name).print)
 	}
-	return f.overwritten(ctx, j, &ledger.Pair{IDs: ids, Base: now, Windows: left})
+	return f.overwritten(ctx, j, &ledger.Pair{State: s, IDs: ids, Base: now, Windows: left})
 }
 
 // unseen is overwritten where the event does not tell the value, as of a
@@ -214,17 +214,12 @@ func (f *Flow) unseen(j *journey, p *ledger.Pair, at time.Time) (lost []ledger.C
 	return lost
 }
 
-// destination is the side whose id outlives merges.
-func (j *journey) destination(ids map[record.System]string) record.Ref {
-	return record.Ref{System: record.Destination, Object: j.object(record.Destination), ID: ids[record.Destination]}
-}
-
 // settle turns the verdict into a plan under the lease.
 func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge, t *Transformed, target record.Record, lost bool) (*Plan, error) {
 	v := m.decide()
 	swings, parked := f.brake(j, p, &v)
 	change := ledger.Change{Swings: swings, Parked: parked, Drifted: v.drift, Left: p.Intent.Left(f.shown(j, t, target))}
-	late, err := f.overwrittenNow(ctx, j, m, p.IDs, change.Left)
+	late, err := f.overwrittenNow(ctx, j, m, p.State, p.IDs, change.Left)
 	if lost = lost || late; err != nil {
 		return nil, err
 	}
@@ -244,7 +239,7 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 		return nil, err
 	}
 	plan.Fence, plan.Until, plan.Slot = &ledger.Fence{Key: p.Key, Rev: p.Rev}, p.LeaseUntil.UnixMilli(), p.Slot
-	return plan, f.lose(ctx, j, p.IDs, v.conflicts)
+	return plan, f.lose(ctx, j, p.State, p.IDs, v.conflicts)
 }
 
 // settled: nothing is to be written; what was learnt is noted.
@@ -265,11 +260,31 @@ func (f *Flow) settled(ctx context.Context, j *journey, p *ledger.Pair, v verdic
 }
 
 // lose records the values that lost a conflict, before they are overwritten.
-func (f *Flow) lose(ctx context.Context, j *journey, ids map[record.System]string, conflicts []ledger.Conflict) error {
+func (f *Flow) lose(ctx context.Context, j *journey, s ledger.State, ids map[record.System]string, conflicts []ledger.Conflict) error {
 	for i := range conflicts {
 		conflicts[i].At, conflicts[i].Execution, conflicts[i].Pair = f.Now(), j.execution, j.pair.Name
 	}
-	return f.Ledger.Lose(ctx, j.destination(ids), conflicts...)
+	return f.keep(ctx, j, s, ids, conflicts)
+}
+
+// keep stores what was lost below the pair's destination record, whose id outlives
+// merges. Two records that only meet may never be linked, though one of them has been
+// written to: until they are, it is kept below the one that held it.
+func (f *Flow) keep(ctx context.Context, j *journey, s ledger.State, ids map[record.System]string, lost []ledger.Conflict) error {
+	of := map[record.System][]ledger.Conflict{}
+	for _, c := range lost {
+		holder := record.Destination
+		if s != ledger.Linked {
+			holder = c.Winner.Other()
+		}
+		of[holder] = append(of[holder], c)
+	}
+	for holder, some := range of {
+		if err := f.Ledger.Lose(ctx, record.Ref{System: holder, Object: j.object(holder), ID: ids[holder]}, some...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Outcome is how an execution with this plan ends once it has succeeded.

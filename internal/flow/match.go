@@ -280,17 +280,17 @@ func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, d
 	plan := f.write(j, ids, m, v, t, partner)
 	plan.Link, plan.MatchKey, plan.Until, plan.Ghosts = true, draft.MatchKey, draft.Until, draft.Ghosts
 	plan.Left = doubt.Left(f.shown(j, t, partner))
-	if _, err := f.overwrittenNow(ctx, j, m, ids, plan.Left); err != nil {
+	if _, err := f.overwrittenNow(ctx, j, m, p.State, ids, plan.Left); err != nil {
 		return nil, err
 	}
 	if len(plan.Patch) == 0 {
 		plan.Act = ActStamp
-		return plan, f.lose(ctx, j, ids, v.conflicts)
+		return plan, f.lose(ctx, j, p.State, ids, v.conflicts)
 	}
 	if err := f.Ledger.Intend(ctx, p, f.intent(j, plan).After(doubt), partner.ID); err != nil {
 		return nil, err
 	}
-	return plan, f.lose(ctx, j, ids, v.conflicts)
+	return plan, f.lose(ctx, j, p.State, ids, v.conflicts)
 }
 
 // draft plans the creation of a partner: every field that has a value.

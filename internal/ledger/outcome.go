@@ -85,13 +85,12 @@ type Conflict struct {
 	LoserPrint string `json:"loserPrint,omitempty"`
 }
 
-// Lose stores conflicts below the pair's destination record, whose id outlives
-// merges. They hold values, so that a person can restore one; a privacy deletion
-// removes them. One told of twice is one.
-func (l *Ledger) Lose(ctx context.Context, dest record.Ref, conflicts ...Conflict) error {
+// Lose stores conflicts below a record. They hold values, so that a person can
+// restore one; a privacy deletion removes them. One told of twice is one.
+func (l *Ledger) Lose(ctx context.Context, of record.Ref, conflicts ...Conflict) error {
 	var updates []table.Update
 	for _, c := range conflicts {
-		u := table.Update{Key: conflictKey(dest, c), If: table.Always, Set: map[string]string{"conflict": toJSON(c)}, Expires: l.Now().Add(outcomeLife)}
+		u := table.Update{Key: conflictKey(of, c), If: table.Always, Set: map[string]string{"conflict": toJSON(c)}, Expires: l.Now().Add(outcomeLife)}
 		if !slices.ContainsFunc(updates, func(other table.Update) bool { return other.Key == u.Key }) {
 			updates = append(updates, u)
 		}
@@ -103,20 +102,19 @@ func (l *Ledger) Lose(ctx context.Context, dest record.Ref, conflicts ...Conflic
 	return err
 }
 
-func conflictKey(dest record.Ref, c Conflict) table.Key {
+func conflictKey(of record.Ref, c Conflict) table.Key {
 	lost := sha256.Sum256([]byte(c.Loser + "\x1f" + c.LoserPrint))
-	return table.Key{PK: conflictPK(dest), SK: strconv.FormatInt(c.At.UnixMilli(), 10) + "#" + c.Field + "#" + hex.EncodeToString(lost[:4])}
+	return table.Key{PK: conflictPK(of), SK: strconv.FormatInt(c.At.UnixMilli(), 10) + "#" + c.Field + "#" + hex.EncodeToString(lost[:4])}
 }
 
-func conflictPK(dest record.Ref) string { return "LOST#" + dest.Object + "#" + dest.ID }
+func conflictPK(of record.Ref) string {
+	return "LOST#" + string(of.System) + "#" + of.Object + "#" + of.ID
+}
 
-// Losses lists what a pair's conflicts lost, oldest first, under whichever
-// destination record it was linked to at the time.
+// Losses lists what a pair's conflicts lost, oldest first: below its HubSpot record,
+// and below whichever destination record it was linked to at the time.
 func (l *Ledger) Losses(ctx context.Context, sp spec.Pair, p *Pair) (lost []Conflict, err error) {
 	for _, ref := range p.past(sp) {
-		if ref.System != record.Destination {
-			continue
-		}
 		more, err := l.Conflicts(ctx, ref)
 		if err != nil {
 			return nil, err
@@ -127,9 +125,9 @@ func (l *Ledger) Losses(ctx context.Context, sp spec.Pair, p *Pair) (lost []Conf
 	return lost, nil
 }
 
-// Conflicts lists what conflicts of one destination record lost, oldest first.
-func (l *Ledger) Conflicts(ctx context.Context, dest record.Ref) ([]Conflict, error) {
-	items, err := l.Table.Query(ctx, conflictPK(dest), "", 100)
+// Conflicts lists what is kept below one record, oldest first.
+func (l *Ledger) Conflicts(ctx context.Context, of record.Ref) ([]Conflict, error) {
+	items, err := l.Table.Query(ctx, conflictPK(of), "", 100)
 	out := make([]Conflict, 0, len(items))
 	for _, it := range items {
 		var c Conflict

@@ -9,6 +9,7 @@
 //	KEY#{pair}#{hash}              the claim on a match key while a create is in flight
 //	FLIGHT#{system}#{object}       creates under way towards that system
 //	OUT#{system}#{object}#{id}     outcomes of events that stamped nothing
+//	LOST#{system}#{object}#{id}    what conflicts have lost, the only rows with values
 //	ARRIVED#{direction}            what came lately, a row for each delivery (arrival.go)
 //	DEAD#{direction}               dead letters that were told of (letter.go)
 //	SPEC                           the spec in force, for whoever reads the rows
