@@ -200,11 +200,31 @@ func (f *Flow) restored(ctx context.Context, j *journey, s State, p *ledger.Pair
 
 // partnerMissing: the target does not know the partner. That may be a deletion
 // whose event is still to come, so nothing is recreated and nothing deleted.
-func (f *Flow) partnerMissing(_ context.Context, j *journey, cause error) (*Plan, error) {
-	if CodeOf(cause) != RecordMissing {
+func (f *Flow) partnerMissing(ctx context.Context, j *journey, s State, p *ledger.Pair, cause error) (*Plan, error) {
+	switch {
+	case CodeOf(cause) != RecordMissing:
 		return nil, cause
+	case p.Intent.Deletes(j.target), p.Intent.Deletes(j.source) && j.Kind == Restored:
+		return f.overtaken(ctx, j, s, p)
 	}
 	return park("its partner in " + string(j.target) + " is missing; nothing was recreated"), nil
+}
+
+// overtaken: the record is there, and a deletion of ours that was never stamped
+// made one of the two go. A restore has overtaken its stamp: the pair is parted at
+// the revision read, so that the stamp, should it come, finds its lease lost. What
+// is there just because its deletion has yet to settle is looked at again.
+func (f *Flow) overtaken(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
+	if j.Kind != Restored && f.Now().Before(p.Intent.At.Add(settling)) {
+		return nil, Errorf(LeaseHeld, "the record's deletion was begun a moment ago and it is there: it is looked at again")
+	}
+	switch there, err := f.isThere(ctx, j); {
+	case err != nil:
+		return nil, err
+	case !there:
+		return f.deleted(ctx, j, p)
+	}
+	return f.restored(ctx, j, s, p)
 }
 
 // merged follows a merge: the record that lives on takes over the pair of the

@@ -143,7 +143,7 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 	}
 	target, err := f.target(ctx, j, p, m, s.Lookup != nil)
 	if err != nil {
-		return f.partnerMissing(ctx, j, err)
+		return f.partnerMissing(ctx, j, s, p, err)
 	}
 	if t, err = f.stillSo(ctx, j, t, m); err != nil {
 		return nil, err

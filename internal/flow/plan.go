@@ -179,7 +179,7 @@ func (p *Plan) ids(j *journey) map[record.System]string {
 // intent records what the plan may leave behind if it is never stamped.
 func (f *Flow) intent(j *journey, plan *Plan) ledger.Intent {
 	in := ledger.Intent{
-		Execution: j.execution, At: f.Now(), Create: plan.Create, Sent: map[record.System]map[string][]string{},
+		Execution: j.execution, At: f.Now(), Create: plan.Create, Archive: plan.Archive, Sent: map[record.System]map[string][]string{},
 		Before: plan.Before[record.HubSpot], Open: plan.Open, Prior: plan.prior(),
 	}
 	for sys, fields := range plan.Patch {

@@ -96,6 +96,8 @@ type Intent struct {
 	Prior map[string]string `json:"prior,omitempty"`
 	// Create names the system a record is being created in.
 	Create record.System `json:"create,omitempty"`
+	// Archive names the system a record is being deleted in, because its partner was.
+	Archive record.System `json:"archive,omitempty"`
 	// Sends is when, at the latest, a write of this intent is sent: the end of the
 	// longest lease it was ever worked under. Kept beside the intent.
 	Sends time.Time `json:"-"`
@@ -118,6 +120,9 @@ func (in *Intent) Lands() time.Time {
 	}
 	return time.Time{}
 }
+
+// Deletes reports whether the intent is to delete a record in sys; a nil intent is not.
+func (in *Intent) Deletes(sys record.System) bool { return in != nil && in.Archive == sys }
 
 // MaySend lists what a write of this intent, were it carried out, put where;
 // nothing for a nil intent.

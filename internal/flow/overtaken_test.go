@@ -1,0 +1,127 @@
+package flow_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// steps runs some states of an execution named y for a contact, and no more, as a
+// worker that dies or stalls after them.
+func (b *bench) steps(sys record.System, id string, kind flow.Kind, steps ...string) (s flow.State) {
+	b.t.Helper()
+	e, err := b.flow.Seals.Seal(flow.Envelope{Client: "acme", Direction: spec.From(sys), Pair: "contacts", ID: id, Kind: kind, Name: "y", At: b.now.UnixMilli()})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	s.Event = e
+	for _, step := range steps {
+		section, err := b.flow.Handle(b.t.Context(), step, s)
+		if err != nil {
+			b.t.Fatalf("%s: %v", step, err)
+		}
+		text, _ := json.Marshal(map[string]any{map[string]string{"Transform": "transform", "Lookup": "lookup", "Write": "write"}[step]: section})
+		if err := json.Unmarshal(text, &s.Sections); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// archive puts a contact into the recycle bin, or back.
+func (b *bench) archive(id string, archived bool) {
+	row := b.hub.rows["contacts/"+id]
+	row.Archived = archived
+	b.hub.rows["contacts/"+id] = row
+}
+
+// A deletion's worker stalls between the deletion and its stamp, and its lease has
+// lapsed, when the record is restored: its partner is missing because we deleted
+// it, so the record gets a new one, and the stamp comes too late.
+func TestRestoreOvertakesTheDeletionsStamp(t *testing.T) {
+	for _, kind := range []flow.Kind{flow.Restored, flow.Changed} {
+		t.Run(string(kind), func(t *testing.T) {
+			b := newBench(t)
+			b.flow.Spec.Pairs[0].Deletes.HubSpot = "archive"
+			hub, dest := b.created()
+			b.archive(hub, true)
+			s := b.steps(record.HubSpot, hub, flow.Deleted, "Transform", "Lookup", "Write")
+			if len(b.dest.rows) != 0 {
+				t.Fatalf("destination %v", b.dest.rows)
+			}
+			b.now = b.now.Add(ledger.Lease)
+			b.archive(hub, false)
+			b.want(b.event(record.HubSpot, "contacts", hub, kind), "Stamp")
+			if _, err := b.flow.Handle(t.Context(), "Stamp", s); flow.CodeOf(err) != flow.LeaseLost {
+				t.Errorf("the deletion's stamp: %v, want %s", err, flow.LeaseLost)
+			}
+			b.still(record.Destination, dest, flow.Deleted)
+			if len(b.dest.rows) != 1 || b.state(record.HubSpot, hub) != ledger.Linked {
+				t.Errorf("%d customers, the pair is %q: %s", len(b.dest.rows), b.state(record.HubSpot, hub), b.reason())
+			}
+		})
+	}
+}
+
+// A record that a deletion of ours took along, never stamped, comes back when an
+// event says that it was restored. That it is there says nothing: its deletion may
+// not have been carried out.
+func TestRestoreOfWhatADeletionTookAlong(t *testing.T) {
+	for kind, linked := range map[flow.Kind]bool{flow.Restored: true, flow.Changed: false} {
+		t.Run(string(kind), func(t *testing.T) {
+			b := newBench(t)
+			b.flow.Spec.Pairs[0].Deletes.Destination = "archive"
+			hub, dest := b.created()
+			row := b.hub.rows["contacts/"+hub]
+			delete(b.dest.rows, "customers/"+dest)
+			b.steps(record.Destination, dest, flow.Deleted, "Transform", "Lookup", "Write")
+			b.now = b.now.Add(ledger.Lease)
+			b.hub.rows["contacts/"+hub] = row
+			b.event(record.HubSpot, "contacts", hub, kind)
+			if made := len(b.dest.rows) == 1; made != linked {
+				t.Errorf("%d customers: %s", len(b.dest.rows), b.reason())
+			}
+		})
+	}
+}
+
+// What was read before its deletion is no restore: where the deletion was never
+// stamped, whoever comes with the old state settles it.
+func TestStateFromBeforeADeletionIsNoRestore(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes.HubSpot = "archive"
+	hub, _ := b.created()
+	b.now = b.now.Add(ledger.Lease) // long enough after the last stamp for what is read to be believed
+	s := b.steps(record.HubSpot, hub, flow.Changed, "Transform")
+	b.archive(hub, true)
+	b.steps(record.HubSpot, hub, flow.Deleted, "Transform", "Lookup", "Write")
+	b.now = b.now.Add(ledger.Lease)
+	if _, err := b.flow.Handle(t.Context(), "Lookup", s); err != nil || b.state(record.HubSpot, hub) != ledger.Gone || len(b.dest.rows) != 0 {
+		t.Errorf("the pair is %q, %d customers, %v", b.state(record.HubSpot, hub), len(b.dest.rows), err)
+	}
+	b.still(record.HubSpot, hub, flow.Changed)
+}
+
+// For a moment after its deletion a record may still be read as if it were there:
+// the deletion's own execution, begun again after a crash, does not take that for
+// a restore.
+func TestDeletionThatHasYetToSettleIsNoRestore(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes.HubSpot = "archive"
+	hub, _ := b.created()
+	b.archive(hub, true)
+	s := b.steps(record.HubSpot, hub, flow.Deleted, "Transform", "Lookup", "Write")
+	b.archive(hub, false)
+	again := b.steps(record.HubSpot, hub, flow.Deleted, "Transform")
+	_, err := b.flow.Handle(t.Context(), "Lookup", again)
+	if flow.CodeOf(err) != flow.LeaseHeld {
+		t.Errorf("begun again: %v, want %s", err, flow.LeaseHeld)
+	}
+	if _, err := b.flow.Handle(t.Context(), "Stamp", s); err != nil {
+		t.Errorf("the pair was parted: %v", err)
+	}
+}
