@@ -57,8 +57,8 @@ func (d distant) Update(ctx context.Context, u ...table.Update) ([]int64, error)
 
 // TestBacklog has far more events at once than a minute of HubSpot's limit lets
 // through, read there or written there, on an account that runs 50 functions at
-// once. At least 90 % of the rate is used until the last one is done; nothing is
-// lost, hardly any event waits more than once, and 429s stay below 1 %.
+// once. At least 90 % of the rate is used, nothing is lost, hardly any event waits
+// more than once, and 429s stay below 1 %.
 func TestBacklog(t *testing.T) {
 	n, enough := 10_000, 0.9
 	if testing.Short() {
@@ -290,8 +290,10 @@ func (s *system) take() bool {
 
 func (s *system) took() time.Duration { return s.accepted[len(s.accepted)-1].Sub(s.accepted[0]) }
 
-// used is the share of what the limit lets through in that time.
+// used is the share of what the limit lets through until all but a hundredth is done:
+// how long the last few wait is chance.
 func (s *system) used() float64 {
-	windows := 1 + float64(s.took())/float64(s.budget.Per.Duration)
-	return float64(len(s.accepted)) / (float64(s.budget.Requests) * windows)
+	most := s.accepted[:len(s.accepted)*99/100]
+	windows := 1 + float64(most[len(most)-1].Sub(most[0]))/float64(s.budget.Per.Duration)
+	return float64(len(most)) / (float64(s.budget.Requests) * windows)
 }
