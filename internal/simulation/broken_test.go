@@ -7,8 +7,9 @@ import (
 	"tandem/internal/table"
 )
 
-// budget is within how many seeds a broken protocol must be found out.
-const budget = 1000
+// budget is within how many seeds a broken protocol must be found out. Most are within
+// 500; without claims most doubles are still seen coming by the search before a create.
+const budget = 4000
 
 func TestBrokenProtocolsAreCaught(t *testing.T) {
 	if testing.Short() {
