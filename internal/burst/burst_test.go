@@ -4,7 +4,7 @@
 // HubSpot does, 190 in any 10 s, through their state machines to the simulated
 // ERP. It holds tests only.
 //
-// `make test` plays some hundred contacts; `make burst` plays 10,000 in nine
+// `make test` plays about a thousand contacts; `make burst` plays 10,000 in nine
 // minutes and draws the plot in docs/.
 package burst
 
@@ -24,7 +24,7 @@ import (
 )
 
 var (
-	changes  = flag.Int("changes", 3*allowed, "how many contacts the burst has")
+	changes  = flag.Int("changes", 6*allowed, "how many contacts the burst has")
 	plotFile = flag.String("plot", "", "write the plot of rate against limit to this `file`")
 )
 

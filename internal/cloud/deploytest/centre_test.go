@@ -1,6 +1,7 @@
 package deploytest
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -83,26 +84,33 @@ func (r *rig) selfcheck(t *testing.T) {
 	}
 }
 
-// deadByCause: a dead letter is listed, counted and told by its cause, once.
+// deadByCause: a dead letter is listed, counted and told by its cause, once. A
+// delivery that was answered late is repeated, so that its event may have two.
 func deadByCause(t *testing.T, r *rig) {
 	r.selfcheck(t)
 	r.selfcheck(t)
 	page := r.pages(t)
-	if list := page("/c/acme/destination-to-hubspot?kind=dead"); strings.Count(list, "k-dead") != 1 || !strings.Contains(list, "UnknownEnum") || strings.Contains(list, "no-such-status") {
-		t.Errorf("the dead letter is not listed once, by its cause and without its value:\n%s", list)
+	list := page("/c/acme/destination-to-hubspot?kind=dead")
+	n := strings.Count(list, "k-dead")
+	if n < 1 || n > 2 || strings.Count(list, "UnknownEnum<") != n || strings.Contains(list, "no-such-status") {
+		t.Fatalf("the dead letter is not listed by its cause and without its value:\n%s", list)
 	}
-	eventually(t, "the client's page counts no dead letter", func() bool { return strings.Contains(page("/c/acme"), "1 dead letter waiting") })
-	if said := page("/c/acme"); !regexp.MustCompile(`UnknownEnum</th><td>.*</td><td class="n">1</td>`).MatchString(said) {
-		t.Errorf("the dead letters by cause are not 1 UnknownEnum:\n%s", said)
+	waiting, told := "1 dead letter waiting", "1 record dead-lettered"
+	if n > 1 {
+		waiting, told = fmt.Sprint(n, " dead letters waiting"), fmt.Sprint(n, " records dead-lettered")
 	}
-	if said, code := r.tandem(t, "", "status", "--aws", "acme"); code != 1 || !strings.Contains(said, "1 dead letter waiting") || !strings.Contains(said, "dead letters by cause: UnknownEnum 1") {
+	eventually(t, "the client's page does not say "+waiting, func() bool { return strings.Contains(page("/c/acme"), waiting) })
+	if said := page("/c/acme"); !regexp.MustCompile(fmt.Sprintf(`UnknownEnum</th><td>.*</td><td class="n">%d</td>`, n)).MatchString(said) {
+		t.Errorf("the dead letters by cause are not %d UnknownEnum:\n%s", n, said)
+	}
+	if said, code := r.tandem(t, "", "status", "--aws", "acme"); code != 1 || !strings.Contains(said, waiting) || !strings.Contains(said, fmt.Sprint("dead letters by cause: UnknownEnum ", n)) {
 		t.Errorf("tandem status: %d\n%s", code, said)
 	}
 	eventually(t, "Slack was not told the cause", func() bool {
 		r.invoke(t, names.CentreName+"-watch", map[string]any{})
 		select {
 		case message := <-r.slack:
-			return strings.Contains(message, "1 record dead-lettered, `UnknownEnum`, destination-to-hubspot")
+			return strings.Contains(message, told+", `UnknownEnum`, destination-to-hubspot")
 		default:
 			return false
 		}

@@ -41,7 +41,7 @@ func doctor(t *testing.T, r *rig) {
 // redriven mends the poisoned record unheard, and starts its event again.
 func redriven(t *testing.T, r *rig) {
 	out, code := r.tandem(t, "", "dead-letters", "acme")
-	if code != 0 || strings.Count(out, "UnknownEnum") != 1 || strings.Contains(out, "no-such-status") {
+	if code != 0 || !strings.Contains(out, "UnknownEnum") || strings.Contains(out, "no-such-status") {
 		t.Fatalf("%d\n%s", code, out)
 	}
 	r.unheard(t, "bad@example.com", map[string]any{"status": "lead"})
