@@ -80,8 +80,15 @@ func (b *burst) run() {
 	b.t.Logf("calls: %v", b.calls.kinds)
 	b.t.Logf("refused after %v s", sum.when)
 	b.t.Logf("this machine kept time to %v", b.calls.late().Round(time.Millisecond))
-	if sum.refused >= b.calls.bearable() || sent > 0 {
-		b.t.Errorf("%.4f of the calls were refused (want below %v), %d dead letters (want none)", sum.refused, b.calls.bearable(), sent)
+	bearable := b.calls.bearable()
+	if !long() {
+		// A permit that was taken in the quiet before may be used a little after the
+		// instant it is counted for, so each process may be refused once when the first
+		// window opens again. Of a long burst that is within the 1 %.
+		bearable += float64(processes) / float64(sum.calls)
+	}
+	if sum.refused >= bearable || sent > 0 {
+		b.t.Errorf("%.4f of the calls were refused (want below %.4f), %d dead letters (want none)", sum.refused, bearable, sent)
 	}
 	if long() && sum.used < 0.95 {
 		b.t.Errorf("%.3f of the rate used, want 0.95", sum.used)
