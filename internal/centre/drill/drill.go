@@ -39,7 +39,7 @@ func Record(r *why.Report, pair spec.Pair, trace Trace) centre.RecordView {
 		v.Partner = record.Ref{System: other, Object: pair.Side(other).Object, ID: id}
 	}
 	if r.Intent != nil {
-		v.Intent = strings.Join(append([]string{"Execution " + r.Intent.Execution + " has begun to write"}, r.Intent.Fields...), " ")
+		v.Intent = fmt.Sprintf("Execution %s has begun to %s.", r.Intent.Execution, r.Intent)
 	}
 	for _, f := range r.Fields {
 		v.Fields = append(v.Fields, field(f, trace))

@@ -27,7 +27,7 @@ func (r *Report) Print(w io.Writer) error {
 		fmt.Fprintf(&b, "lease       %s until %s\n", r.Lease.Execution, r.Lease.Until.Format(time.RFC3339))
 	}
 	if r.Intent != nil {
-		fmt.Fprintf(&b, "open write  %s since %s: %s\n", r.Intent.Execution, r.Intent.At.Format(time.RFC3339), strings.Join(r.Intent.Fields, ", "))
+		fmt.Fprintf(&b, "open write  %s since %s: %s\n", r.Intent.Execution, r.Intent.At.Format(time.RFC3339), r.Intent)
 	}
 	fmt.Fprintf(&b, "next        an event from %s would %s\n", r.Record.System, r.Next)
 	if r.PartnerNext != nil {

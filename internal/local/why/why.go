@@ -64,7 +64,22 @@ type Intent struct {
 	Execution string        `json:"execution"`
 	At        time.Time     `json:"at"`
 	Create    record.System `json:"create,omitempty"`
+	Archive   record.System `json:"archive,omitempty"`
 	Fields    []string      `json:"fields,omitempty"`
+}
+
+// String says what the write does: "create in hubspot: email, name".
+func (i Intent) String() string {
+	fields := strings.Join(i.Fields, ", ")
+	switch {
+	case i.Archive != "":
+		return "delete in " + string(i.Archive)
+	case i.Create != "" && fields == "":
+		return "look for a partner in " + string(i.Create)
+	case i.Create != "":
+		return "create in " + string(i.Create) + ": " + fields
+	}
+	return "update " + fields
 }
 
 // Field is one mapped field on both sides.
@@ -204,7 +219,7 @@ func intent(in *ledger.Intent) *Intent {
 			names[name] = true
 		}
 	}
-	return &Intent{Execution: in.Execution, At: in.At, Create: in.Create, Fields: slices.Sorted(maps.Keys(names))}
+	return &Intent{Execution: in.Execution, At: in.At, Create: in.Create, Archive: in.Archive, Fields: slices.Sorted(maps.Keys(names))}
 }
 
 // History gathers a pair's outcomes, of both sides, newest first.
