@@ -47,9 +47,9 @@ func (f *Flow) Write(ctx context.Context, s State) (*Written, error) {
 		return nil, Errorf(BadEnvelope, "the state has no plan with a lease")
 	}
 	w := &Written{Fence: &ledger.Fence{Key: plan.Fence.Key, Rev: plan.Fence.Rev}, Sides: map[record.System]*Confirmation{}}
-	until, err := f.hold(ctx, plan, w.Fence)
+	until, err := f.hold(ctx, j, plan, w.Fence)
 	if err != nil {
-		return nil, err
+		return nil, f.giveBack(ctx, j, plan, w, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, until.Sub(f.Now()))
 	defer cancel()
@@ -68,14 +68,18 @@ func (f *Flow) Write(ctx context.Context, s State) (*Written, error) {
 }
 
 // hold makes sure that the lease outlives this step.
-func (f *Flow) hold(ctx context.Context, plan *Plan, fence *ledger.Fence) (time.Time, error) {
+func (f *Flow) hold(ctx context.Context, j *journey, plan *Plan, fence *ledger.Fence) (time.Time, error) {
 	until := time.UnixMilli(plan.Until)
 	if until.Sub(f.Now()) >= least {
 		return until, nil
 	}
-	until, err := f.Ledger.Renew(ctx, fence)
+	var claimant *ledger.Claimant
+	if plan.Create != "" {
+		claimant = &ledger.Claimant{Pair: j.pair.Name, Ref: j.ref, MatchKey: plan.MatchKey}
+	}
+	until, err := f.Ledger.Renew(ctx, fence, claimant)
 	if isMoved(err) {
-		return until, Errorf(LeaseLost, "another execution has taken the pair over")
+		return until, Errorf(LeaseLost, "another execution has taken the pair, or its match key, over")
 	}
 	return until, store(err)
 }

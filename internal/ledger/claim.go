@@ -58,6 +58,58 @@ func (l *Ledger) Claim(ctx context.Context, p *Pair, ref record.Ref, matchKey st
 	return nil
 }
 
+// Claimant is an unlinked record with what it claims while its partner is made.
+type Claimant struct {
+	Pair     string
+	Ref      record.Ref
+	MatchKey string
+}
+
+// Renew extends a lease; ErrMoved when it is no longer ours. The fence moves on.
+// A record whose partner is being made holds its match key and its place in
+// flight for as long, else ErrMoved: another may have been made for the key.
+func (l *Ledger) Renew(ctx context.Context, f *Fence, c *Claimant) (until time.Time, err error) {
+	now := l.Now()
+	until = now.Add(Lease)
+	updates := []table.Update{{Key: f.Key, If: table.AtRev(f.Rev), Set: map[string]string{attrLease: ms(until), attrSends: ms(until)}}}
+	if c != nil {
+		more, err := l.reclaim(ctx, c, now)
+		if err != nil {
+			return until, err
+		}
+		updates = append(updates, more...)
+	}
+	revs, err := l.Table.Update(ctx, updates...)
+	if _, moved := table.Moved(err); moved {
+		return until, ErrMoved
+	}
+	if err == nil {
+		f.Rev = revs[0]
+	}
+	return until, err
+}
+
+// reclaim prolongs what a claimant holds, as it is now.
+func (l *Ledger) reclaim(ctx context.Context, c *Claimant, now time.Time) ([]table.Update, error) {
+	place := l.flightKey(c.Ref.System.Other(), c.Ref.Object, c.Ref.ID)
+	keys := []table.Key{place}
+	if c.MatchKey != "" {
+		keys = append(keys, l.keyRow(c.Pair, c.MatchKey))
+	}
+	items, err := l.Table.Get(ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	if len(items) > 1 && items[1].Attrs["owner"] != c.Ref.String() || items[0].Rev == 0 {
+		return nil, ErrMoved
+	}
+	updates := []table.Update{{Key: place, If: table.AtRev(items[0].Rev), Expires: now.Add(inFlight(c.MatchKey))}}
+	if len(items) > 1 {
+		updates = append(updates, table.Update{Key: items[1].Key, If: table.AtRev(items[1].Rev), Expires: now.Add(claimLife)})
+	}
+	return updates, nil
+}
+
 // claimLife is how long a claim on a match key, and a create's place among those
 // in flight, outlives its last renewal: longer than a lease, so that it lapses
 // only when its worker died, and shorter than others wait for it. A create
@@ -109,13 +161,17 @@ func (l *Ledger) flightKey(target record.System, object, source string) table.Ke
 	return table.Key{PK: "FLIGHT#" + string(target) + "#" + object, SK: source}
 }
 
-func (l *Ledger) flight(ref record.Ref, target record.System, since, now time.Time, matchKey string) table.Update {
-	life := claimLife
+// inFlight is how long a create keeps its place.
+func inFlight(matchKey string) time.Duration {
 	if matchKey == "" {
-		life = blindClaimLife
+		return blindClaimLife
 	}
+	return claimLife
+}
+
+func (l *Ledger) flight(ref record.Ref, target record.System, since, now time.Time, matchKey string) table.Update {
 	return table.Update{
-		Key: l.flightKey(target, ref.Object, ref.ID), If: table.Always, Expires: now.Add(life),
+		Key: l.flightKey(target, ref.Object, ref.ID), If: table.Always, Expires: now.Add(inFlight(matchKey)),
 		Set: map[string]string{"since": ms(since), "key": matchKey},
 	}
 }

@@ -304,14 +304,6 @@ func (f *Fence) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Renew extends a lease; ErrMoved when it is no longer ours. The fence moves on.
-func (l *Ledger) Renew(ctx context.Context, f *Fence) (until time.Time, err error) {
-	p := Pair{Key: f.Key, Rev: f.Rev}
-	until = l.Now().Add(Lease)
-	err = l.update(ctx, &p, map[string]string{attrLease: ms(until), attrSends: ms(until)}, nil, func() { f.Rev = p.Rev })
-	return until, err
-}
-
 // Release gives a lease back without a stamp. The intent stays open when the
 // write may have happened; otherwise it is withdrawn. A row that moved on is
 // somebody else's by now and is left alone.

@@ -173,12 +173,27 @@ func play(t *testing.T, open func(*rig)) {
 			}
 			r.must(r.Take(r.Context(), r.find(hub), ledger.Intent{Execution: "next"}, ledger.Change{}))
 			r.is(r.Stamp(r.Context(), slow, ledger.Stamp{}), ledger.ErrMoved)
-			_, err := r.Renew(r.Context(), &slow)
+			_, err := r.Renew(r.Context(), &slow, nil)
 			r.is(err, ledger.ErrMoved)
 			r.must(r.Release(r.Context(), slow, false, ""))
 			if q := r.find(hub); q.LeaseBy != "next" || q.Intent == nil {
 				r.Fatalf("a late release took the lease of %q", q.LeaseBy)
 			}
+		},
+		"what a create claims lasts as long as its lease": func(r *rig) {
+			f, c := r.claimed(hub, "k"), &ledger.Claimant{Pair: contacts.Name, Ref: hub, MatchKey: "k"}
+			for range 3 {
+				r.pass(ledger.Lease)
+				_, err := r.Renew(r.Context(), &f, c)
+				r.must(err)
+				r.is(r.Claim(r.Context(), r.find(dest), dest, "k", ledger.Intent{}), ledger.ErrHeld)
+				if got, err := r.InFlight(r.Context(), record.Destination, "contacts", r.Now(), "k"); !got || err != nil {
+					r.Fatalf("no longer in flight: %v", err)
+				}
+			}
+			r.pass(2 * ledger.Lease)
+			_, err := r.Renew(r.Context(), &f, c)
+			r.is(err, ledger.ErrMoved)
 		},
 		"an open intent leaves ghosts": func(r *rig) {
 			p := r.linked()
