@@ -219,6 +219,14 @@ func (p *sample) event(sys record.System, id string, values record.Fields) (out 
 	return out
 }
 
+// byPeople says of events that it was not this app which made the change.
+func byPeople(events []flow.Notification) []flow.Notification {
+	for i := range events {
+		events[i].Other = true
+	}
+	return events
+}
+
 // ends delivers events and fails unless their execution ends in a state; "" takes
 // any end.
 func (p *sample) ends(state string, sys record.System, events ...flow.Notification) ([]string, error) {
@@ -251,7 +259,7 @@ func (p *sample) play(name string) ([]string, error) {
 	switch name {
 	case UpdateDestination:
 		id, values := p.edit(record.HubSpot)
-		return p.ends("Stamp", record.HubSpot, p.event(record.HubSpot, id, values)...)
+		return p.ends("Stamp", record.HubSpot, byPeople(p.event(record.HubSpot, id, values))...)
 	case EchoDestination:
 		return p.ends("", record.Destination, p.event(record.Destination, p.dest, nil)...)
 	case UpdateHubSpot:
@@ -275,12 +283,12 @@ func (p *sample) die() ([]string, error) {
 	dest := p.remotes[record.Destination]
 	dest.refuse = true
 	id, values := p.edit(record.HubSpot)
-	path, err := p.ends("Failed", record.HubSpot, p.event(record.HubSpot, id, values)...)
+	path, err := p.ends("Failed", record.HubSpot, byPeople(p.event(record.HubSpot, id, values))...)
 	if dest.refuse = false; err != nil {
 		return path, err
 	}
 	was, table := p.usage, *p.table
-	_, err = p.ends("Stamp", record.HubSpot, p.event(record.HubSpot, id, values)...)
+	_, err = p.ends("Stamp", record.HubSpot, byPeople(p.event(record.HubSpot, id, values))...)
 	p.usage = was
 	p.table.writes, p.table.reads, p.table.limits = table.writes, table.reads, table.limits
 	return path, err

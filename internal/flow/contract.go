@@ -86,6 +86,9 @@ type Notification struct {
 	Version string
 	// Values are canonical property values the event itself carries.
 	Values record.Fields
+	// Other: the event says that it was not this app that set the values. Not every
+	// event says who did.
+	Other bool
 	// Merged lists ids that went into Record by a merge.
 	Merged []string
 }

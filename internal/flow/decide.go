@@ -16,8 +16,10 @@ type side struct {
 	own map[string]string
 	// sent are fingerprints our own unconfirmed writes may have put there, and
 	// moved whether the record has changed at all since it was last compared.
-	sent    map[string][]string
-	moved   bool
+	sent  map[string][]string
+	moved bool
+	// met are fields that somebody is told to have set to what a write of ours brought.
+	met     map[string]bool
 	updated time.Time
 }
 
@@ -60,6 +62,9 @@ type cell struct {
 	// side or from it, shows that it stood elsewhere, and the record has moved:
 	// somebody may have set the old value again.
 	reverted bool
+	// met: stands at the base, but not only by a write of ours: somebody had set the
+	// value before it.
+	met bool
 	// mine: holds what a write of ours that was never confirmed put there; asked
 	// where there is no base yet.
 	mine bool
@@ -73,6 +78,7 @@ func (m *merge) cell(sd side, name string) cell {
 		c.ours = c.mine
 		c.changed = !c.ours
 	} else if agreed && ok {
+		c.met = sd.met[name]
 		c.reverted = sd.moved && len(m.source.sent[name])+len(m.target.sent[name]) > 0
 	}
 	return c
@@ -126,11 +132,11 @@ func (m *merge) field(field spec.Field, s, t cell, v *verdict) {
 	}
 }
 
-// take records a value that is overwritten because it looks like a late write of
-// ours, or like the base before it: should it have been somebody's after all, it
-// is not lost in silence.
+// take records a value that is overwritten because it looks like a write of ours,
+// or like the base before it: should it have been somebody's after all, or is it
+// told to have been (met), it is not lost in silence.
 func (m *merge) take(field spec.Field, c cell, v *verdict) {
-	if c.ours || c.reverted || c.mine && c.text != "" {
+	if c.ours || c.reverted || c.met || c.mine && c.text != "" {
 		m.lost(field, c, v)
 	}
 }

@@ -43,19 +43,26 @@ type Envelope struct {
 }
 
 // Told is one value an event carried, as a fingerprint. At is the event's time
-// where it is another than the envelope's.
+// where it is another than the envelope's, Other that it was not this app that set
+// it (Notification.Other).
 type Told struct {
 	Field, Print string
 	At           int64
+	Other        bool
 }
 
-// MarshalText writes print, time if there is one, and field, as in
-// "svlIitWnbrM@1782371969536 postcode": an envelope is logged with every state.
+// MarshalText writes print, "!" where another has set it, time if there is one, and
+// field, as in "svlIitWnbrM!@1782371969536 postcode": an envelope is logged with
+// every state.
 func (t Told) MarshalText() ([]byte, error) {
-	if t.At == 0 {
-		return []byte(t.Print + " " + t.Field), nil
+	text := []byte(t.Print)
+	if t.Other {
+		text = append(text, '!')
 	}
-	return fmt.Appendf(nil, "%s@%d %s", t.Print, t.At, t.Field), nil
+	if t.At != 0 {
+		text = fmt.Appendf(text, "@%d", t.At)
+	}
+	return fmt.Append(text, " ", t.Field), nil
 }
 
 // UnmarshalText reads what MarshalText has written.
@@ -69,6 +76,7 @@ func (t *Told) UnmarshalText(text []byte) (err error) {
 	if t.Print, at, ok = strings.Cut(head, "@"); ok {
 		t.At, err = strconv.ParseInt(at, 10, 64)
 	}
+	t.Print, t.Other = strings.CutSuffix(t.Print, "!")
 	return err
 }
 

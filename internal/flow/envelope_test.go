@@ -16,7 +16,8 @@ func TestEnvelopeKeepsItsSealAsText(t *testing.T) {
 	b := newBench(t)
 	sealed, err := b.flow.Seals.Seal(flow.Envelope{
 		Client: "acme", Direction: spec.ToDestination, Pair: "contacts", ID: "7", Kind: flow.Changed, Name: "n", At: 1782371969536,
-		Told: []flow.Told{{Field: "zip", Print: "svlIitWnbrM"}, {Field: "post code @ home", Print: "svl-_tWnbrM", At: 1782371969000}, {Field: "", Print: "A"}},
+		Told: []flow.Told{{Field: "zip", Print: "svlIitWnbrM"}, {Field: "post code @ home", Print: "svl-_tWnbrM", At: 1782371969000}, {Field: "", Print: "A"},
+			{Field: "zip", Print: "svlIitWnbrM", Other: true}, {Field: "zip", Print: "svlIitWnbrM", At: 1782371969000, Other: true}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +26,7 @@ func TestEnvelopeKeepsItsSealAsText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(text), `"told":["svlIitWnbrM zip","svl-_tWnbrM@1782371969000 post code @ home","A "]`) {
+	if !strings.Contains(string(text), `"told":["svlIitWnbrM zip","svl-_tWnbrM@1782371969000 post code @ home","A ","svlIitWnbrM! zip","svlIitWnbrM!@1782371969000 zip"]`) {
 		t.Errorf("told reads %s", text)
 	}
 	var back flow.Envelope

@@ -43,6 +43,15 @@ func (f *Flow) readAgain(ctx context.Context, j *journey, t *Transformed) (*Tran
 	return f.translated(ctx, j, rec)
 }
 
+// newer reads the source once more where a newer state of it has been compared.
+func (f *Flow) newer(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed) (*Transformed, error) {
+	t, err := f.readAgain(ctx, j, t)
+	if err == nil && older(p, j.source, t.Version, time.UnixMilli(t.ReadAt)) {
+		err = Errorf(IndexLag, "the %s answers with an older state than it did before", j.source)
+	}
+	return t, err
+}
+
 // recent is how old a read may be on which a create is decided.
 const recent = 2 * time.Second
 
@@ -73,7 +82,7 @@ func (f *Flow) merge(j *journey, p *ledger.Pair, t *Transformed) *merge {
 	sent := p.MaybeSent(f.Now())
 	m := &merge{
 		pair: j.pair, direction: j.Direction, base: p.Base, parked: p.ParkedFields, drift: p.Drifted,
-		source: side{system: j.source, sent: sent[j.source]}, target: side{system: j.target, sent: sent[j.target]},
+		source: side{system: j.source, sent: sent[j.source], met: j.met(p)}, target: side{system: j.target, sent: sent[j.target]},
 		blind: true, print: j.print, skew: f.skew(), seen: p.Seen,
 	}
 	m.see(j, t)
@@ -122,7 +131,7 @@ func (m *merge) quiet() bool {
 		c := m.cell(m.source, field.Name)
 		_, agreed := m.base[field.Name]
 		_, parked := m.parked[field.Name]
-		if c.known && !parked && (c.changed || c.ours || !agreed) {
+		if c.known && !parked && (c.changed || c.ours || c.met || !agreed) {
 			return false
 		}
 	}
@@ -183,12 +192,13 @@ func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record
 	return nil
 }
 
-// complete reports whether every field that would be written has a base and no
-// write of ours is unconfirmed on the source.
+// complete reports whether every field that would be written has a base that is
+// believed: no write of ours is unconfirmed on the source, and no event told of
+// another who has set what ours has written.
 func (m *merge) complete() bool {
 	for _, field := range m.pair.Fields {
 		c := m.cell(m.source, field.Name)
-		if _, agreed := m.base[field.Name]; c.known && (!agreed || c.ours) {
+		if _, agreed := m.base[field.Name]; c.known && (!agreed || c.ours || c.met) {
 			return false
 		}
 	}

@@ -129,7 +129,12 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 		return nil, err
 	}
 	if older(p, j.source, t.Version, time.UnixMilli(t.ReadAt)) {
-		return unless(lost, ReasonStale), nil
+		if len(j.met(p)) == 0 {
+			return unless(lost, ReasonStale), nil
+		}
+		if t, err = f.newer(ctx, j, p, t); err != nil {
+			return nil, err
+		}
 	}
 	m := f.merge(j, p, t)
 	if m.quiet() && !p.InDoubt(f.Now()) {
@@ -178,7 +183,9 @@ func (f *Flow) overwritten(ctx context.Context, j *journey, p *ledger.Pair) (boo
 		if j.source != record.HubSpot || told.Print == p.Base[told.Field].HubSpot {
 			continue
 		}
-		if slices.ContainsFunc(p.Windows, func(w ledger.Window) bool { return w.Hides(told.Field, told.Print, at) }) {
+		if slices.ContainsFunc(p.Windows, func(w ledger.Window) bool {
+			return w.Hides(told.Field, told.Print, at) || told.Other && w.Meets(told.Field, told.Print, at)
+		}) {
 			lost = append(lost, ledger.Conflict{
 				At: at, Execution: j.execution, Pair: j.pair.Name, Field: told.Field,
 				Policy: "overwritten", Winner: record.Destination, LoserPrint: told.Print,
@@ -186,6 +193,26 @@ func (f *Flow) overwritten(ctx context.Context, j *journey, p *ledger.Pair) (boo
 		}
 	}
 	return len(lost) > 0, f.keep(ctx, j, p.State, p.IDs, lost)
+}
+
+// met lists the fields that another than this app has set, as the event tells, to the
+// very value that a write of ours was bringing: HubSpot made no version of ours, so
+// both sides look agreed, and the other side's value, should it have been set back
+// meanwhile, would overwrite an edit in silence. Who it was decides nothing here but
+// that the agreement is not believed before both sides have been looked at, and that
+// what is then overwritten is recorded (take). HubSpot documents neither field for
+// its events: where they are missing or wrong, a row more or less is recorded and
+// what is written stays the same.
+func (e *Envelope) met(p *ledger.Pair) map[string]bool {
+	fields := map[string]bool{}
+	for _, told := range e.Told {
+		at := time.UnixMilli(orElse(told.At, e.At))
+		if told.Other && told.Print == p.Base[told.Field].HubSpot &&
+			slices.ContainsFunc(p.Windows, func(w ledger.Window) bool { return w.Meets(told.Field, told.Print, at) }) {
+			fields[told.Field] = true
+		}
+	}
+	return fields
 }
 
 // overwrittenNow asks the same of the windows that are only being noted, of an

@@ -195,7 +195,7 @@ func (in *Ingress) tell(g *group, n Notification, e *Envelope) {
 		text, told := n.Values[field.HubSpot.Property]
 		if told && len(e.Told) < maxListed {
 			print := ledger.Fingerprint(in.Flow.Spec.Client+"/"+g.pair.Name, field.Name, record.HubSpot, text)
-			e.Told = append(e.Told, Told{Field: field.Name, Print: print, At: unixMilli(n.At)})
+			e.Told = append(e.Told, Told{Field: field.Name, Print: print, At: unixMilli(n.At), Other: n.Other})
 		}
 	}
 }
@@ -262,7 +262,7 @@ func (in *Ingress) same(ctx context.Context, g *group, e Envelope) (bool, error)
 	if p.State != ledger.Linked || p.IDs[g.ref.System] != g.ref.ID || p.Held(now) || p.InDoubt(now) {
 		return false, nil
 	}
-	if !(values && agreedValues(p, e) || versions && agreedVersions(p, g)) {
+	if !(values && agreedValues(p, e) || versions && agreedVersions(p, g)) || len(e.met(p)) > 0 {
 		return false, nil
 	}
 	if values && tellsNews(p, e) {

@@ -16,6 +16,8 @@ import (
 type event struct {
 	EventID          integer   `json:"eventId"`
 	PortalID         integer   `json:"portalId"`
+	AppID            integer   `json:"appId"`
+	SourceID         text      `json:"sourceId"`
 	OccurredAt       integer   `json:"occurredAt"`
 	SubscriptionType text      `json:"subscriptionType"`
 	EventType        text      `json:"eventType"` // the name in HubSpot's documentation
@@ -95,9 +97,16 @@ func (r *Receiver) read(e event) (flow.Notification, bool) {
 	case "associationChange":
 		e.associated(&n, family)
 	case "propertyChange":
-		n.Values = r.values(n.Object, e)
+		n.Values, n.Other = r.values(n.Object, e), e.others()
 	}
 	return n, n.Kind != "" && n.Object != "" && n.Record != ""
+}
+
+// others: the event names as its source another than the app that it is sent to. In
+// every real event of an app's own write that is known, sourceId is the app's id; a
+// person's is userId:<n>. HubSpot documents none of it for these events.
+func (e event) others() bool {
+	return e.AppID != "" && e.SourceID != "" && string(e.SourceID) != string(e.AppID)
 }
 
 func object(family, typeID string) string {

@@ -34,8 +34,20 @@ func TestParse(t *testing.T) {
 			flow.Notification{ID: "60775291", Object: "contacts", Record: "508369434347", Kind: flow.Changed, At: at},
 		},
 		"a real property change": {
-			`{"eventId":2572854942,` + ours + `,"subscriptionType":"contact.propertyChange","objectId":508369434347,"propertyName":"firstname","propertyValue":"Maton","changeSource":"INTEGRATION","sourceId":"39522895"}`,
+			`{"eventId":2572854942,"appId":39522895,` + ours + `,"subscriptionType":"contact.propertyChange","objectId":508369434347,"propertyName":"firstname","propertyValue":"Maton","changeSource":"INTEGRATION","sourceId":"39522895"}`,
 			flow.Notification{ID: "2572854942", Object: "contacts", Record: "508369434347", Kind: flow.Changed, At: at, Values: record.Fields{"firstname": "Maton"}},
+		},
+		"a person's change": {
+			`{"appId":39522895,` + ours + `,"subscriptionType":"contact.propertyChange","objectId":1,"propertyName":"firstname","propertyValue":"Maton","changeSource":"CRM_UI","sourceId":"userId:864745280"}`,
+			flow.Notification{Object: "contacts", Record: "1", Kind: flow.Changed, At: at, Values: record.Fields{"firstname": "Maton"}, Other: true},
+		},
+		"another app's change": {
+			`{"appId":2930857,` + ours + `,"subscriptionType":"contact.propertyChange","objectId":1,"propertyName":"firstname","propertyValue":"Maton","changeSource":"INTEGRATION","sourceId":"2931120"}`,
+			flow.Notification{Object: "contacts", Record: "1", Kind: flow.Changed, At: at, Values: record.Fields{"firstname": "Maton"}, Other: true},
+		},
+		"a change without the app it is told to": {
+			`{` + ours + `,"subscriptionType":"contact.propertyChange","objectId":1,"propertyName":"firstname","propertyValue":"Maton","changeSource":"INTEGRATION","sourceId":"39522895"}`,
+			flow.Notification{Object: "contacts", Record: "1", Kind: flow.Changed, At: at, Values: record.Fields{"firstname": "Maton"}},
 		},
 		"an instant in milliseconds": {
 			`{` + ours + `,"subscriptionType":"deal.propertyChange","objectId":1,"propertyName":"closedate","propertyValue":"1752559200000"}`,

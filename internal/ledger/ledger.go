@@ -245,6 +245,15 @@ func (w Window) Hides(field, print string, at time.Time) bool {
 	return ok && version <= w.To && (version > w.From || version == w.From && print != prints[0])
 }
 
+// Meets reports whether a field was set inside the window to the very value that
+// the write brought: by the write or, as HubSpot keeps no version of a value that is
+// there already, by somebody before it, to whom the write's own time then belongs.
+// Only who set it, if the event tells, makes the difference.
+func (w Window) Meets(field, print string, at time.Time) bool {
+	prints, ok := w.Prints[field]
+	return w.Side == "" && ok && print == prints[1] && Version(at) > w.From && Version(at.Add(-sameWrite)) <= w.To
+}
+
 // Covers reports whether something happened inside the window, but for the write
 // itself. Some systems tell whole seconds only.
 func (w Window) Covers(side record.System, at time.Time) bool {
