@@ -3,7 +3,6 @@ package limit
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"tandem/internal/flow"
@@ -33,13 +32,6 @@ func patience(ctx context.Context) time.Duration {
 	return inPlace
 }
 
-// permit is one that was taken before the call that it is for.
-type permit struct {
-	of    *Limiter
-	until time.Time
-	used  atomic.Bool
-}
-
 type permitKey struct{}
 
 // Admit waits, for as long as ctx lasts, until a request may be sent at once, and
@@ -47,14 +39,13 @@ type permitKey struct{}
 // go on is better not begun. The permit lapses when it is not used soon.
 func (l *Limiter) Admit(ctx context.Context) (context.Context, error) {
 	for {
-		at, err := l.take(Patience(ctx, ahead))
+		p, err := l.take(Patience(ctx, ahead))
 		var e *flow.Error
 		switch {
 		case err == nil:
-			if err := l.Sleep(ctx, at.Sub(l.Now())); err != nil {
+			if err := l.Sleep(ctx, p.from.Sub(l.Now())); err != nil {
 				return nil, err
 			}
-			p := &permit{of: l, until: l.Now().Add(l.window.validity(true))}
 			return context.WithValue(ctx, permitKey{}, p), nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -89,13 +80,7 @@ func (l *Limiter) Room(ctx context.Context) error {
 
 // pause is how long it is until one more request has room.
 func (w window) pause(row map[string]string, now time.Time) time.Duration {
-	apart := w.standing(parseUse(row["standing"]), now).total()
-	_, at := w.grant(parseUse(row["used"]), later(now, millis(row["hold"])), apart, 1, live)
-	return at.Sub(now)
-}
-
-// admitted uses the permit that the context brings along, if it is still good.
-func (l *Limiter) admitted(ctx context.Context) bool {
-	p, ok := ctx.Value(permitKey{}).(*permit)
-	return ok && p.of == l && !l.Now().After(p.until) && p.used.CompareAndSwap(false, true)
+	apart := w.current(parseUse(row["standing"]), now, standingFor).total()
+	g := w.grant(w.current(parseUse(row["used"]), now, furthest), later(now, millis(row["hold"])), apart, 1, live)
+	return g.from.Sub(now)
 }

@@ -27,7 +27,7 @@ func TestIdleWorkersWake(t *testing.T) {
 
 func wake(t *testing.T, workers, requests int) {
 	b := spec.RateLimit{Requests: requests, Per: seconds(10)}
-	tab := distant{open(t), 4 * time.Millisecond}
+	tab := distant{open(t), always(2 * time.Millisecond)}
 	remote := &strict{limit: b.Requests, per: b.Per.Duration}
 	var all []*limit.Limiter
 	for range workers {

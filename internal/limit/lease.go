@@ -9,55 +9,62 @@ import (
 	"tandem/internal/table"
 )
 
-// take uses one permit and tells from when on it is good. A permit that is too
-// far ahead to wait for in place is not taken, but an error.
-func (l *Limiter) take(ctx context.Context) (time.Time, error) {
+// take hands out one permit. One that is too far ahead to wait for in place is not
+// taken, but an error.
+func (l *Limiter) take(ctx context.Context) (*permit, error) {
 	l.queued.Add(1)
 	defer l.queued.Add(-1)
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
 	case <-ctx.Done():
-		return time.Time{}, wait(l.System, inPlace)
+		return nil, wait(l.System, inPlace)
 	}
 	c, now := classOf(ctx), l.Now()
 	if l.unlimited() {
 		at := later(now, l.hold())
-		return at, l.near(ctx, at, now)
+		return &permit{of: l, from: at, until: at.Add(standingFor)}, l.near(ctx, at, now)
 	}
-	at, ok := l.spend(c, now)
-	if !ok {
+	p := l.spend(ctx, c, now)
+	if p == nil {
 		var err error
-		if at, err = l.lease(ctx, c); err != nil {
-			return at, err
+		if p, err = l.lease(ctx, c); err != nil {
+			return nil, err
 		}
 	}
-	l.last = now
-	return at, nil
+	l.sent(now)
+	return p, nil
 }
 
 // near refuses an instant that lies too far ahead to wait for.
 func (l *Limiter) near(ctx context.Context, at, now time.Time) error {
-	if pause := at.Sub(now); pause > patience(ctx) || pause > 0 && beyond(ctx, pause) {
+	if pause := at.Sub(now); pause > min(patience(ctx), furthest/2) || pause > 0 && beyond(ctx, pause) {
 		return wait(l.System, pause)
 	}
 	return nil
 }
 
-// spend uses a permit at hand.
-func (l *Limiter) spend(c class, now time.Time) (time.Time, bool) {
+// spend finds a permit at hand.
+func (l *Limiter) spend(ctx context.Context, c class, now time.Time) *permit {
 	if l.hold().After(now) {
-		return now, false
+		return nil
 	}
-	if h := &l.held[c]; h.left > 0 && now.Before(h.until) {
-		h.left--
-		return h.from, true
+	if h := &l.held[c]; len(h.left) > 0 && now.Before(h.until) && l.near(ctx, h.from, now) == nil {
+		return h.pop()
 	}
-	return now, c == live && now.Before(l.stands) && l.silent(now)
+	if c == live && now.Before(l.stands) && l.silent(now) {
+		return l.stand(now)
+	}
+	return nil
 }
 
 // hold is until when the remote asked to be left alone, as far as known here.
 func (l *Limiter) hold() time.Time { return millis(l.row.Attrs["hold"]) }
+
+// holding is what the row says of that: whole milliseconds, rather one more.
+func holding(until time.Time) map[string]string {
+	return map[string]string{"hold": strconv.FormatInt(until.Add(time.Millisecond-1).UnixMilli(), 10)}
+}
 
 func millis(s string) time.Time {
 	n, err := strconv.ParseInt(s, 10, 64)
@@ -67,54 +74,79 @@ func millis(s string) time.Time {
 	return time.UnixMilli(n)
 }
 
-// lease takes a batch from the row and uses its first permit. Where the budget
+// lease takes a batch from the row and returns its first permit. Where the budget
 // is used up the batch is of the near future, so that nobody has to ask again.
-func (l *Limiter) lease(ctx context.Context, c class) (time.Time, error) {
+func (l *Limiter) lease(ctx context.Context, c class) (*permit, error) {
 	size := l.next(&l.held[c])
 	for range tries {
 		now := l.Now()
 		b := l.plan(c, size, now)
 		if err := l.near(ctx, b.from, now); err != nil {
-			return b.from, err
+			return nil, err
 		}
 		err := l.update(ctx, b.row)
 		if _, moved := table.Moved(err); moved {
+			size = min(2*size, l.window.batch) // many ask: ask less often
 			continue
 		}
+		l.know(b.told, err)
 		l.stands = time.Time{} // given up, also when it is not known whether the row was written
 		if err != nil {
-			return b.from, err
+			return nil, err
 		}
-		b.until = later(b.from, l.Now()).Add(l.window.validity(b.scarce))
-		l.held[c], l.stands = b.lease, b.stands
-		return b.from, nil
+		return l.receive(c, b, now), nil
 	}
-	return time.Time{}, &flow.Error{Code: flow.StoreBusy, Message: "the rate limit's row changed too often"}
+	return nil, &flow.Error{Code: flow.StoreBusy, Message: "the rate limit's row changed too often"}
 }
 
-// batch is what is to be taken: the permits, of which one is used at once, or a
-// standing one, and what the row is to say.
+// batch is what is to be taken, and what the row is to say.
 type batch struct {
-	lease
-	stands time.Time
+	grant
+	stands time.Time // until when a standing permit is good, taken instead
+	told   []told
 	row    map[string]string
 }
 
 // plan works out a batch from the row as it was last seen.
-func (l *Limiter) plan(c class, size int, now time.Time) batch {
-	w, used := l.window, parseUse(l.row.Attrs["used"])
-	standing, owed := w.standing(parseUse(l.row.Attrs["standing"]), now), 0
-	if now.Before(l.stands) {
-		standing, owed = standing.change(w.slotAt(l.stands), -1), 1
+func (l *Limiter) plan(c class, size int, now time.Time) (b batch) {
+	w := l.window
+	used, told := l.used(now)
+	b.told = told
+	standing, stood := w.current(parseUse(l.row.Attrs["standing"]), now, standingFor), now.Before(l.stands)
+	if stood {
+		standing = standing.change(w.slotAt(l.stands), -1)
 	}
-	n, at := w.grant(used, later(now, l.hold()), owed+standing.total(), size, c)
-	b := batch{lease: lease{left: n - 1, size: n, from: at, scarce: w.busy(used, at)}}
-	if c == live && size == 1 && owed == 0 && !b.scarce && !at.After(now) && l.silent(now) && standing.total() < w.mayStand() {
+	b.grant = w.grant(used, later(now, l.hold()), standing.total(), size, c)
+	if c == live && size == 1 && !stood && !b.scarce && !b.from.After(now) && l.silent(now) && standing.total() < w.mayStand() {
 		b.stands = now.Add(standingFor)
-		standing, n = standing.change(w.slotAt(b.stands), 1), 0
+		standing = standing.change(w.slotAt(b.stands), 1)
+	} else {
+		used = used.change(w.slotAt(b.until), b.count)
 	}
-	b.row = map[string]string{"used": w.add(used, now, at, n+owed).String(), "standing": standing.String()}
+	b.row = map[string]string{"used": used.String(), "standing": standing.String()}
 	return b
+}
+
+// receive makes permits of a batch that the row now counts, and returns the first.
+func (l *Limiter) receive(c class, b batch, now time.Time) *permit {
+	if l.stands = b.stands; now.Before(b.stands) {
+		l.held[c] = lease{}
+		return l.stand(now)
+	}
+	h := &l.held[c]
+	*h = lease{grant: b.grant}
+	for range b.count {
+		h.left = append(h.left, &permit{of: l, from: b.from, until: b.until, counted: l.window.slotAt(b.until)})
+	}
+	l.open = append(l.open, h.left...)
+	return h.pop()
+}
+
+// pop takes the first of the permits that are left.
+func (h *lease) pop() *permit {
+	p := h.left[0]
+	h.left = h.left[1:]
+	return p
 }
 
 func later(a, b time.Time) time.Time {
@@ -131,14 +163,14 @@ func later(a, b time.Time) time.Time {
 // gone in a quarter of its time: what is wasted then is missing elsewhere.
 func (l *Limiter) next(h *lease) int {
 	waiting := int(l.queued.Load())
-	size := max(1, h.size-h.left)
+	size := max(1, h.count-len(h.left))
 	now, quarter := l.Now(), h.until.Sub(h.from)/4
 	soon := 2 * quarter
 	if h.scarce {
 		soon = quarter
 	}
 	switch {
-	case h.left == 0 && now.Before(h.from.Add(soon)):
+	case len(h.left) == 0 && now.Before(h.from.Add(soon)):
 		size *= 2
 	case h.scarce:
 		size = waiting

@@ -6,9 +6,10 @@
 // (HubSpot: "ten_secondly_rolling"). A token bucket or GCRA would let through
 // nearly twice that after a quiet moment. A worker takes permits in small
 // batches by one conditional update, up to a second ahead where the present is
-// used up, and decides everything else from the row it saw last: others only
-// ever add to it, so a "no" stays true without asking. Nothing is sent that the
-// row does not count; what sparse traffic sends without asking, it counts ahead.
+// used up, and decides everything else from the row it saw last: others hardly
+// take from it, so a "no" needs no asking. Nothing is sent that the row does not
+// count, and no earlier than it is sent (see permit); what sparse traffic sends
+// without asking, it counts ahead.
 //
 // A wait of up to a second is slept in place, a longer one where the caller has
 // Patience or waits to be admitted (see Admit); else it is the machine's, as
@@ -22,7 +23,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +38,9 @@ const (
 	// hopeless is the shortest wait that a five-minute execution cannot retry
 	// through, with room for its own work.
 	hopeless = 2 * time.Minute
+	// furthest is further ahead than any permit is good, and half of it than any is
+	// taken.
+	furthest = 30 * time.Second
 	// tries bounds how often one call competes for the row.
 	tries = 50
 )
@@ -64,7 +67,8 @@ type Limiter struct {
 	turn   chan struct{} // taken by whoever looks at the fields below
 	row    table.Item    // as it was last seen
 	held   [2]lease      // permits taken and not used yet, per class
-	last   time.Time     // the last permit that was used
+	open   []*permit     // of which the row does not tell yet what became
+	last   atomic.Int64  // when the last request was sent, in Unix ns
 	stands time.Time     // until when a standing permit is held
 	queued atomic.Int32  // callers waiting for their turn
 	asked  atomic.Int64  // requests to the table
@@ -72,9 +76,8 @@ type Limiter struct {
 
 // lease is a batch of permits, good from an instant until another.
 type lease struct {
-	left, size  int
-	from, until time.Time
-	scarce      bool // more than half of the budget was in use
+	grant
+	left []*permit
 }
 
 // New makes a limiter. A budget without Requests lets everything through but
@@ -140,25 +143,36 @@ func classOf(ctx context.Context) class {
 	return c
 }
 
-// Wait returns nil when a request may be sent now. It sleeps for at most a
-// second, unless the context has more Patience, and never beyond the context's deadline; what it returns else is
-// RateLimited, QuotaExhausted or StoreBusy.
+// Wait returns nil when a request may be sent, which is to be done at once. It sleeps
+// for at most a second, unless the context has more Patience, and never beyond the
+// context's deadline; what it returns else is RateLimited, QuotaExhausted or StoreBusy.
 func (l *Limiter) Wait(ctx context.Context) error {
-	if l.admitted(ctx) {
-		return nil
+	p, err := l.permit(ctx)
+	if err == nil {
+		p.wrote(l.Now())
 	}
-	at, err := l.take(ctx)
-	if err != nil {
-		return err
+	return err
+}
+
+// permit returns one for a request that is sent now.
+func (l *Limiter) permit(ctx context.Context) (*permit, error) {
+	if p, ok := ctx.Value(permitKey{}).(*permit); ok && p.of == l && p.claim(l.Now()) {
+		return p, nil
 	}
-	pause := at.Sub(l.Now())
-	if pause <= 0 {
-		return nil
+	for { // until one has not lapsed by the time that this process is awake
+		p, err := l.take(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if pause := p.from.Sub(l.Now()); pause > 0 {
+			if err := l.Sleep(ctx, pause); err != nil {
+				return nil, wait(l.System, pause)
+			}
+		}
+		if p.claim(l.Now()) {
+			return p, nil
+		}
 	}
-	if err := l.Sleep(ctx, pause); err != nil {
-		return wait(l.System, pause)
-	}
-	return nil
 }
 
 // beyond reports whether the context ends before a pause does. Deadlines are in
@@ -210,14 +224,14 @@ func (l *Limiter) Throttled(ctx context.Context, d time.Duration) error {
 	until := l.Now().Add(cmp.Or(d, l.window.per/10, time.Second))
 	l.held = [2]lease{}
 	if l.unlimited() {
-		l.row.Attrs = map[string]string{"hold": strconv.FormatInt(later(until, l.hold()).UnixMilli(), 10)}
+		l.row.Attrs = holding(later(until, l.hold()))
 		return nil
 	}
 	for range tries {
 		if !l.hold().Before(until) {
 			return nil
 		}
-		err := l.update(ctx, map[string]string{"hold": strconv.FormatInt(until.UnixMilli(), 10)})
+		err := l.update(ctx, holding(until))
 		if _, moved := table.Moved(err); !moved {
 			return err // also nil
 		}

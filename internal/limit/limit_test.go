@@ -27,11 +27,12 @@ func seconds(n float64) spec.Duration {
 // distant is a table that takes time to answer, as one over a network does.
 type distant struct {
 	table.Table
-	delay time.Duration
+	delay func() time.Duration
 }
 
 func (d distant) Update(ctx context.Context, u ...table.Update) ([]int64, error) {
-	time.Sleep(d.delay)
+	time.Sleep(d.delay())
+	defer func() { time.Sleep(d.delay()) }()
 	return d.Table.Update(ctx, u...)
 }
 
@@ -49,6 +50,9 @@ func open(t *testing.T) table.Table {
 	})
 	return tab
 }
+
+// always is how long something takes each time.
+func always(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
 
 func limiter(t *testing.T, tab table.Table, b spec.RateLimit) *limit.Limiter {
 	t.Helper()
@@ -108,7 +112,7 @@ func TestBurst(t *testing.T) {
 
 func burst(t *testing.T, b spec.RateLimit, workers, callers int) {
 	const jobs = 10000
-	tab := distant{open(t), 4 * time.Millisecond}
+	tab := distant{open(t), always(2 * time.Millisecond)}
 	remote := &strict{limit: b.Requests, per: b.Per.Duration}
 	var left atomic.Int64
 	left.Store(jobs)

@@ -25,14 +25,20 @@ const (
 // mayStand is how many standing permits the budget allows.
 func (w window) mayStand() int { return min(w.burst/standingShare, standingMost) }
 
-// silent reports whether this worker's last request has left every window.
-func (l *Limiter) silent(now time.Time) bool { return now.Sub(l.last) >= l.window.per+l.window.guard }
+// stand uses the standing permit for one request.
+func (l *Limiter) stand(now time.Time) *permit {
+	l.open = slices.DeleteFunc(l.open, func(p *permit) bool {
+		slot, final := p.outcome(l.window, now)
+		return final && !l.window.expires(slot, l.window.per).After(now)
+	})
+	p := &permit{of: l, from: now, until: now.Add(l.window.validity(false))}
+	l.open = append(l.open, p)
+	return p
+}
 
-// standing is what a row says is given so: all that may have been used within the
-// window that ends now. What expires later than anything can is from a broken clock.
-func (w window) standing(u use, now time.Time) use {
-	latest := w.slotAt(now.Add(standingFor)) + slots
-	return slices.DeleteFunc(u, func(g given) bool { return !w.expires(g.slot, w.per).After(now) || g.slot > latest })
+// silent reports whether this worker's last request has left every window.
+func (l *Limiter) silent(now time.Time) bool {
+	return now.Sub(time.Unix(0, l.last.Load())) >= l.window.per+l.window.guard
 }
 
 // total adds everything up.
@@ -43,8 +49,12 @@ func (u use) total() (n int) {
 	return n
 }
 
-// change adds n to the count of a slot, in order.
+// change adds n to the count of a slot, in order, but takes nothing from one that
+// has left; slot 0 is none.
 func (u use) change(slot int64, n int) use {
+	if slot == 0 {
+		return u
+	}
 	i := 0
 	for i < len(u) && u[i].slot < slot {
 		i++

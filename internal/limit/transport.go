@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"time"
 )
 
@@ -46,13 +47,17 @@ func (t transport) limiter(r *http.Request) *Limiter {
 // RoundTrip implements http.RoundTripper.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	l := t.limiter(r)
-	if err := l.Wait(r.Context()); err != nil {
+	p, err := l.permit(r.Context())
+	if err != nil {
 		if r.Body != nil {
 			_ = r.Body.Close() // a RoundTripper must close it, also when it sends nothing
 		}
 		return nil, err
 	}
-	resp, err := t.base.RoundTrip(r)
+	wrote := httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { p.wrote(l.Now()) }}
+	resp, err := t.base.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &wrote)))
+	p.returned(l.Now())
+	l.late(context.WithoutCancel(r.Context()), p)
 	if err != nil {
 		return nil, err
 	}

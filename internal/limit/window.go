@@ -3,6 +3,7 @@ package limit
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,9 +13,10 @@ import (
 
 const (
 	// slots is how finely a window remembers when requests were let through. A
-	// slot counts until its end has left the window, so one slot's width, 1/40,
-	// is the price in throughput.
-	slots = 40
+	// slot counts until its end has left the window, so one slot's width, 1/60,
+	// is the price in throughput. All of them fit into a kilobyte, by which the
+	// table's writes are billed.
+	slots = 60
 	// guard widens the window by 1/100 for the different ways to the remote that
 	// requests take.
 	guard = 100
@@ -53,7 +55,7 @@ func newWindow(b spec.RateLimit) (window, error) {
 	return w, nil
 }
 
-// use is how many permits were given in each slot, oldest first.
+// use is how many permits are counted in each slot, oldest first.
 type use []given
 
 type given struct {
@@ -91,90 +93,79 @@ func parseUse(s string) use {
 // slotAt is the slot of an instant.
 func (w window) slotAt(t time.Time) int64 { return t.UnixNano() / int64(w.slot) }
 
-// slotOf is the slot of an instant, but never before the newest one in use, so
-// that only intervals that end with it need to be looked at. A slot more than a
-// window ahead is from a broken clock.
-func (w window) slotOf(u use, t time.Time) int64 {
-	slot := w.slotAt(t)
-	if len(u) > 0 {
-		if newest := u[len(u)-1].slot; newest > slot && newest < slot+slots {
-			return newest
-		}
-	}
-	return slot
-}
+// start is when a slot begins.
+func (w window) start(slot int64) time.Time { return time.Unix(0, slot*int64(w.slot)) }
 
 // expires is when a slot leaves an interval of the given length.
 func (w window) expires(slot int64, length time.Duration) time.Time {
-	return time.Unix(0, (slot+1)*int64(w.slot)).Add(length + w.guard)
+	return w.start(slot + 1).Add(length + w.guard)
 }
 
-// count adds up what was given within the interval that ends at t.
-func (w window) count(u use, t time.Time, length time.Duration) int {
-	n, newest := 0, w.slotAt(t)+slots
-	for _, g := range u {
-		if w.expires(g.slot, length).After(t) && g.slot < newest {
-			n += g.count
+// current is what of a use is of the window that ends now, or of up to ahead from now.
+// What is further ahead is from a broken clock.
+func (w window) current(u use, now time.Time, ahead time.Duration) use {
+	latest := now.Add(ahead)
+	return slices.DeleteFunc(u, func(g given) bool { return !w.expires(g.slot, w.per).After(now) || w.start(g.slot).After(latest) })
+}
+
+// peak is the most that is counted in any interval of the given length with an instant
+// between from and until in it. What is counted in a slot may have been used up to the
+// longest validity before.
+func (w window) peak(u use, from, until time.Time, length time.Duration) (most int) {
+	n, gone := 0, 0
+	for i, g := range u {
+		end := later(from, w.start(g.slot).Add(-w.validity(false)))
+		if end.After(until.Add(length + w.guard)) {
+			break
 		}
+		n += g.count
+		for ; gone <= i && !w.expires(u[gone].slot, length).After(end); gone++ {
+			n -= u[gone].count
+		}
+		most = max(most, n)
 	}
-	return n
+	return most
 }
 
-// grant says how many of size permits may be given, at least one, and at what time,
-// not before now, where so many others are to be counted apart.
-func (w window) grant(u use, now time.Time, apart, size int, c class) (int, time.Time) {
+// grant is permits that may be given: how many, and from when until when they are good.
+type grant struct {
+	count       int
+	from, until time.Time
+	scarce      bool // more than half of the budget was in use
+}
+
+// grant finds the first instant, not before now, at which at least one of size permits
+// may be given where so many others are to be counted apart.
+func (w window) grant(u use, now time.Time, apart, size int, c class) grant {
 	limit := w.requests
 	if c == backfill {
 		limit = w.backfill
 	}
-	at := now
-	if start := time.Unix(0, w.slotOf(u, now)*int64(w.slot)); start.After(at) {
-		at = start
-	}
-	at = w.room(u, at, limit-apart, w.per)
-	at = w.room(u, at, w.burst-apart, w.burstPer)
-	free := min(limit-w.count(u, at, w.per), w.burst-w.count(u, at, w.burstPer)) - apart
-	return max(1, min(size, free)), at
-}
-
-// room is from when on fewer than limit permits are counted.
-func (w window) room(u use, from time.Time, limit int, length time.Duration) time.Time {
-	total := w.count(u, from, length)
+	limit, burst := max(limit-apart, 1), max(w.burst-apart, 1)
+	starts := []time.Time{now}
 	for _, g := range u {
-		if total < max(limit, 1) {
-			break
+		starts = append(starts, w.expires(g.slot, w.per), w.expires(g.slot, w.burstPer))
+	}
+	slices.SortFunc(starts, time.Time.Compare)
+	for _, at := range starts {
+		if at.Before(now) {
+			continue
 		}
-		if end := w.expires(g.slot, length); end.After(from) {
-			total -= g.count
-			from = end
+		scarce := 2*w.peak(u, at, at, w.per) > w.requests
+		until := w.start(w.slotAt(at.Add(w.validity(scarce))) + 1).Add(-1)
+		free := min(limit-w.peak(u, at, until, w.per), burst-w.peak(u, at, until, w.burstPer))
+		if free > 0 {
+			return grant{min(size, free), at, until, scarce}
 		}
 	}
-	return from
+	return grant{}
 }
 
-// busy reports whether more than half of the budget is in use.
-func (w window) busy(u use, t time.Time) bool { return 2*w.count(u, t, w.per) > w.requests }
-
-// validity is how long a batch may be used after it was given: long while there
-// is room, since a late request then does no harm, and shortly when there is not.
+// validity is for how long a batch may be used at least: long while there is room,
+// and shortly when there is not, since what is not used then is missing elsewhere.
 func (w window) validity(busy bool) time.Duration {
 	if busy {
-		return min(max(w.per/20, 50*time.Millisecond), 500*time.Millisecond)
+		return min(max(w.per/20, 100*time.Millisecond), 500*time.Millisecond)
 	}
-	return min(max(w.per/5, 100*time.Millisecond), 2*time.Second)
-}
-
-// add records n permits, if any, at an instant and forgets what has left the window.
-func (w window) add(u use, now, at time.Time, n int) use {
-	slot := w.slotOf(u, at)
-	var out use
-	for _, g := range u {
-		if w.expires(g.slot, w.per).After(now) && g.slot <= slot {
-			out = append(out, g)
-		}
-	}
-	if n == 0 {
-		return out
-	}
-	return out.change(slot, n)
+	return min(max(w.per/5, 200*time.Millisecond), 2*time.Second)
 }
