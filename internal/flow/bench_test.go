@@ -33,6 +33,7 @@ type shelf struct {
 	writes    []string
 	fail      func(op string) error // before the call
 	after     func(op string) error // after it was carried out
+	refuse    func(id string, fields record.Fields) error
 }
 
 func (s *shelf) Abilities(string) flow.Abilities { return s.abilities }
@@ -97,6 +98,11 @@ func (s *shelf) Update(_ context.Context, object, id string, fields record.Field
 		return record.Record{}, flow.Errorf(flow.RecordMissing, "no %s %s", object, id)
 	case etag != "" && etag != row.ETag:
 		return record.Record{}, flow.Errorf(flow.PreconditionFailed, "it is at %s", row.ETag)
+	}
+	if s.refuse != nil {
+		if err := s.refuse(id, fields); err != nil {
+			return record.Record{}, err
+		}
 	}
 	s.writes = append(s.writes, fmt.Sprint("update ", object, "/", id, " ", fields.Names()))
 	if s.idle && maps.Equal(s.shown(row, fields.Names()).Fields, fields) {

@@ -23,7 +23,8 @@ type Remote interface {
 	// is AlreadyExists, with the existing id in Error.ExistingID when told.
 	Create(ctx context.Context, object string, fields record.Fields, externalID, key string) (record.Record, error)
 	// Update patches the named fields only. A non-empty etag makes the write
-	// conditional: PreconditionFailed when the record has moved on.
+	// conditional: PreconditionFailed when the record has moved on. A taken unique
+	// value is AlreadyExists, as of Create; with Maybe, some of the patch is stored.
 	Update(ctx context.Context, object, id string, fields record.Fields, etag string) (record.Record, error)
 	// Find lists live records whose property equals value (at most 3 are needed).
 	// consistent is false when the answer came from an index that lags.

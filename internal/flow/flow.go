@@ -13,6 +13,7 @@
 //	match.go             a record without a partner: adopt one, or claim the right to create it
 //	lifecycle.go         deletions, restores, merges, privacy deletions
 //	write.go             the only place that changes a remote system
+//	taken.go             a patch that is refused: its record is gone, or another holds a unique value
 //	stamp.go             what was observed is remembered, conditional on the lease
 //	later.go             what an execution cannot wait out goes on in another one
 //

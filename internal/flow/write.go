@@ -110,7 +110,7 @@ func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written,
 	// have written: see below.
 	maybe := len(w.Sides) > 0 || isMaybe(cause)
 	switch {
-	case code == AlreadyExists:
+	case code == AlreadyExists && plan.Create != "":
 		adopt = existing(cause)
 	case plan.Archive == "" && (isMaybe(cause) || maybe && Codes[code]):
 		// Repeating it blindly could overwrite what somebody has edited since.
@@ -148,6 +148,7 @@ func (f *Flow) writeSide(ctx context.Context, j *journey, plan *Plan, sys record
 		rec, err = f.create(ctx, j, sys, fields)
 	} else {
 		rec, err = remote.Update(ctx, object, plan.ids(j)[sys], fields, plan.ETag[sys])
+		err = f.unpatched(ctx, j, plan, sys, err)
 	}
 	if err != nil {
 		return err

@@ -351,3 +351,20 @@ func TestNewRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestPatchThatIsHalfDone: the values are stored and the association is not. What may
+// stand is not repeated blindly.
+func TestPatchThatIsHalfDone(t *testing.T) {
+	for _, status := range []int{404, 429} {
+		client, _ := scriptedClient(t, scripted{status: 200, body: `{"id":"1","properties":{"dealname":"x"}}`}, scripted{status: status, body: `{}`})
+		_, err := client.Update(t.Context(), "deals", "1", record.Fields{"dealname": "x", "@companies": "77"}, "")
+		if e := asError(err); e == nil || !e.Maybe {
+			t.Errorf("%d: got %+v", status, err)
+		}
+	}
+	client, _ := scriptedClient(t, scripted{status: 404, body: `{}`})
+	_, err := client.Update(t.Context(), "deals", "1", record.Fields{"dealname": "x", "@companies": "77"}, "")
+	if e := asError(err); e == nil || e.Code != flow.RecordMissing || e.Maybe {
+		t.Errorf("nothing was stored: %+v", err)
+	}
+}

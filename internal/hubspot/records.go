@@ -189,7 +189,8 @@ func (c *Client) createFailed(ctx context.Context, object string, fields record.
 	return err
 }
 
-// half marks a create that made its record but could not finish it.
+// half marks a write that has begun, as a create has that made its record, and could
+// not be finished.
 func half(err error, id string) error {
 	if e := asError(err); e != nil {
 		e.Maybe, e.ExistingID = true, id
@@ -215,6 +216,9 @@ func (c *Client) Update(ctx context.Context, object, id string, fields record.Fi
 	}
 	// The answer's id: after a merge it is another than the one asked for.
 	observed, err := c.relink(ctx, object, a.ID, links)
+	if err != nil && len(plain) > 0 {
+		err = half(err, "")
+	}
 	if err != nil {
 		return record.Record{}, err
 	}

@@ -1,0 +1,123 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// unpatched names the way on where a patch was refused. A record that was there when
+// the decision was made has been deleted since, or what it refers to has: that is for
+// the next round to decide, like any other move of the target.
+func (f *Flow) unpatched(ctx context.Context, j *journey, plan *Plan, sys record.System, err error) error {
+	switch CodeOf(err) {
+	case RecordMissing:
+		return &Error{Code: PreconditionFailed, Message: "deleted since it was looked at: " + err.Error(), Maybe: isMaybe(err), Err: err}
+	case AlreadyExists:
+		return f.taken(ctx, j, plan, sys, err)
+	}
+	return err
+}
+
+// taken: a unique value of the patch belongs to another record. Where that one is
+// about to give it up, or nobody knows yet which it is, another round tries again (the
+// machines bound them). Else no round would help, and the dead letter says whose it is.
+func (f *Flow) taken(ctx context.Context, j *journey, plan *Plan, sys record.System, cause error) error {
+	own := plan.ids(j)[sys]
+	id := orElse(existing(cause), f.holder(ctx, j, sys, plan.Patch[sys], own))
+	switch {
+	case id == "" && plan.Round == 0 || isMaybe(cause):
+		return cause
+	case id == "" || id == own:
+		return &Error{Code: RemoteRefused, Message: "a value is taken, and " + string(sys) + " does not tell by which record: " + cause.Error(), Err: cause}
+	}
+	ref := record.Ref{System: sys, Object: j.object(sys), ID: id}
+	p, err := f.Ledger.Find(ctx, j.pair, ref, "")
+	if err != nil {
+		return cause // the next round asks again
+	}
+	held, leaving := f.leaving(ctx, j, p, ref, plan.Patch[sys])
+	if leaving || len(held) == 0 && plan.Round == 0 {
+		return cause
+	}
+	return &Error{
+		Code: RemoteRefused, Err: cause, ExistingID: id,
+		Message: fmt.Sprintf("%s %s holds the value that %s is to get, %s: change one of the two, then redrive this",
+			ref.Object, id, orElse(names(held), "a unique field"), j.standing(p, sys)),
+	}
+}
+
+// standing says what is known of the pair of a record that stands in the way.
+func (j *journey) standing(p *ledger.Pair, sys record.System) string {
+	switch p.State {
+	case ledger.Linked:
+		return fmt.Sprintf("and is linked to %s %s, which holds it too", j.object(sys.Other()), p.IDs[sys.Other()])
+	case ledger.Gone, ledger.Parked:
+		return "and is at rest (" + p.Reason + ")"
+	}
+	return "and is linked to no record"
+}
+
+// holder finds the record that holds a match value of the patch, where the refusal
+// does not name it; "" when none is found.
+func (f *Flow) holder(ctx context.Context, j *journey, sys record.System, patch map[string]string, own string) string {
+	for _, by := range j.pair.Match {
+		value := patch[by.Field]
+		if value == "" {
+			continue
+		}
+		found, _, err := f.Remotes[sys].Find(ctx, j.object(sys), j.property(by.Field, sys), value, nil)
+		others := slices.DeleteFunc(found, func(r record.Record) bool { return r.ID == own })
+		if err == nil && len(others) > 0 {
+			return others[0].ID
+		}
+	}
+	return ""
+}
+
+// leaving tells which of the patch's values the other record holds now, and whether
+// it is about to give one up: its own change, which its partner shows, or its
+// deletion is under way.
+func (f *Flow) leaving(ctx context.Context, j *journey, p *ledger.Pair, ref record.Ref, patch map[string]string) (held []string, leaving bool) {
+	holds, err := f.shows(ctx, j, ref, ref.System, patch)
+	if err != nil || p.State != ledger.Linked {
+		return holds, CodeOf(err) == RecordMissing || p.State == ledger.Claimed && p.Held(f.Now())
+	}
+	other := ref.System.Other()
+	comes, err := f.shows(ctx, j, record.Ref{System: other, Object: j.object(other), ID: p.IDs[other]}, ref.System, patch)
+	stays := func(name string) bool { return slices.Contains(comes, name) }
+	return holds, CodeOf(err) == RecordMissing || err == nil && slices.ContainsFunc(holds, func(name string) bool { return !stays(name) })
+}
+
+// shows names the fields in which a record holds, in a system's terms, what a patch is
+// to bring there. Case does not make another value of a unique one.
+func (f *Flow) shows(ctx context.Context, j *journey, ref record.Ref, sys record.System, patch map[string]string) (fields []string, err error) {
+	t := f.translators[spec.From(ref.System)][j.pair.Name]
+	rec, err := f.read(ctx, f.Remotes[ref.System], ref.System, ref.Object, ref.ID, t, j.pair)
+	if err == nil && rec.Archived {
+		err = Errorf(RecordMissing, "it is in the recycle bin")
+	}
+	if err != nil {
+		return nil, err
+	}
+	texts := t.Canonical(rec.Fields)
+	if ref.System != sys {
+		out, _ := t.Apply(rec.Fields) // what does not translate does not come
+		clear(texts)
+		for _, v := range out {
+			texts[v.Field] = v.Target
+		}
+	}
+	for name, text := range patch {
+		if text != "" && strings.EqualFold(texts[name], text) {
+			fields = append(fields, name)
+		}
+	}
+	slices.Sort(fields)
+	return fields, nil
+}
