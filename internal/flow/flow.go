@@ -11,7 +11,8 @@
 //	plan.go              the outcome of Lookup: a draft of the write, or a recorded drop
 //	decide.go            the decision itself, pure: three values in, two patches out
 //	match.go             a record without a partner: adopt one, or claim the right to create it
-//	lifecycle.go         deletions, restores, merges, privacy deletions
+//	lifecycle.go         deletions, restores, privacy deletions
+//	merge.go             two HubSpot records have become one of a new id
 //	write.go             the only place that changes a remote system
 //	taken.go             a patch that is refused: its record is gone, or another holds a unique value
 //	stamp.go             what was observed is remembered, conditional on the lease

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -227,91 +226,8 @@ func (f *Flow) overtaken(ctx context.Context, j *journey, s State, p *ledger.Pai
 	return f.restored(ctx, j, s, p)
 }
 
-// merged follows a merge: the record that lives on takes over the pair of the
-// winner, losing partners are parked for a person, and nothing is deleted.
-func (f *Flow) merged(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
-	survivor := orElse(s.Transform.ID, j.ID)
-	if s.Transform.Missing || s.Transform.Archived {
-		return drop("the merged record is no longer there"), nil
-	}
-	ids := j.Merged
-	if j.ID != survivor {
-		ids = append([]string{j.ID}, ids...)
-	}
-	rows, err := f.mergedRows(ctx, j, survivor, ids)
-	if err != nil {
-		return nil, err
-	}
-	winner, losers := heir(rows)
-	unmet := slices.DeleteFunc(slices.Clone(rows[1:]), (*ledger.Pair).Exists)
-	if winner != nil && winner != rows[0] || len(losers)+len(unmet) > 0 {
-		if err := f.Ledger.Relink(ctx, j.pair, rows[0], winner, losers, unmet); err != nil {
-			return nil, err
-		}
-	}
-	return f.afterMerge(ctx, j, s, survivor)
-}
-
-// mergedRows reads the rows of the survivor, first, and of what was merged into
-// it. A merged record whose partner was still being looked for gives its claim up.
-func (f *Flow) mergedRows(ctx context.Context, j *journey, survivor string, ids []string) ([]*ledger.Pair, error) {
-	var rows []*ledger.Pair
-	done := map[string]bool{}
-	for _, id := range append([]string{survivor}, ids...) {
-		ref := j.ref
-		if ref.ID = id; done[id] {
-			continue
-		}
-		done[id] = true
-		p, err := f.Ledger.Row(ctx, j.pair, ref)
-		if err == nil && p.Held(f.Now()) {
-			err = Errorf(LeaseHeld, "a merged record is being worked on")
-		}
-		if err == nil && p.State == ledger.Claimed && id != survivor {
-			err = f.Ledger.Settle(ctx, p, ref, ledger.Gone, "merged into "+survivor)
-		}
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, p)
-	}
-	return rows, nil
-}
-
-// heir is the pair that goes on: the survivor's own when it is linked, else the
-// first linked one that was merged into it. The other linked ones lose.
-func heir(rows []*ledger.Pair) (winner *ledger.Pair, losers []*ledger.Pair) {
-	for _, p := range rows {
-		switch {
-		case p.State != ledger.Linked:
-		case winner == nil:
-			winner = p
-		default:
-			losers = append(losers, p)
-		}
-	}
-	return winner, losers
-}
-
-// afterMerge goes on with the survivor like with any changed record, read again:
-// an edit made since this execution read it may have been parked meanwhile,
-// because the survivor was not linked yet.
-func (f *Flow) afterMerge(ctx context.Context, j *journey, s State, survivor string) (*Plan, error) {
-	next := *j
-	next.ID, next.ref.ID, next.Kind, next.Merged = survivor, survivor, Changed, nil
-	p, err := f.Ledger.Find(ctx, j.pair, next.ref, "")
-	if err != nil {
-		return nil, err
-	}
-	rec, err := f.read(ctx, j.from, j.source, j.object(j.source), survivor, j.forward, j.pair)
-	if err != nil {
-		return nil, err
-	}
-	if s.Transform, err = f.translated(ctx, &next, rec); err != nil {
-		return nil, err
-	}
-	return f.plan(ctx, &next, s, p)
-}
+// erased begins the reason of the tombstone that a privacy deletion has left.
+const erased = "erased on a privacy request"
 
 // purge erases a person: everything the ledger holds of the record and its
 // partner. What becomes of the partner itself follows the delete policy.
@@ -319,7 +235,7 @@ func (f *Flow) purge(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, er
 	if p.Held(f.Now()) && p.LeaseBy != j.execution {
 		return f.held(p) // a create under way would outlive the erasure
 	}
-	reason := "erased on a privacy request"
+	reason := erased
 	id, err := f.orphan(ctx, j, p)
 	if err != nil {
 		return nil, err

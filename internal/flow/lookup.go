@@ -89,7 +89,7 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 	switch {
 	case j.Kind == Purged:
 		return f.purge(ctx, j, p)
-	case j.source == record.HubSpot && (j.Kind == Merged || t.ID != ""):
+	case j.source == record.HubSpot && (j.Kind == Merged || t.ID != "" || len(t.Merged) > 0 && p.State != ledger.Linked):
 		return f.merged(ctx, j, s, p)
 	case !t.Missing && !t.Archived && j.cameBack(p, t):
 		return f.back(ctx, j, s, p)
@@ -149,6 +149,9 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 	target, err := f.target(ctx, j, p, m, s.Lookup != nil)
 	if err != nil {
 		return f.partnerMissing(ctx, j, s, p, err)
+	}
+	if j.target == record.HubSpot && target.ID != p.IDs[j.target] {
+		return f.partnerMerged(ctx, j, target, p)
 	}
 	if t, err = f.stillSo(ctx, j, t, m); err != nil {
 		return nil, err

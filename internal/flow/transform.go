@@ -18,6 +18,8 @@ type Transformed struct {
 	// ID is the id the source answered with, where it is another than asked for:
 	// after a merge.
 	ID string `json:"id,omitempty"`
+	// Merged are the ids that were merged into it, where the source tells.
+	Merged []string `json:"merged,omitempty"`
 	// Missing is set when the source no longer has the record, Archived when it
 	// still knows it as deleted.
 	Missing  bool   `json:"missing,omitempty"`
@@ -91,7 +93,7 @@ func (f *Flow) missing(ctx context.Context, j *journey, cause error) (*Transform
 
 func (f *Flow) translated(ctx context.Context, j *journey, rec record.Record) (*Transformed, error) {
 	t := &Transformed{
-		Archived: rec.Archived, Version: rec.Version, ETag: rec.ETag,
+		Merged: rec.Merged, Archived: rec.Archived, Version: rec.Version, ETag: rec.ETag,
 		ReadAt: rec.ReadAt.UnixMilli(), Ahead: f.ahead(rec).Milliseconds(), Partner: rec.Fields[j.pair.Side(j.source).ExternalID],
 	}
 	if rec.ID != j.ID {

@@ -23,6 +23,9 @@ const (
 	emailProperty = "email"
 )
 
+// mergedProperty lists the ids that were merged into a record, separated by ";".
+const mergedProperty = "hs_merged_object_ids"
+
 // answered is one record as the API answers it. A property may be null.
 type answered struct {
 	ID           string            `json:"id"`
@@ -71,19 +74,28 @@ func (p *propertyTexts) UnmarshalJSON(b []byte) error {
 
 // Read fetches the named properties. Names that begin with @ are associations:
 // "@companies" is the id of the associated company (the primary one, where
-// there is such a thing). HubSpot answers a merged record under its new id.
+// there is such a thing). HubSpot answers a merged record under its new id, and
+// tells which ids it stands for.
 func (c *Client) Read(ctx context.Context, object, id string, properties []string) (record.Record, error) {
+	properties = append(slices.Clone(properties), mergedProperty)
 	rec, err := c.get(ctx, object, id, "", properties, false)
 	if flow.CodeOf(err) != flow.RecordMissing {
-		return rec, err
+		return merged(rec), err
 	}
 	if archived, archivedErr := c.get(ctx, object, id, "", properties, true); archivedErr == nil {
 		archived.Archived = true
-		return archived, nil
+		return merged(archived), nil
 	} else if flow.CodeOf(archivedErr) != flow.RecordMissing {
 		return record.Record{}, archivedErr
 	}
 	return record.Record{}, err
+}
+
+// merged takes the ids that a record stands for out of its fields.
+func merged(rec record.Record) record.Record {
+	rec.Merged = strings.FieldsFunc(rec.Fields[mergedProperty], func(c rune) bool { return c == ';' })
+	delete(rec.Fields, mergedProperty)
+	return rec
 }
 
 // get is one read by id or by a unique property. Where the names of the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -174,42 +175,30 @@ func (l *Ledger) Row(ctx context.Context, sp spec.Pair, ref record.Ref) (*Pair, 
 
 // Relink follows a HubSpot merge: the pair of winner goes on under the survivor's
 // row, whatever that held, and every merged id becomes an alias of it, in one
-// transaction. Losing pairs'
-// destination records keep a parked row that names the survivor, so that a
-// person decides about them; none is deleted. A merged record that has no row yet
-// becomes an alias too: a create of it that is still to be linked finds that out.
-// winner is nil where nothing was linked. An alias keeps nothing of the person, and
-// the survivor knows whom the others were linked to, so that an erasure finds all.
+// transaction. Losing pairs' destination records keep a parked row that names the
+// survivor, so that a person decides about them; none is deleted. A merged record
+// that has no row yet becomes an alias too: a create of it that is still to be linked
+// finds that out. winner is nil where nothing was linked. An alias keeps nothing of
+// the person, and the survivor knows whom the others were linked to, so that an
+// erasure finds all.
 func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pair, losers, unmet []*Pair) error {
-	now, newID := l.Now(), survivor.IDs[record.HubSpot]
+	now, newID := ms(l.Now()), survivor.IDs[record.HubSpot]
 	var updates []table.Update
-	alias := func(p *Pair) {
-		set := map[string]string{attrPair: sp.Name, attrState: string(Alias), attrAlias: newID, attrStamped: ms(now)}
-		updates = append(updates, table.Update{Key: p.Key, If: table.AtRev(p.Rev), Set: set, Remove: others(p.attrs, set)})
-	}
-	for _, p := range unmet {
-		alias(p)
-	}
-	if winner != nil && winner.IDs[record.HubSpot] != newID {
-		partner := winner.IDs[record.Destination]
-		alias(winner)
-		set := map[string]string{
-			attrPair: sp.Name, attrState: string(Linked), attrPartner: partner, attrStamped: ms(now), attrLinked: ms(winner.LinkedAt),
-			attrWas: met(slices.Concat([]*Pair{survivor, winner}, losers)...),
+	for _, p := range slices.Concat([]*Pair{winner}, losers, unmet) {
+		if p != nil && p.Key != survivor.Key {
+			set := map[string]string{attrPair: sp.Name, attrState: string(Alias), attrAlias: newID, attrStamped: now}
+			updates = append(updates, table.Update{Key: p.Key, If: table.AtRev(p.Rev), Set: set, Remove: others(p.attrs, set)})
 		}
-		Change{Base: winner.Base, Seen: map[record.System]Seen{record.Destination: winner.Seen[record.Destination]}}.encode(set)
-		updates = append(updates,
-			table.Update{Key: survivor.Key, If: table.AtRev(survivor.Rev), Set: set, Remove: claimAttrs},
-			l.pointer(sp, partner, map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: newID, attrStamped: ms(now)}))
 	}
-	if winner == survivor && len(losers) > 0 {
-		updates = append(updates, table.Update{Key: survivor.Key, If: table.AtRev(survivor.Rev), Set: map[string]string{attrWas: met(append([]*Pair{survivor}, losers...)...)}})
+	if winner != nil && (winner.Key != survivor.Key || len(losers) > 0) {
+		set := winner.inherited()
+		set[attrWas], set[attrStamped] = met(slices.Concat([]*Pair{survivor, winner}, losers)...), now
+		updates = append(updates,
+			table.Update{Key: survivor.Key, If: table.AtRev(survivor.Rev), Set: set, Remove: others(survivor.attrs, set)},
+			l.pointer(sp, winner, map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: newID, attrStamped: now}))
 	}
 	for _, p := range losers {
-		alias(p)
-		if id := p.IDs[record.Destination]; id != "" {
-			updates = append(updates, l.pointer(sp, id, map[string]string{attrState: string(Parked), attrReason: "its HubSpot record was merged into " + newID, attrStamped: ms(now)}))
-		}
+		updates = append(updates, l.pointer(sp, p, map[string]string{attrState: string(Parked), attrReason: "its HubSpot record was merged into " + newID, attrStamped: now}))
 	}
 	if len(updates) == 0 {
 		return nil
@@ -221,8 +210,20 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pai
 	return err
 }
 
-func (l *Ledger) pointer(sp spec.Pair, id string, set map[string]string) table.Update {
-	return table.Update{Key: MapKey(record.Ref{System: record.Destination, Object: sp.Destination.Object, ID: id}), If: table.Always, Set: set}
+// inherited is what a pair's row hands on to the survivor of a merge: all but the
+// lease and what was seen of the HubSpot record that is no more. What a worker may
+// have left behind is still to be expected.
+func (p *Pair) inherited() map[string]string {
+	set := maps.Clone(p.attrs)
+	for _, name := range []string{attrLease, attrLeaseBy, prefixSeen + string(record.HubSpot)} {
+		delete(set, name)
+	}
+	return set
+}
+
+// pointer changes the row of a linked pair's destination record.
+func (l *Ledger) pointer(sp spec.Pair, p *Pair, set map[string]string) table.Update {
+	return table.Update{Key: MapKey(record.Ref{System: record.Destination, Object: sp.Destination.Object, ID: p.IDs[record.Destination]}), If: table.Always, Set: set}
 }
 
 // purgedKey is how long the key of an erased record is still known where a create

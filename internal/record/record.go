@@ -53,6 +53,9 @@ type Record struct {
 	// from the id that was asked for.
 	ID     string `json:"id"`
 	Fields Fields `json:"fields"`
+	// Merged are the ids that were merged into this record, where the system tells
+	// them; in no order that means anything.
+	Merged []string `json:"merged,omitempty"`
 	// Version grows with every change (see CompareVersions); empty where the
 	// source has none. ETag is what a conditional write must quote, empty where
 	// the system offers no conditional write.

@@ -29,6 +29,7 @@ import (
 //	backfill hubspot|destination OBJECT                    every record is told of, changed or not
 //	hold hubspot|destination                               its deliveries stay with us
 //	release hubspot|destination [together|singly] [reversed] [twice]  they are let through
+//	forget hubspot|destination                             those that were held are lost
 //	redeliver hubspot|destination                          its last delivery comes again
 //	start again                                            the last execution is started once more
 //	redrive                                                every dead letter is tried again
@@ -47,7 +48,7 @@ func init() {
 	verbs = map[string]func(*stage, context.Context, []string) error{
 		"hubspot": (*stage).somebody, "destination": (*stage).somebody, "for": (*stage).repeat,
 		"wait": (*stage).pass, "quiet": func(st *stage, ctx context.Context, _ []string) error { return st.quiet(ctx) },
-		"poll": (*stage).look, "backfill": (*stage).backfill, "hold": (*stage).hold, "release": (*stage).release, "redeliver": (*stage).redeliver,
+		"poll": (*stage).look, "backfill": (*stage).backfill, "hold": (*stage).hold, "release": (*stage).release, "forget": (*stage).forget, "redeliver": (*stage).redeliver,
 		"start": (*stage).startAgain, "redrive": (*stage).redrive, "on": (*stage).on, "crash": (*stage).crash,
 		"restart": (*stage).restart, "power": (*stage).powerCut, "fault": (*stage).fault, "habit": (*stage).habit,
 		"spec": (*stage).deploy, "mark": (*stage).mark, "second": (*stage).other, "expect": (*stage).expect,
@@ -231,6 +232,15 @@ func (st *stage) hold(_ context.Context, w []string) error {
 	}
 	st.pump()
 	st.holding[record.System(w[1])] = true
+	return nil
+}
+
+func (st *stage) forget(_ context.Context, w []string) error {
+	if len(w) != 2 {
+		return errUsage
+	}
+	st.pump()
+	st.held[record.System(w[1])] = nil
 	return nil
 }
 

@@ -1,0 +1,163 @@
+package flow
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// merged follows a merge, whichever of its events has come: the record that lives on
+// takes over the pair of the winner, losing partners are parked for a person, and
+// nothing is deleted. Then the survivor is dealt with like any changed record.
+func (f *Flow) merged(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
+	next := *j
+	if next.ID = orElse(s.Transform.ID, j.ID); next.Kind == Merged {
+		next.Kind = Changed
+	}
+	next.ref.ID, next.Merged = next.ID, nil
+	rec, err := f.survivor(ctx, &next, s.Transform)
+	if err != nil {
+		return nil, err
+	}
+	was, err := f.follow(ctx, j, rec, append([]string{j.ID}, j.Merged...))
+	if err != nil {
+		return nil, err
+	}
+	return f.afterMerge(ctx, &next, s, was)
+}
+
+// survivor reads the record that lives on. Where it is gone by now, what was merged
+// into it still has to be told apart.
+func (f *Flow) survivor(ctx context.Context, j *journey, t *Transformed) (record.Record, error) {
+	if t.Missing {
+		return record.Record{ID: j.ID, Archived: true, ReadAt: time.UnixMilli(t.ReadAt)}, nil
+	}
+	rec, err := f.read(ctx, j.from, j.source, j.object(j.source), j.ID, j.forward, j.pair)
+	switch {
+	case CodeOf(err) == RecordMissing:
+		err = Errorf(LeaseHeld, "the merged record was there and is not found any more: it is looked at again")
+	case err == nil && rec.ID != j.ID:
+		err = Errorf(LeaseHeld, "the record has been merged once more: it is looked at again")
+	}
+	return rec, err
+}
+
+// partnerMerged: the contact of a destination record answers under another id. What
+// both hold is compared once the merge has been followed.
+func (f *Flow) partnerMerged(ctx context.Context, j *journey, rec record.Record, p *ledger.Pair) (*Plan, error) {
+	if _, err := f.follow(ctx, j, rec, []string{p.IDs[record.HubSpot]}); err != nil {
+		return nil, err
+	}
+	return nil, Errorf(LeaseHeld, "the record's partner has been merged into another: its pair is looked at afresh")
+}
+
+// mostMerged is how many ids of one survivor are looked at: what becomes of them all
+// is one transaction (table.MaxBatch).
+const mostMerged = 45
+
+// follow gives the survivor rec the pair of one of the records that were merged into
+// it: those that are named, and those that the survivor itself tells. It returns the
+// survivor's row as it was before.
+func (f *Flow) follow(ctx context.Context, j *journey, rec record.Record, named []string) (*ledger.Pair, error) {
+	rows, err := f.mergedRows(ctx, j, rec.ID, append(named, rec.Merged...))
+	if err != nil {
+		return nil, err
+	}
+	survivor := *rows[0]
+	winner, losers := f.heir(j, rec, rows)
+	unmet := slices.DeleteFunc(slices.Clone(rows[1:]), (*ledger.Pair).Exists)
+	if winner != nil && winner != rows[0] || len(losers)+len(unmet) > 0 {
+		err = f.Ledger.Relink(ctx, j.pair, rows[0], winner, losers, unmet)
+	}
+	return &survivor, err
+}
+
+// mergedRows reads the rows of the survivor, first, and of what was merged into
+// it. A merged record whose partner was still being looked for gives its claim up.
+func (f *Flow) mergedRows(ctx context.Context, j *journey, survivor string, ids []string) ([]*ledger.Pair, error) {
+	var rows []*ledger.Pair
+	done := map[string]bool{}
+	for _, id := range append([]string{survivor}, ids...) {
+		ref := record.Ref{System: record.HubSpot, Object: j.object(record.HubSpot), ID: id}
+		if done[id] || len(rows) > mostMerged {
+			continue
+		}
+		done[id] = true
+		p, err := f.Ledger.Row(ctx, j.pair, ref)
+		if err == nil && p.Held(f.Now()) && p.LeaseBy != j.execution {
+			err = Errorf(LeaseHeld, "a merged record is being worked on")
+		}
+		if err == nil && p.State == ledger.Claimed && id != survivor {
+			err = f.Ledger.Settle(ctx, p, ref, ledger.Gone, "merged into "+survivor)
+		}
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, p)
+	}
+	return rows, nil
+}
+
+// heir is the pair that goes on, of those that are linked; the others lose. It is
+// chosen by what the survivor holds, so that it does not matter which event is heard
+// first, or what no event says: the pair that holds the survivor's match value, since
+// its partner may be the only one that can hold it; of such, the one that agrees with
+// it in most fields; of such, the oldest link.
+func (f *Flow) heir(j *journey, rec record.Record, rows []*ledger.Pair) (winner *ledger.Pair, losers []*ledger.Pair) {
+	linked := slices.DeleteFunc(slices.Clone(rows), func(p *ledger.Pair) bool { return p.State != ledger.Linked })
+	if len(linked) == 0 {
+		return nil, nil
+	}
+	own := f.translators[spec.ToDestination][j.pair.Name].Canonical(rec.Fields)
+	holds := func(p *ledger.Pair, field string) int {
+		if text := own[field]; text != "" && p.Base[field].HubSpot == j.print(field, record.HubSpot, text) {
+			return 1
+		}
+		return 0
+	}
+	likeness := func(p *ledger.Pair) (keys, all int) {
+		for _, by := range j.pair.Match {
+			keys += holds(p, by.Field)
+		}
+		for _, field := range j.pair.Fields {
+			all += holds(p, field.Name)
+		}
+		return keys, all
+	}
+	slices.SortStableFunc(linked, func(a, b *ledger.Pair) int {
+		keysA, allA := likeness(a)
+		keysB, allB := likeness(b)
+		return cmp.Or(cmp.Compare(keysB, keysA), cmp.Compare(allB, allA), a.LinkedAt.Compare(b.LinkedAt), strings.Compare(a.Key.PK, b.Key.PK))
+	})
+	return linked[0], linked[1:]
+}
+
+// afterMerge goes on with the survivor like with any changed record, read again:
+// an edit made since this execution read it may have been parked meanwhile,
+// because the survivor was not linked yet. An erasure that came before its merge
+// was heard of is made good: those who were merged are the same person.
+func (f *Flow) afterMerge(ctx context.Context, j *journey, s State, was *ledger.Pair) (*Plan, error) {
+	p, err := f.Ledger.Find(ctx, j.pair, j.ref, "")
+	switch {
+	case err != nil:
+		return nil, err
+	case was.State == ledger.Gone && strings.HasPrefix(was.Reason, erased) && p.State == ledger.Linked:
+		return f.purge(ctx, j, p)
+	case !s.Transform.Missing:
+		rec, err := f.survivor(ctx, j, s.Transform)
+		if err != nil {
+			return nil, err
+		}
+		if s.Transform, err = f.translated(ctx, j, rec); err != nil {
+			return nil, err
+		}
+		s.Transform.Merged = nil // they have just been followed
+	}
+	return f.plan(ctx, j, s, p)
+}
