@@ -167,18 +167,29 @@ func TestPrivacyDeletionProvesItself(t *testing.T) {
 }
 
 // TestMergeInAnyOrder: HubSpot answers with the survivor under both old ids, and
-// the merge's own event may come late, twice or never.
+// the merge's own event may come late, twice or never. The partner that holds the
+// survivor's e-mail goes on, whatever is heard first.
 func TestMergeInAnyOrder(t *testing.T) {
-	merge := func(b *bench) { b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8") }
+	merge := func(b *bench) { b.event(record.HubSpot, "contacts", "900", flow.Merged, "8", "7") }
 	changed := func(id string) func(*bench) {
 		return func(b *bench) { b.event(record.HubSpot, "contacts", id, flow.Changed) }
 	}
+	partner := func(b *bench) {
+		b.dest.put("customers/c_2", record.Fields{"first_name": "Robert"})
+		b.event(record.Destination, "contacts", "c_2", flow.Changed)
+	}
 	for name, events := range map[string][]func(*bench){
-		"merge first":            {merge, changed("900"), changed("7"), changed("8")},
-		"merge last":             {changed("900"), changed("7"), merge},
-		"merge twice":            {merge, merge},
-		"merge lost":             {changed("7"), changed("8"), changed("900")},
-		"survivor, then the old": {changed("900"), changed("7"), changed("8")},
+		"merge first":             {merge, changed("900"), changed("7"), changed("8")},
+		"merge last":              {changed("900"), changed("7"), merge},
+		"merge twice":             {merge, merge},
+		"merge lost":              {changed("7"), changed("8"), changed("900")},
+		"survivor, then the old":  {changed("900"), changed("7"), changed("8")},
+		"only the survivor":       {changed("900")},
+		"the loser first":         {changed("8"), merge},
+		"only the loser":          {changed("8"), changed("8")},
+		"the loser's partner":     {partner, merge},
+		"only a loser's partner":  {partner, changed("900")},
+		"both losers, then merge": {changed("8"), partner, changed("7"), merge},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -187,12 +198,16 @@ func TestMergeInAnyOrder(t *testing.T) {
 			b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
 			b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
 			row := b.hub.put("contacts/900", record.Fields{"lastname": "Byron"})
-			b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row
+			row.Merged = []string{"8", "7"}
+			b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
 			for _, event := range events {
 				event(b)
 			}
 			if got := b.dest.rows["customers/c_1"].Fields["last_name"]; got != "Byron" || len(b.dest.rows) != 2 {
 				t.Fatalf("last name %q, %d records: %s", got, len(b.dest.rows), b.reason())
+			}
+			if got := b.dest.rows["customers/c_2"].Fields["email"]; got != "bob@example.com" {
+				t.Fatalf("the loser's partner was given the e-mail %q", got)
 			}
 			if got := b.state(record.Destination, "c_2"); got != ledger.Parked {
 				t.Fatalf("the loser's partner is %q", got)
@@ -200,6 +215,55 @@ func TestMergeInAnyOrder(t *testing.T) {
 			b.still(record.Destination, "c_1", flow.Changed)
 			b.still(record.Destination, "c_2", flow.Changed)
 			b.still(record.HubSpot, "900", flow.Merged)
+		})
+	}
+}
+
+// The survivor is deleted, or erased, before its merge was heard of: what becomes of
+// the partners is the same as when it had been followed in time.
+func TestMergedAndGone(t *testing.T) {
+	for name, gone := range map[string]func(*bench){
+		"merge first": func(b *bench) {
+			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+			b.event(record.HubSpot, "contacts", "900", flow.Deleted)
+		},
+		"deletion first": func(b *bench) {
+			b.event(record.HubSpot, "contacts", "900", flow.Deleted)
+			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+		},
+		"merge lost": func(b *bench) { b.event(record.HubSpot, "contacts", "900", flow.Deleted) },
+		"gone for good, deletion first": func(b *bench) {
+			clear(b.hub.rows)
+			b.event(record.HubSpot, "contacts", "900", flow.Deleted)
+			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+		},
+		"erased, merge last": func(b *bench) {
+			clear(b.hub.rows)
+			b.event(record.HubSpot, "contacts", "900", flow.Purged)
+			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			c := b.tallied()
+			b.created()
+			b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+			b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+			row := b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
+			row.Merged, row.Archived = []string{"8", "7"}, true
+			b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
+			gone(b)
+			if b.state(record.HubSpot, "900") != ledger.Gone || b.state(record.HubSpot, "7") != ledger.Alias || b.state(record.HubSpot, "8") != ledger.Alias {
+				t.Fatalf("the survivor is %q, the merged are %q and %q", b.state(record.HubSpot, "900"), b.state(record.HubSpot, "7"), b.state(record.HubSpot, "8"))
+			}
+			if len(b.dest.rows) != 1 {
+				t.Fatalf("destination %v, want the loser's partner alone: %s", b.dest.rows, b.reason())
+			}
+			for key, text := range b.dump(c) {
+				if name == "erased, merge last" && strings.HasPrefix(key, "MAP#") && strings.Contains(text, `"f:`) {
+					t.Errorf("%s still knows the erased: %s", key, text)
+				}
+			}
 		})
 	}
 }

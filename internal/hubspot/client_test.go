@@ -140,6 +140,21 @@ func TestReadsLeaveNoDoubt(t *testing.T) {
 	}
 }
 
+// TestReadTellsWhatWasMerged: which ids a record stands for, asked for besides what
+// the caller wants and told beside its fields.
+func TestReadTellsWhatWasMerged(t *testing.T) {
+	for value, want := range map[string]string{`"101;102"`: "[101 102]", `""`: "[]", `null`: "[]"} {
+		client, s := scriptedClient(t, scripted{status: 200, body: `{"id":"900","properties":{"firstname":"Zoe","hs_merged_object_ids":` + value + `}}`})
+		rec, err := client.Read(t.Context(), "contacts", "101", []string{"firstname"})
+		if err != nil || fmt.Sprint(rec.Merged) != want || len(rec.Fields) != 1 || rec.Fields["firstname"] != "Zoe" {
+			t.Errorf("%s: got %+v, %v", value, rec, err)
+		}
+		if got := s.seen[0].URL.Query().Get("properties"); got != "firstname,hs_merged_object_ids" {
+			t.Errorf("asked for %q", got)
+		}
+	}
+}
+
 func TestConnectionErrors(t *testing.T) {
 	client, _ := scriptedClient(t, scripted{err: io.ErrUnexpectedEOF})
 	_, _, err := client.Find(t.Context(), "contacts", "email", testEmail, nil)

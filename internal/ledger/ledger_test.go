@@ -327,6 +327,27 @@ func play(t *testing.T, open func(*rig)) {
 				}
 			}
 		},
+		"a merge may prefer another's partner to the survivor's own, and hands on what is in doubt": func(r *rig) {
+			own, eight := r.linked(), record.Ref{System: record.HubSpot, Object: "contacts", ID: "8"}
+			both := map[record.System]string{record.HubSpot: "8", record.Destination: "c_2"}
+			r.must(r.Link(r.Context(), r.claimed(eight, "l"), contacts, eight, both, "l", nil, ledger.Stamp{Base: map[string]ledger.Base{"email": {HubSpot: "h8", Destination: "d8"}}}))
+			other := r.find(eight)
+			r.must(r.Take(r.Context(), other, ledger.Intent{Execution: "x", At: r.Now(), Sent: map[record.System]map[string][]string{record.Destination: {"email": {"s"}}}}, ledger.Change{}))
+			other = r.find(eight)
+			r.must(r.Relink(r.Context(), contacts, own, other, []*ledger.Pair{own}, nil))
+			p := r.find(hub)
+			if p.State != ledger.Linked || p.IDs[record.Destination] != "c_2" || p.Base["email"].HubSpot != "h8" || p.Held(r.Now()) {
+				r.Fatalf("the survivor is %q with %v, base %v, lease until %s", p.State, p.IDs, p.Base, p.LeaseUntil)
+			}
+			if sent := p.MaybeSent(r.Now())[record.Destination]["email"]; len(sent) != 1 || p.Seen[record.HubSpot].Version != "" {
+				r.Errorf("in doubt is %v, seen %v", sent, p.Seen)
+			}
+			for ref, want := range map[record.Ref]ledger.State{dest: ledger.Parked, {System: record.Destination, Object: "customers", ID: "c_2"}: ledger.Linked, eight: ledger.Linked} {
+				if p := r.find(ref); p.State != want {
+					r.Errorf("%s is %q, want %q", ref, p.State, want)
+				}
+			}
+		},
 		"a pointer to a pair that knows nothing of it is no link": func(r *rig) {
 			r.must(r.Settle(r.Context(), r.linked(), hub, ledger.Gone, "deleted"))
 			eight := record.Ref{System: record.HubSpot, Object: "contacts", ID: "8"}
