@@ -86,7 +86,9 @@ func (l *Limiter) lease(ctx context.Context, c class) (*permit, error) {
 		}
 		err := l.update(ctx, b.row)
 		if _, moved := table.Moved(err); moved {
-			size = min(2*size, l.window.batch) // many ask: ask less often
+			if b.scarce { // many ask: ask less often
+				size = min(2*size, l.window.batch)
+			}
 			continue
 		}
 		l.know(b.told, err)
@@ -129,12 +131,11 @@ func (l *Limiter) plan(c class, size int, now time.Time) (b batch) {
 
 // receive makes permits of a batch that the row now counts, and returns the first.
 func (l *Limiter) receive(c class, b batch, now time.Time) *permit {
-	if l.stands = b.stands; now.Before(b.stands) {
-		l.held[c] = lease{}
-		return l.stand(now)
-	}
 	h := &l.held[c]
 	*h = lease{grant: b.grant}
+	if l.stands = b.stands; now.Before(b.stands) {
+		return l.stand(now)
+	}
 	for range b.count {
 		h.left = append(h.left, &permit{of: l, from: b.from, until: b.until, counted: l.window.slotAt(b.until)})
 	}

@@ -93,8 +93,8 @@ func (s *strict) call() bool {
 }
 
 // TestBurst sends 10,000 requests through eight workers with four callers each
-// at a system with HubSpot's limit: at least 95 % of it is used and less than
-// 1 % of the answers are 429.
+// at a system with HubSpot's limit: at least 95 % of it is used, less than 0.1 % of
+// the answers are 429, and no worker asks the table for each request.
 func TestBurst(t *testing.T) {
 	for name, c := range map[string]struct {
 		budget           spec.RateLimit
@@ -138,8 +138,8 @@ func burst(t *testing.T, b spec.RateLimit, workers, callers int) {
 		requests += l.TableRequests()
 	}
 	t.Logf("%.1f %% of the allowed rate, %.3f %% refused, %v, %.2f table requests each", 100*used, 100*refused, took, float64(requests)/jobs)
-	if used < 0.95 || refused >= 0.01 || len(remote.accepted) != jobs {
-		t.Errorf("used %.3f of the rate (want 0.95), %.4f refused (want below 0.01), %d of %d done", used, refused, len(remote.accepted), jobs)
+	if used < 0.95 || refused >= 0.001 || requests > jobs || len(remote.accepted) != jobs {
+		t.Errorf("used %.3f of the rate (want 0.95), %.4f refused (want below 0.001), %d table requests, %d of %d done", used, refused, requests, len(remote.accepted), jobs)
 	}
 }
 
@@ -163,15 +163,19 @@ func one(t *testing.T, l *limit.Limiter, remote *strict) {
 	}
 }
 
-// TestTableRequests counts what the limiter asks of the table.
+// TestTableRequests counts what the limiters ask of the table: of three workers with
+// sparse traffic, as functions that ask one system are, and of one with dense traffic.
 func TestTableRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := spec.RateLimit{Requests: 190, Per: seconds(10)}
-		sparse, dense := limiter(t, open(t), b), limiter(t, open(t), b)
+		shared, dense := open(t), limiter(t, open(t), b)
+		sparse := []*limit.Limiter{limiter(t, shared, b), limiter(t, shared, b), limiter(t, shared, b)}
 		for range 100 {
 			time.Sleep(time.Minute)
-			if err := sparse.Wait(t.Context()); err != nil {
-				t.Fatal(err)
+			for _, l := range sparse {
+				if err := l.Wait(t.Context()); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
 		for range 90 {
@@ -180,9 +184,13 @@ func TestTableRequests(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		t.Logf("100 requests, one a minute: %d table requests; 90 requests, 20 ms apart: %d", sparse.TableRequests(), dense.TableRequests())
-		if n := sparse.TableRequests(); n > 2 {
-			t.Errorf("sparse traffic cost %d table requests for 100, want one an hour", n)
+		few := int64(0)
+		for _, l := range sparse {
+			few += l.TableRequests()
+		}
+		t.Logf("3 x 100 requests, one a minute: %d table requests; 90 requests, 20 ms apart: %d", few, dense.TableRequests())
+		if few > 20 {
+			t.Errorf("sparse traffic cost %d table requests for 3 x 100, want a few an hour for each", few)
 		}
 		if n := dense.TableRequests(); n > 30 {
 			t.Errorf("dense traffic cost %d table requests for 90, want at most 30", n)
