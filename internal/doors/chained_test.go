@@ -67,17 +67,12 @@ func tried(ctx context.Context, f *flow.Flow, step string, s flow.State) (sectio
 	}
 }
 
-// postpone puts an event off, each time for twice as long; a parent is waited
-// for twice.
+// postpone puts an event off, each time for twice as long.
 func (r *ran) postpone(d spec.Direction, s flow.State, code flow.Code) {
 	r.path = append(r.path, "Postpone")
 	next, how := flow.Later{Times: 1, Delay: 30}, "PostponeFirst"
 	if before := s.Later; before != nil {
 		next, how = flow.Later{Times: before.Times + 1, Delay: 2 * before.Delay}, "PostponeLonger"
-	}
-	if code == flow.ParentMissing && next.Times > 2 {
-		r.bury(code)
-		return
 	}
 	r.path = append(r.path, how, "Later", "Deferred")
 	r.putOff = &flow.Postponed{Machine: d, Event: s.Event, Later: next}

@@ -230,13 +230,24 @@ func (b *bench) Invoke(ctx context.Context, resource string, input json.RawMessa
 // event runs one execution for a record, as a delivery would, and returns the path's end.
 func (b *bench) event(sys record.System, pair, id string, kind flow.Kind, merged ...string) string {
 	b.t.Helper()
+	return b.tell(nil, sys, pair, id, kind, merged...)
+}
+
+// later runs the execution of an event that was postponed so many times.
+func (b *bench) later(sys record.System, pair, id string, times int) string {
+	b.t.Helper()
+	return b.tell(&flow.Later{Times: times, Delay: 30 * times}, sys, pair, id, flow.Changed)
+}
+
+func (b *bench) tell(l *flow.Later, sys record.System, pair, id string, kind flow.Kind, merged ...string) string {
+	b.t.Helper()
 	b.now = b.now.Add(3 * time.Second)
 	d := spec.From(sys)
 	e, err := b.flow.Seals.Seal(flow.Envelope{Client: "acme", Direction: d, Pair: pair, ID: id, Kind: kind, Name: "x", At: b.now.UnixMilli(), Merged: merged})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	input, _ := json.Marshal(flow.State{Event: e})
+	input, _ := json.Marshal(flow.State{Event: e, Later: l})
 	return b.executed(d, "x", input)
 }
 

@@ -34,6 +34,10 @@ type merge struct {
 	// blind is true when the target was not read: it is believed to stand at the
 	// base, and the write is conditional on that.
 	blind bool
+	// waits: the pair has references that waited when it was compared last.
+	waits bool
+	// lacks are the references of each side that have no translation now.
+	lacks map[record.System]map[string]*Lack
 	// forward and back are the translations of each side for the other.
 	forward, back map[string]string
 	print         func(field string, s record.System, text string) string
@@ -49,11 +53,14 @@ type verdict struct {
 	base      map[string]ledger.Base
 	conflicts []ledger.Conflict
 	drift     map[string]string
+	// waits are references that are left alone until what they refer to is linked.
+	waits []lacking
 }
 
 // cell is one field on one side.
 type cell struct {
 	system      record.System
+	field       string
 	text, print string
 	known       bool // the side was asked and told
 	changed     bool // differs from the base by an outside edit
@@ -72,7 +79,7 @@ type cell struct {
 
 func (m *merge) cell(sd side, name string) cell {
 	text, ok := sd.own[name]
-	c := cell{system: sd.system, text: text, known: ok, print: m.print(name, sd.system, text)}
+	c := cell{system: sd.system, field: name, text: text, known: ok, print: m.print(name, sd.system, text)}
 	c.mine = slices.Contains(sd.sent[name], c.print)
 	if base, agreed := m.base[name]; agreed && ok && c.print != base.Side(sd.system) {
 		c.ours = c.mine
@@ -101,6 +108,8 @@ func (m *merge) decide() verdict {
 func (m *merge) field(field spec.Field, s, t cell, v *verdict) {
 	_, agreed := m.base[field.Name]
 	switch {
+	case m.lack(s) != nil || m.lack(t) != nil:
+		m.reference(field, s, t, v)
 	case !field.Travels(m.direction):
 		m.wrongWay(field, s, t, agreed, v)
 	case m.blind || !t.known:

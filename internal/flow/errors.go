@@ -31,7 +31,7 @@ const (
 	LeaseLost          Code = "LeaseLost"          // ours passed: decide again
 	ClaimHeld          Code = "ClaimHeld"          // a create of the same key is in flight
 	IndexLag           Code = "IndexLag"           // a search index must settle first
-	ParentMissing      Code = "ParentMissing"      // a referenced record is not linked yet
+	ParentMissing      Code = "ParentMissing"      // a referenced record is not linked yet: waited for a while, then left out
 	PreconditionFailed Code = "PreconditionFailed" // the target moved: decide again
 	InDoubt            Code = "InDoubt"            // a create may have happened: resolve before repeating
 	RateLimited        Code = "RateLimited"        // 429 or the shared budget

@@ -16,6 +16,8 @@
 //	write.go             the only place that changes a remote system
 //	taken.go             a patch that is refused: its record is gone, or another holds a unique value
 //	stamp.go             what was observed is remembered, conditional on the lease
+//	reference.go         references to records that have no partner now
+//	reunite.go           what waited is looked at when that has changed
 //	later.go             what an execution cannot wait out goes on in another one
 //
 // The order, the retries and the timeouts belong to the state machines; each
@@ -62,7 +64,8 @@
 //	                    for a lease; what nobody may come to end (widowed, lost) is waited for
 //	                    until it can no longer happen, then it is a person's
 //	IndexLag            an instant that does not move (absent, orphan, older)
-//	ParentMissing       the parent's own execution; after three of the child's, a dead letter
+//	ParentMissing       the parent's own execution; after three of the child's the record goes
+//	                    on without that reference, which waits for no execution (Reunite)
 //	RecordMissing       the record or its deletion's event; then a dead letter
 //	LeaseLost, PreconditionFailed, AlreadyExists, InDoubt
 //	                    no wait: the next round, of four, decides on what is there by then
@@ -94,7 +97,7 @@ type State struct {
 	Event    Envelope `json:"event"`
 	Sections `json:"done,omitzero"`
 	// Later is there when the event was postponed before. The machines count with
-	// it; no handler asks.
+	// it, and Transform loses its patience for a parent.
 	Later *Later `json:"later,omitempty"`
 }
 

@@ -40,7 +40,7 @@ func (f *Flow) readAgain(ctx context.Context, j *journey, t *Transformed) (*Tran
 	if err != nil {
 		return nil, err
 	}
-	return f.translated(ctx, j, rec)
+	return f.translated(ctx, j, rec, false)
 }
 
 // newer reads the source once more where a newer state of it has been compared.
@@ -83,7 +83,8 @@ func (f *Flow) merge(j *journey, p *ledger.Pair, t *Transformed) *merge {
 	m := &merge{
 		pair: j.pair, direction: j.Direction, base: p.Base, parked: p.ParkedFields, drift: p.Drifted,
 		source: side{system: j.source, sent: sent[j.source], met: j.met(p)}, target: side{system: j.target, sent: sent[j.target]},
-		blind: true, print: j.print, skew: f.skew(), seen: p.Seen,
+		blind: true, print: j.print, skew: f.skew(), seen: p.Seen, waits: len(p.Waits) > 0,
+		lacks: map[record.System]map[string]*Lack{},
 	}
 	m.see(j, t)
 	return m
@@ -98,6 +99,10 @@ func (m *merge) see(j *journey, t *Transformed) {
 		}
 	}
 	m.source.moved = t.Version != m.seen[j.source].Version
+	m.lacks[j.source] = map[string]*Lack{}
+	for name, lack := range t.Lacks {
+		m.lacks[j.source][name] = &lack
+	}
 	if m.source.updated = t.updatedAt(); m.source.updated.IsZero() {
 		m.source.updated = time.UnixMilli(j.At)
 	}
@@ -125,8 +130,12 @@ func believed(updated, readAt time.Time, skew time.Duration) time.Time {
 	return updated
 }
 
-// quiet reports whether the source stands at the base in every field.
+// quiet reports whether the source stands at the base in every field, and nothing
+// waited when it was compared last.
 func (m *merge) quiet() bool {
+	if m.waits {
+		return false
+	}
 	for _, field := range m.pair.Fields {
 		c := m.cell(m.source, field.Name)
 		_, agreed := m.base[field.Name]
@@ -178,6 +187,7 @@ func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record
 	}
 	m.target.moved = rec.Version != m.seen[j.target].Version
 	m.back = map[string]string{}
+	m.lacks[j.target] = map[string]*Lack{}
 	// A value of the target that does not translate stays where it is: its own
 	// execution reports it.
 	out, err := j.back.Apply(rec.Fields)
@@ -185,7 +195,13 @@ func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record
 		return nil
 	}
 	for _, v := range out {
-		if text, err := f.resolve(ctx, v, j.target); err == nil {
+		text, lack, err := f.resolve(ctx, v, j.target)
+		switch {
+		case err != nil:
+			return err
+		case lack != nil:
+			m.lacks[j.target][v.Field] = lack
+		default:
 			m.back[v.Field] = text
 		}
 	}
@@ -194,11 +210,17 @@ func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record
 
 // complete reports whether every field that would be written has a base that is
 // believed: no write of ours is unconfirmed on the source, and no event told of
-// another who has set what ours has written.
+// another who has set what ours has written. Nor may a reference depend on what the
+// target's refers to: one that is gone may only be hidden.
 func (m *merge) complete() bool {
+	if m.waits || len(m.lacks[m.source.system]) > 0 {
+		return false
+	}
 	for _, field := range m.pair.Fields {
 		c := m.cell(m.source, field.Name)
-		if _, agreed := m.base[field.Name]; c.known && (!agreed || c.ours || c.met) {
+		_, agreed := m.base[field.Name]
+		hidden := c.changed && c.text == "" && field.HubSpot.Type == record.Reference
+		if c.known && (!agreed || c.ours || c.met || hidden) {
 			return false
 		}
 	}

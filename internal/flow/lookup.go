@@ -248,7 +248,9 @@ func (f *Flow) unseen(j *journey, p *ledger.Pair, at time.Time) (lost []ledger.C
 func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge, t *Transformed, target record.Record, lost bool) (*Plan, error) {
 	v := m.decide()
 	swings, parked := f.brake(j, p, &v)
-	change := ledger.Change{Swings: swings, Parked: parked, Drifted: v.drift, Left: p.Intent.Left(f.shown(j, t, target))}
+	waits := v.waiting(j, p.IDs)
+	fresh, ended := compareWaits(p, waits)
+	change := ledger.Change{Swings: swings, Parked: parked, Drifted: v.drift, Left: p.Intent.Left(f.shown(j, t, target)), Waits: waits, Ended: ended}
 	late, err := f.overwrittenNow(ctx, j, m, p.State, p.IDs, change.Left)
 	if lost = lost || late; err != nil {
 		return nil, err
@@ -258,13 +260,16 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 		if !m.blind {
 			change.Seen[j.target] = ledger.Seen{Version: target.Version, ETag: target.ETag}
 		}
-		return f.settled(ctx, j, p, v, change, lost)
+		return f.settled(ctx, j, p, v, change, lost, len(fresh) > 0)
 	}
 	if ok, err := f.allow(ctx, j, p, v); err != nil || !ok {
 		return park("the guard on cleared fields stopped this direction"), err
 	}
 	plan := f.write(j, p.IDs, m, v, t, target)
-	plan.Parked = slices.Sorted(maps.Keys(parked))
+	plan.Parked = append(slices.Sorted(maps.Keys(parked)), waitingFields(fresh)...)
+	if len(waits) > 0 {
+		plan.Reason = waitsFor(waits)
+	}
 	if err := f.Ledger.Take(ctx, p, f.intent(j, plan), change); err != nil {
 		return nil, err
 	}
@@ -273,7 +278,7 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 }
 
 // settled: nothing is to be written; what was learnt is noted.
-func (f *Flow) settled(ctx context.Context, j *journey, p *ledger.Pair, v verdict, change ledger.Change, lost bool) (*Plan, error) {
+func (f *Flow) settled(ctx context.Context, j *journey, p *ledger.Pair, v verdict, change ledger.Change, lost, fresh bool) (*Plan, error) {
 	change.Base = v.base
 	if err := f.Ledger.Note(ctx, p, change); err != nil {
 		return nil, err
@@ -281,6 +286,10 @@ func (f *Flow) settled(ctx context.Context, j *journey, p *ledger.Pair, v verdic
 	switch {
 	case len(change.Parked) > 0:
 		return park("fields kept alternating: " + names(slices.Sorted(maps.Keys(change.Parked)))), nil
+	case fresh:
+		return park(waitsFor(change.Waits)), nil
+	case len(change.Waits) > 0:
+		return unless(lost, waitsFor(change.Waits)), nil
 	case len(v.drift) > 0:
 		return drop("drift: edited on the side it does not travel from: " + names(slices.Sorted(maps.Keys(v.drift)))), nil
 	case len(v.base) > 0:

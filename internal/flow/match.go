@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -280,6 +281,7 @@ func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, d
 	plan := f.write(j, ids, m, v, t, partner)
 	plan.Link, plan.MatchKey, plan.Until, plan.Ghosts = true, draft.MatchKey, draft.Until, draft.Ghosts
 	plan.Left = doubt.Left(f.shown(j, t, partner))
+	plan.await(v.waiting(j, ids))
 	if _, err := f.overwrittenNow(ctx, j, m, p.State, ids, plan.Left); err != nil {
 		return nil, err
 	}
@@ -308,5 +310,11 @@ func (f *Flow) draft(j *journey, t *Transformed) *Plan {
 		own, _ := t.own(name)
 		plan.Base[name] = ledger.Base{}.With(j.source, j.print(name, j.source, own)).With(j.target, j.print(name, j.target, text))
 	}
+	var waits []ledger.Wait
+	for _, name := range slices.Sorted(maps.Keys(t.Lacks)) {
+		lack := t.Lacks[name]
+		waits = append(waits, lack.wait(j, name, j.source, j.ref.ID))
+	}
+	plan.await(waits)
 	return plan
 }

@@ -154,7 +154,7 @@ func (f *Flow) afterMerge(ctx context.Context, j *journey, s State, was *ledger.
 		if err != nil {
 			return nil, err
 		}
-		if s.Transform, err = f.translated(ctx, j, rec); err != nil {
+		if s.Transform, err = f.translated(ctx, j, rec, false); err != nil {
 			return nil, err
 		}
 		s.Transform.Merged = nil // they have just been followed

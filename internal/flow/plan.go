@@ -49,8 +49,10 @@ type Plan struct {
 	// that it created before it had to.
 	Round int    `json:"round,omitempty"`
 	Made  string `json:"made,omitempty"`
-	// Parked are fields that the loop breaker took out.
-	Parked []string `json:"parkedFields,omitempty"`
+	// Parked are fields that the loop breaker took out, and references that began to
+	// wait; Waits are those of a pair that is only linked by this plan.
+	Parked []string      `json:"parkedFields,omitempty"`
+	Waits  []ledger.Wait `json:"waits,omitempty"`
 }
 
 func drop(reason string) *Plan { return &Plan{Act: ActDrop, Reason: reason} }
@@ -68,6 +70,13 @@ func unless(lost bool, reason string) *Plan {
 		return park("an edit was overwritten before it could be read; its fingerprint is recorded")
 	}
 	return drop(reason)
+}
+
+// await notes in a plan that links a pair which of its references wait.
+func (p *Plan) await(waits []ledger.Wait) {
+	if len(waits) > 0 {
+		p.Waits, p.Parked, p.Reason = waits, waitingFields(waits), waitsFor(waits)
+	}
 }
 
 // shown is what the two records that were read tell of their sides' clocks.

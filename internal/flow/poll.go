@@ -33,7 +33,11 @@ func (in *Ingress) Poll(ctx context.Context, sys record.System, object string, f
 		}
 		if !more {
 			deleted, err := in.census(ctx, sys, object, from)
-			return started + deleted, err
+			if err != nil {
+				return started + deleted, err
+			}
+			met, err := in.Reunite(ctx, sys, object)
+			return started + deleted + met, err
 		}
 	}
 	return started, nil

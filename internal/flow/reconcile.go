@@ -16,6 +16,7 @@ import (
 const (
 	MarkReconcile = "reconcile/"
 	MarkBackfill  = "backfill/"
+	MarkLinked    = "linked/" // what the record refers to is linked by now
 )
 
 // Bulk reports whether a backfill started the execution: it leaves the share of

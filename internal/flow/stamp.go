@@ -94,7 +94,7 @@ func (f *Flow) stamp(j *journey, plan *Plan, w *Written) ledger.Stamp {
 			st.Seen[sys] = seen
 		}
 	}
-	st.Windows, st.Left, st.Ghosts = windows(plan, w), plan.Left, plan.Ghosts
+	st.Windows, st.Left, st.Ghosts, st.Waits = windows(plan, w), plan.Left, plan.Ghosts, plan.Waits
 	return st
 }
 

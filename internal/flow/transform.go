@@ -36,6 +36,8 @@ type Transformed struct {
 	// text where it differs from the translation or does not travel.
 	Fields map[string]string `json:"fields,omitempty"`
 	Own    map[string]string `json:"own,omitempty"`
+	// Lacks are the references, by field name, to records without a partner.
+	Lacks map[string]Lack `json:"lacks,omitempty"`
 	// Partner is the id that the source's external-id field holds, if any.
 	Partner string `json:"partner,omitempty"`
 }
@@ -57,7 +59,8 @@ func (f *Flow) Transform(ctx context.Context, s State) (*Transformed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.translated(ctx, j, rec)
+	patient := s.Later == nil || s.Later.Times < parentPatience
+	return f.translated(ctx, j, rec, patient)
 }
 
 // read fetches what a translator needs plus the external id. ReadAt is taken
@@ -91,7 +94,9 @@ func (f *Flow) missing(ctx context.Context, j *journey, cause error) (*Transform
 	return nil, cause
 }
 
-func (f *Flow) translated(ctx context.Context, j *journey, rec record.Record) (*Transformed, error) {
+// translated puts a record into the target's terms. A patient one waits for a record
+// that it refers to and that may be on its way.
+func (f *Flow) translated(ctx context.Context, j *journey, rec record.Record, patient bool) (*Transformed, error) {
 	t := &Transformed{
 		Merged: rec.Merged, Archived: rec.Archived, Version: rec.Version, ETag: rec.ETag,
 		ReadAt: rec.ReadAt.UnixMilli(), Ahead: f.ahead(rec).Milliseconds(), Partner: rec.Fields[j.pair.Side(j.source).ExternalID],
@@ -111,8 +116,17 @@ func (f *Flow) translated(ctx context.Context, j *journey, rec record.Record) (*
 	}
 	t.Fields, t.Own = make(map[string]string, len(out)), map[string]string{}
 	for _, v := range out {
-		if t.Fields[v.Field], err = f.resolve(ctx, v, j.source); err != nil {
+		text, lack, err := f.resolve(ctx, v, j.source)
+		if err == nil && lack != nil && patient {
+			err = f.late(ctx, j, v, lack)
+		}
+		switch {
+		case err != nil:
 			return nil, err
+		case lack == nil:
+			t.Fields[v.Field] = text
+		default:
+			t.lack(v.Field, lack)
 		}
 	}
 	for name, own := range j.forward.Canonical(rec.Fields) {
@@ -130,26 +144,6 @@ func untranslatable(err error) error {
 		return &Error{Code: Code(e.Code), Message: e.Error(), Err: err}
 	}
 	return err
-}
-
-// resolve turns the id of a referenced record into its partner's. A parent that
-// is not linked yet is worth waiting for: its own execution is under way.
-func (f *Flow) resolve(ctx context.Context, v translate.Translated, source record.System) (string, error) {
-	if v.Ref == "" || v.Target == "" {
-		return v.Target, nil
-	}
-	parent, ok := f.Spec.PairByName(v.Ref)
-	if !ok {
-		return "", Errorf(BadEnvelope, "the spec has no pair %q to refer to", v.Ref)
-	}
-	p, err := f.Ledger.Find(ctx, parent, record.Ref{System: source, Object: parent.Side(source).Object, ID: v.Target}, "")
-	if err != nil {
-		return "", store(err)
-	}
-	if p.State != ledger.Linked {
-		return "", Errorf(ParentMissing, "%s: the %s it refers to is not linked yet", v.Property, v.Ref)
-	}
-	return p.IDs[source.Other()], nil
 }
 
 // updatedAt is when the source says the record was changed, zero when it does not.

@@ -259,7 +259,7 @@ func (in *Ingress) same(ctx context.Context, g *group, e Envelope) (bool, error)
 		return false, err
 	}
 	now := in.Flow.Now()
-	if p.State != ledger.Linked || p.IDs[g.ref.System] != g.ref.ID || p.Held(now) || p.InDoubt(now) {
+	if p.State != ledger.Linked || p.IDs[g.ref.System] != g.ref.ID || p.Held(now) || p.InDoubt(now) || len(p.Waits) > 0 {
 		return false, nil
 	}
 	if !(values && agreedValues(p, e) || versions && agreedVersions(p, g)) || len(e.met(p)) > 0 {

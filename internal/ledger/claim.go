@@ -216,7 +216,7 @@ func (l *Ledger) Link(ctx context.Context, f Fence, sp spec.Pair, source record.
 	if matchKey != "" {
 		updates = append(updates, table.Update{Key: l.keyRow(sp.Name, matchKey), If: table.Always, Delete: true})
 	}
-	_, err := l.Table.Update(ctx, updates...)
+	_, err := l.Table.Update(ctx, append(updates, l.await(s.Waits)...)...)
 	if _, moved := table.Moved(err); moved {
 		return ErrMoved
 	}

@@ -104,7 +104,8 @@ func (l *Ledger) Take(ctx context.Context, p *Pair, in Intent, change Change) er
 		set[attrGhosts], set[attrGhostsUntil] = toJSON(ghosts), ms(now.Add(ghostLife))
 	}
 	change.encode(set)
-	return l.update(ctx, p, set, p.surplus(&in, set, now), func() { p.LeaseUntil, p.Slot = now.Add(Lease), p.Slot+1 })
+	remove := append(p.surplus(&in, set, now), change.removed()...)
+	return l.update(ctx, p, set, remove, func() { p.LeaseUntil, p.Slot = now.Add(Lease), p.Slot+1 }, l.await(change.Waits)...)
 }
 
 // MaybeSent lists the fingerprints that writes of ours, not confirmed, may have
@@ -145,6 +146,8 @@ type Change struct {
 	Seen map[record.System]Seen
 	// Left are the windows that an intent which was never stamped leaves behind.
 	Left []Window
+	// Waits are the references that wait now, Ended those that wait no longer.
+	Waits, Ended []Wait
 }
 
 // Landing is how long after it was sent a request may still be carried out.
@@ -196,6 +199,9 @@ func (c Change) encode(set map[string]string) {
 	for f, b := range c.Base {
 		set[prefixBase+f] = b.text()
 	}
+	for _, w := range c.Waits {
+		set[w.attr()] = toJSON(w)
+	}
 	for sys, s := range c.Seen {
 		set[prefixSeen+string(sys)] = s.Version + " " + s.ETag
 	}
@@ -207,12 +213,12 @@ func (c Change) encode(set map[string]string) {
 func (l *Ledger) Note(ctx context.Context, p *Pair, change Change) error {
 	set := map[string]string{attrStamped: ms(l.Now())}
 	change.encode(set)
-	var remove []string
+	remove := change.removed()
 	if p.Intent != nil {
-		remove = []string{attrIntent, attrLease, attrLeaseBy}
+		remove = append(remove, attrIntent, attrLease, attrLeaseBy)
 		set[attrGhosts], set[attrGhostsUntil] = toJSON(p.MaybeSent(l.Now())), ms(l.Now().Add(ghostLife))
 	}
-	return l.update(ctx, p, set, remove, func() {})
+	return l.update(ctx, p, set, remove, func() {}, l.await(change.Waits)...)
 }
 
 // InDoubt reports whether a write of ours may stand on either side that no
@@ -264,9 +270,10 @@ func (w Window) Covers(side record.System, at time.Time) bool {
 	return w.Side == side && Version(at) > w.From && Version(ends) < w.To
 }
 
-// update changes one row at the revision it was read and maps a failed condition to ErrMoved.
-func (l *Ledger) update(ctx context.Context, p *Pair, set map[string]string, remove []string, done func()) error {
-	revs, err := l.Table.Update(ctx, table.Update{Key: p.Key, If: table.AtRev(p.Rev), Set: set, Remove: remove})
+// update changes one row at the revision it was read, and what belongs to it with
+// it, and maps a failed condition to ErrMoved.
+func (l *Ledger) update(ctx context.Context, p *Pair, set map[string]string, remove []string, done func(), with ...table.Update) error {
+	revs, err := l.Table.Update(ctx, append([]table.Update{{Key: p.Key, If: table.AtRev(p.Rev), Set: set, Remove: remove}}, with...)...)
 	if _, moved := table.Moved(err); moved {
 		return ErrMoved
 	}
@@ -342,13 +349,14 @@ type Stamp struct {
 	// pair's, may have left behind or may still bring.
 	Left    []Window
 	Ghosts  map[record.System]map[string][]string
+	Waits   []Wait // of records that are linked by it
 	Outcome Outcome
 	Slot    int
 }
 
 func (s Stamp) set(now time.Time) map[string]string {
 	set := map[string]string{attrStamped: ms(now), attrState: string(Linked)}
-	Change{Base: s.Base, Seen: s.Seen, Left: s.Left}.encode(set)
+	Change{Base: s.Base, Seen: s.Seen, Left: s.Left, Waits: s.Waits}.encode(set)
 	ring, outcome := strconv.Itoa(s.Slot%rings), s.Outcome
 	if outcome.Kind == Stamped {
 		outcome.Kind = "" // what a pair row keeps is that

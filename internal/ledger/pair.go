@@ -8,6 +8,7 @@
 //	MAP#destination#{object}#{id}  a pointer to the pair, or the claim of a record not yet linked
 //	KEY#{pair}#{hash}              the claim on a match key while a create is in flight
 //	FLIGHT#{system}#{object}       creates under way towards that system
+//	WAIT#{system}#{object}         records whose references wait for others to be linked (wait.go)
 //	OUT#{system}#{object}#{id}     outcomes of events that stamped nothing
 //	LOST#{system}#{object}#{id}    what conflicts have lost, the only rows with values
 //	ARRIVED#{direction}            what came lately, a row for each delivery (arrival.go)
@@ -26,6 +27,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -213,6 +215,8 @@ type Pair struct {
 	Swings map[string]Swing
 	// ParkedFields maps a field to why the loop breaker took it out.
 	ParkedFields map[string]string
+	// Waits are references to records that have no partner now, by field.
+	Waits []Wait
 	// Drifted maps a one-way field to the fingerprint already reported for its wrong side.
 	Drifted map[string]string
 	// LinkedAt is when the two records were joined.
@@ -273,7 +277,7 @@ const (
 	attrLinked, attrSends, attrWas               = "linkedAt", "sends", "was"
 	prefixBase, prefixSwing, prefixWindow        = "f:", "l:", "w:"
 	prefixParked, prefixDrift, prefixSeen        = "p:", "d:", "seen:"
-	prefixOutcome                                = "o:"
+	prefixOutcome, prefixWait                    = "o:", "r:"
 )
 
 // decode reads a mapping row.
@@ -331,10 +335,13 @@ func (p *Pair) decodePrefixed(a map[string]string) {
 			p.Outcomes = append(p.Outcomes, o)
 		case prefixParked:
 			p.ParkedFields[name] = v
+		case prefixWait:
+			p.Waits = append(p.Waits, decodeWait(v))
 		case prefixDrift:
 			p.Drifted[name] = v
 		}
 	}
+	slices.SortFunc(p.Waits, func(a, b Wait) int { return strings.Compare(a.attr(), b.attr()) })
 }
 
 func decodeSwing(v string) Swing {

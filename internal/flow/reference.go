@@ -1,0 +1,213 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/internal/translate"
+	"tandem/spec"
+)
+
+// Lack is a reference to a record that has no partner now. Such a field is left
+// alone on both sides, and its base stays, until the record is linked: the rest of
+// the record does not wait for it.
+type Lack struct {
+	// Parent is the record that has to be linked: in HubSpot where it is known
+	// there, since a destination record may be made anew.
+	Parent record.Ref   `json:"parent"`
+	State  ledger.State `json:"state,omitempty"`
+	Reason string       `json:"reason,omitempty"`
+}
+
+// parentPatience is how often an event is put off for a parent that may be on its
+// way: some two and a half minutes with the retries.
+const parentPatience = 2
+
+// resolve turns the id of a referenced record into its partner's, or says what is
+// lacking.
+func (f *Flow) resolve(ctx context.Context, v translate.Translated, source record.System) (string, *Lack, error) {
+	if v.Ref == "" || v.Target == "" {
+		return v.Target, nil, nil
+	}
+	parent, ok := f.Spec.PairByName(v.Ref)
+	if !ok {
+		return "", nil, Errorf(BadEnvelope, "the spec has no pair %q to refer to", v.Ref)
+	}
+	ref := record.Ref{System: source, Object: parent.Side(source).Object, ID: v.Target}
+	p, err := f.Ledger.Find(ctx, parent, ref, "")
+	switch {
+	case err != nil:
+		return "", nil, store(err)
+	case p.State == ledger.Linked:
+		return p.IDs[source.Other()], nil, nil
+	}
+	if id := p.IDs[record.HubSpot]; id != "" {
+		ref = record.Ref{System: record.HubSpot, Object: parent.HubSpot.Object, ID: id}
+	}
+	return "", &Lack{Parent: ref, State: p.State, Reason: p.Reason}, nil
+}
+
+// late is ParentMissing where the parent's own execution may be under way, and the
+// reference is new to us: neither agreed on nor waited for already.
+func (f *Flow) late(ctx context.Context, j *journey, v translate.Translated, lack *Lack) error {
+	if lack.State != "" && lack.State != ledger.Claimed {
+		return nil
+	}
+	p, err := f.Ledger.Find(ctx, j.pair, j.ref, "")
+	if err != nil {
+		return store(err)
+	}
+	known := j.print(v.Field, j.source, v.Target) == p.Base[v.Field].Side(j.source)
+	if known || slices.ContainsFunc(p.Waits, lack.wait(j, v.Field, j.source, j.ID).Same) {
+		return nil
+	}
+	return Errorf(ParentMissing, "%s: %s, to which it refers, is %s", v.Property, lack.Parent, lack.why())
+}
+
+func (t *Transformed) lack(field string, l *Lack) {
+	if t.Lacks == nil {
+		t.Lacks = map[string]Lack{}
+	}
+	t.Lacks[field] = *l
+}
+
+// wait is the row of a lack, of the record with that id.
+func (l *Lack) wait(j *journey, field string, sys record.System, id string) ledger.Wait {
+	return ledger.Wait{Field: field, Of: record.Ref{System: sys, Object: j.object(sys), ID: id}, Parent: l.Parent, Why: l.why()}
+}
+
+// why says in words what keeps the parent from being linked.
+func (l *Lack) why() string {
+	switch l.State {
+	case ledger.Parked:
+		return "parked (" + l.Reason + ")"
+	case ledger.Gone:
+		return "at rest (" + l.Reason + ")"
+	}
+	return "not linked yet"
+}
+
+// erased: nothing will ever link the parent again.
+func (l *Lack) erased() bool { return strings.HasPrefix(l.Reason, erased) }
+
+// goneIn: the parent was deleted in sys, so that sys may show no reference to it any
+// more although nobody has taken that away.
+func (l *Lack) goneIn(sys record.System) bool {
+	return strings.HasPrefix(l.Reason, deletedIn+string(sys)) || l.Reason == deletedIn+string(sys.Other()) || l.Reason == deletedInBoth || l.erased()
+}
+
+// reference decides a field of which one side or both refer to a record that has no
+// partner now. Nothing is done about such a value: it waits. But a newer value of
+// the other side, which translates, is taken as the field's policy says.
+func (m *merge) reference(field spec.Field, s, t cell, v *verdict) {
+	here, there := m.lack(s), m.lack(t)
+	_, agreed := m.base[field.Name]
+	open := !agreed || s.changed || t.changed || s.ours || t.ours
+	switch {
+	case !open && here != nil && there != nil, !open && !t.known:
+		// Both stand where they agreed.
+	case !t.known, here != nil && there != nil,
+		here != nil && t.text == "" && here.goneIn(t.system), there != nil && s.text == "" && there.goneIn(s.system):
+		m.wait(field, s, here, v)
+		m.wait(field, t, there, v)
+	case here != nil:
+		m.oneLacks(field, s, t, here, v)
+	default:
+		m.oneLacks(field, t, s, there, v)
+	}
+}
+
+// oneLacks: only one side's value has no translation.
+func (m *merge) oneLacks(field spec.Field, lacking, other cell, lack *Lack, v *verdict) {
+	_, agreed := m.base[field.Name]
+	doubt := lacking.ours || other.ours
+	takes := false
+	switch {
+	case !agreed && other.text == "", agreed && doubt && !other.changed:
+	case !agreed, lacking.changed && other.changed:
+		takes = m.winner(field) == other.system
+	case agreed && !lacking.changed && !other.changed:
+		takes = other.text != "" // the parent was made anew for one side only
+	default:
+		takes = other.changed
+	}
+	if !takes || !m.bring(field, other, v) {
+		if !agreed || doubt || lacking.changed || other.changed {
+			m.wait(field, lacking, lack, v)
+		}
+		return
+	}
+	if lacking.changed || !agreed {
+		v.conflicts = append(v.conflicts, ledger.Conflict{Field: field.Name, Policy: policy(field), Winner: other.system, Loser: lacking.text})
+		return
+	}
+	m.take(field, lacking, v)
+}
+
+// bring writes one side's value to the other, where the field travels that way.
+func (m *merge) bring(field spec.Field, from cell, v *verdict) bool {
+	_, back := m.back[field.Name]
+	switch {
+	case !field.Travels(spec.From(from.system)):
+		return false
+	case from.system == m.source.system:
+		m.send(field, from, v)
+		return true
+	}
+	return back && m.fetch(field, from, v)
+}
+
+// lack is what keeps a cell's value from being translated.
+func (m *merge) lack(c cell) *Lack { return m.lacks[c.system][c.field] }
+
+func (m *merge) wait(field spec.Field, c cell, lack *Lack, v *verdict) {
+	if lack != nil && !lack.erased() && field.Travels(spec.From(c.system)) {
+		v.waits = append(v.waits, lacking{field.Name, c.system, lack})
+	}
+}
+
+// lacking is one field of a verdict that waits.
+type lacking struct {
+	field  string
+	system record.System
+	lack   *Lack
+}
+
+// waiting lists what waits after a verdict.
+func (v *verdict) waiting(j *journey, ids map[record.System]string) (waits []ledger.Wait) {
+	for _, w := range v.waits {
+		waits = append(waits, w.lack.wait(j, w.field, w.system, ids[w.system]))
+	}
+	return waits
+}
+
+// compareWaits keeps of the waits those that the pair has not told of yet, and lists what
+// it has told of and waits no longer.
+func compareWaits(p *ledger.Pair, waits []ledger.Wait) (fresh, ended []ledger.Wait) {
+	fresh = slices.DeleteFunc(slices.Clone(waits), func(w ledger.Wait) bool { return slices.ContainsFunc(p.Waits, w.Same) })
+	ended = slices.DeleteFunc(slices.Clone(p.Waits), func(w ledger.Wait) bool {
+		return slices.ContainsFunc(waits, func(o ledger.Wait) bool { return o.Field == w.Field && o.Of.System == w.Of.System })
+	})
+	return fresh, ended
+}
+
+// waitsFor is the reason of an outcome of which references are left out.
+func waitsFor(waits []ledger.Wait) string {
+	text := make([]string, len(waits))
+	for i, w := range waits {
+		text[i] = w.String()
+	}
+	return fmt.Sprintf("%s: %s", ParentMissing, strings.Join(text, "; "))
+}
+
+func waitingFields(waits []ledger.Wait) (names []string) {
+	for _, w := range waits {
+		names = append(names, w.Field)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

@@ -1,0 +1,275 @@
+package flow_test
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// waits are the references of a record that wait, as a person reads them.
+func (b *bench) waits(sys record.System, id string) (out []string) {
+	b.t.Helper()
+	pair, _ := b.flow.Spec.PairByName("deals")
+	p, err := b.flow.Ledger.Find(context.Background(), pair, record.Ref{System: sys, Object: pair.Side(sys).Object, ID: id}, "")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, w := range p.Waits {
+		out = append(out, w.String())
+	}
+	return out
+}
+
+// reunite sweeps both sides' deals, runs what that starts and returns how many.
+func (b *bench) reunite() int {
+	b.t.Helper()
+	in := &flow.Ingress{Flow: b.flow, Lanes: 1, Starter: b}
+	n := 0
+	for sys, object := range map[record.System]string{record.HubSpot: "deals", record.Destination: "orders"} {
+		started, err := in.Reunite(context.Background(), sys, object)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		n += started
+	}
+	return n
+}
+
+// Start implements flow.Starter.
+func (b *bench) Start(_ context.Context, d spec.Direction, name string, input json.RawMessage) error {
+	b.now = b.now.Add(time.Second)
+	b.executed(d, name, input)
+	return nil
+}
+
+// ambiguous parks contact 7: two customers have its address.
+func (b *bench) ambiguous() {
+	b.t.Helper()
+	b.dest.put("customers/c_8", record.Fields{"email": "ada@example.com"})
+	b.dest.put("customers/c_9", record.Fields{"email": "ada@example.com"})
+	b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "firstname": "Ada"})
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Dropped")
+}
+
+// orders is what the destination holds of orders.
+func (b *bench) orders() (out []record.Fields) {
+	for key, r := range b.dest.rows {
+		if strings.HasPrefix(key, "orders/") {
+			out = append(out, r.Fields)
+		}
+	}
+	return out
+}
+
+func TestParentAtRestHoldsUpItsReferenceOnly(t *testing.T) {
+	b := newBench(t)
+	b.ambiguous()
+	b.hub.put("deals/50", record.Fields{"order_number": "A1", "dealname": "First", "@contacts": "7"})
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Stamp")
+	if got := b.orders(); len(got) != 1 || got[0]["title"] != "First" || got[0]["customer_id"] != "" {
+		t.Fatalf("orders %v", got)
+	}
+	waits := b.waits(record.HubSpot, "50")
+	if len(waits) != 1 || waits[0] != "contact waits for hubspot/contacts/7, which is parked (two or more records of destination match)" {
+		t.Fatalf("waits %q", waits)
+	}
+	b.hub.put("deals/50", record.Fields{"dealname": "Second"})
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Stamp")
+	if got := b.orders()[0]["title"]; got != "Second" {
+		t.Fatalf("title %q: %s", got, b.reason())
+	}
+	// Neither side's next event writes anything, and nothing is started for it.
+	before := b.wrote()
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Dropped")
+	if !strings.Contains(b.reason(), "contact waits for hubspot/contacts/7") {
+		t.Errorf("reason %q", b.reason())
+	}
+	b.want(b.event(record.Destination, "deals", b.partner("50"), flow.Changed), "Dropped")
+	if n := b.reunite(); n != 0 || b.wrote() != before {
+		t.Fatalf("%d started, wrote %v %v", n, b.hub.writes, b.dest.writes)
+	}
+	// The parent is linked, in whatever way: the reference arrives.
+	b.link("7", "c_8")
+	if n := b.reunite(); n != 1 {
+		t.Fatalf("%d started", n)
+	}
+	if got := b.orders()[0]["customer_id"]; got != "c_8" || len(b.waits(record.HubSpot, "50")) != 0 {
+		t.Fatalf("customer %q, waits %q: %s", got, b.waits(record.HubSpot, "50"), b.reason())
+	}
+	b.now = b.now.Add(time.Hour)
+	if n := b.reunite(); n != 0 {
+		t.Fatalf("%d started again", n)
+	}
+}
+
+// link makes a pair of two records as a person who decides does.
+func (b *bench) link(hub, dest string) {
+	b.t.Helper()
+	pair, _ := b.flow.Spec.PairByName("contacts")
+	p, err := b.flow.Ledger.Find(context.Background(), pair, record.Ref{System: record.HubSpot, Object: "contacts", ID: hub}, "")
+	if err == nil {
+		err = b.flow.Ledger.Forget(context.Background(), pair, p)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for key := range b.dest.rows {
+		if strings.HasPrefix(key, "customers/") && key != "customers/"+dest {
+			delete(b.dest.rows, key)
+		}
+	}
+	b.want(b.event(record.HubSpot, "contacts", hub, flow.Changed), "Stamp")
+}
+
+func (b *bench) partner(deal string) string {
+	pair, _ := b.flow.Spec.PairByName("deals")
+	id, err := b.flow.PartnerOf(context.Background(), pair, record.Ref{System: record.HubSpot, Object: "deals", ID: deal})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return id
+}
+
+// A parent that nobody syncs is waited for as one that is late, once; then the rest
+// of the record goes on, and does not wait for it again.
+func TestParentThatNeverComes(t *testing.T) {
+	b := newBench(t)
+	b.hub.put("contacts/7", record.Fields{"email": "ada@example.com"})
+	b.hub.put("deals/50", record.Fields{"order_number": "A1", "dealname": "First", "@contacts": "7"})
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Deferred")
+	b.want(b.later(record.HubSpot, "deals", "50", 1), "Deferred")
+	b.want(b.later(record.HubSpot, "deals", "50", 2), "Stamp")
+	if got := b.orders(); len(got) != 1 || got[0]["title"] != "First" {
+		t.Fatalf("orders %v", got)
+	}
+	b.hub.put("deals/50", record.Fields{"dealname": "Second"})
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Stamp")
+	// Another parent is late anew.
+	b.hub.put("contacts/8", record.Fields{"email": "bob@example.com"})
+	b.hub.put("deals/50", record.Fields{"@contacts": "8"})
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Deferred")
+	// The one it waited for comes: that is not what the deal refers to now.
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+	b.reunite()
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+	b.want(b.later(record.HubSpot, "deals", "50", 1), "Stamp")
+	if got, want := b.orders()[0]["customer_id"], "c_3"; got != want || len(b.waits(record.HubSpot, "50")) != 0 {
+		t.Fatalf("customer %q, want %q; waits %q", got, want, b.waits(record.HubSpot, "50"))
+	}
+}
+
+// linkedDeal brings a contact and its deal over and returns the ids of customer and order.
+func (b *bench) linkedDeal() (customer, order string) {
+	b.t.Helper()
+	_, customer = b.created()
+	b.hub.put("deals/50", record.Fields{"order_number": "A1", "dealname": "First", "@contacts": "7"})
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Stamp")
+	return customer, b.partner("50")
+}
+
+// A system that shows no reference to a deleted record any more has not taken it away.
+func TestDeletedParentLeavesTheReference(t *testing.T) {
+	for how, kept := range map[string]bool{"ask": true, "ignore": true, "archive": false, "both": false} {
+		b := newBench(t)
+		customer, order := b.linkedDeal()
+		if b.flow.Spec.Pairs[0].Deletes.HubSpot = how; how == "both" {
+			delete(b.dest.rows, "customers/"+customer)
+			b.flow.Spec.Pairs[0].Deletes.HubSpot = "archive"
+		}
+		b.archive("7", true)
+		b.hub.put("deals/50", record.Fields{"@contacts": "", "dealname": "Second"})
+		b.event(record.HubSpot, "contacts", "7", flow.Deleted)
+		b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Stamp")
+		got := b.dest.rows["orders/"+order].Fields
+		if got["customer_id"] != customer || got["title"] != "Second" {
+			t.Fatalf("%s: the order is %v: %s", how, got, b.reason())
+		}
+		for range 3 {
+			before := b.wrote()
+			b.event(record.HubSpot, "deals", "50", flow.Changed)
+			b.event(record.Destination, "deals", order, flow.Changed)
+			if b.wrote() != before {
+				t.Fatalf("%s: wrote %v %v", how, b.hub.writes, b.dest.writes)
+			}
+		}
+		// Restored, the record is linked again, or made anew, and the order follows.
+		b.archive("7", false)
+		b.hub.put("deals/50", record.Fields{"@contacts": "7"})
+		b.event(record.HubSpot, "contacts", "7", flow.Restored)
+		if n := b.reunite(); n < 1 {
+			t.Fatalf("%s: nothing was started; state %s", how, b.state(record.HubSpot, "7"))
+		}
+		contacts, _ := b.flow.Spec.PairByName("contacts")
+		now, err := b.flow.PartnerOf(context.Background(), contacts, record.Ref{System: record.HubSpot, Object: "contacts", ID: "7"})
+		if got := b.dest.rows["orders/"+order].Fields["customer_id"]; err != nil || got != now || kept != (now == customer) {
+			t.Fatalf("%s: the order is of %q, the contact's partner is %q, %v: %s %v", how, got, now, err, b.reason(), b.last.Path)
+		}
+		if w := b.waits(record.HubSpot, "50"); len(w) != 0 || b.hub.rows["deals/50"].Fields["@contacts"] != "7" {
+			t.Fatalf("%s: waits %q, deal %v", how, w, b.hub.rows["deals/50"])
+		}
+	}
+}
+
+// A value of the other side that translates is taken as the field's policy says.
+func TestPolicyOverAWaitingReference(t *testing.T) {
+	for _, c := range []struct {
+		policy   string
+		customer string // the order's, in the end
+		deal     string // the deal's contact
+	}{{spec.PolicyHubSpot, "c_3", "9"}, {spec.PolicyDestination, "c_3", "8"}} {
+		b := newBench(t)
+		b.policy("deals", "contact", c.policy)
+		_, order := b.linkedDeal()
+		b.hub.put("contacts/8", record.Fields{"email": "bob@example.com"})
+		b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+		other := b.contactOf("8")
+		b.dest.put("customers/c_8", record.Fields{"email": "eve@example.com"})
+		b.dest.put("customers/c_9", record.Fields{"email": "eve@example.com"})
+		b.hub.put("contacts/9", record.Fields{"email": "eve@example.com"})
+		b.want(b.event(record.HubSpot, "contacts", "9", flow.Changed), "Dropped") // parked
+		b.hub.put("deals/50", record.Fields{"@contacts": "9"})
+		b.dest.put("orders/"+order, record.Fields{"customer_id": other})
+		b.event(record.HubSpot, "deals", "50", flow.Changed)
+		b.event(record.Destination, "deals", order, flow.Changed)
+		if got := b.hub.rows["deals/50"].Fields["@contacts"]; got != c.deal {
+			t.Errorf("%s: the deal is of %q, want %q: %s", c.policy, got, c.deal, b.reason())
+		}
+		if got := b.dest.rows["orders/"+order].Fields["customer_id"]; got != other {
+			t.Errorf("%s: the order is of %q, want %q", c.policy, got, other)
+		}
+		waits := len(b.waits(record.HubSpot, "50")) > 0
+		lost, err := b.flow.Ledger.Conflicts(context.Background(), record.Ref{System: record.Destination, Object: "orders", ID: order})
+		recorded := slices.ContainsFunc(lost, func(l ledger.Conflict) bool { return l.Field == "contact" && l.Loser == "9" })
+		if err != nil || waits == recorded || waits != (c.policy == spec.PolicyHubSpot) {
+			t.Errorf("%s: waits %v, recorded %v, %v", c.policy, waits, recorded, err)
+		}
+	}
+}
+
+// policy sets a field's.
+func (b *bench) policy(pair, field, policy string) {
+	for _, p := range b.flow.Spec.Pairs {
+		for i := range p.Fields {
+			if p.Name == pair && p.Fields[i].Name == field {
+				p.Fields[i].Policy = policy
+			}
+		}
+	}
+}
+
+func (b *bench) contactOf(hub string) string {
+	pair, _ := b.flow.Spec.PairByName("contacts")
+	id, err := b.flow.PartnerOf(context.Background(), pair, record.Ref{System: record.HubSpot, Object: "contacts", ID: hub})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return id
+}

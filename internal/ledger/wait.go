@@ -1,0 +1,128 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"tandem/internal/record"
+	"tandem/internal/table"
+)
+
+// Wait is a reference to a record that has no partner now, so that the other side
+// cannot be told of it. It is kept with the pair, where people see it, and listed
+// by the record that holds it, so that it is found when the other is linked,
+// however that comes about.
+type Wait struct {
+	Field string `json:"field"`
+	// Of is the record that holds the reference, Parent the one it waits for.
+	Of     record.Ref `json:"of"`
+	Parent record.Ref `json:"parent"`
+	// Why says in words what keeps the parent from being linked.
+	Why string `json:"why"`
+}
+
+// String names the field and the parent.
+func (w Wait) String() string {
+	return w.Field + " waits for " + w.Parent.String() + ", which is " + w.Why
+}
+
+// Same reports whether both are of one field of one record, and wait for one parent.
+func (w Wait) Same(o Wait) bool { return w.attr() == o.attr() && w.Parent == o.Parent }
+
+// attr is the pair row's attribute: a field may wait on both sides.
+func (w Wait) attr() string { return prefixWait + string(w.Of.System) + ":" + w.Field }
+
+func decodeWait(v string) (w Wait) {
+	fromJSON(v, &w)
+	return w
+}
+
+// removed names the attributes of what waits no longer.
+func (c Change) removed() (names []string) {
+	for _, w := range c.Ended {
+		names = append(names, w.attr())
+	}
+	return names
+}
+
+func waitKey(of record.Ref) table.Key {
+	return table.Key{PK: "WAIT#" + string(of.System) + "#" + of.Object, SK: of.ID}
+}
+
+// Attributes of a row of the list.
+const (
+	attrListed = "listed" // when it began to wait, or was found waiting again
+	attrWoken  = "woken"  // when an execution was started for it last
+	attrEnded  = "ended"  // nothing waits any more; the row goes with its expiry
+)
+
+// A row that ended stays a while: made again it would count its revisions, which
+// are what a sweep goes by, from one.
+const (
+	waitLife  = 10 * 365 * 24 * time.Hour
+	endedLife = 24 * time.Hour
+)
+
+// await lists the records of waits, each once.
+func (l *Ledger) await(waits []Wait) (updates []table.Update) {
+	listed := map[table.Key]bool{}
+	for _, w := range waits {
+		key := waitKey(w.Of)
+		if !listed[key] {
+			updates = append(updates, table.Update{
+				Key: key, If: table.Always, Set: map[string]string{attrListed: ms(l.Now())},
+				Remove: []string{attrEnded}, Expires: l.Now().Add(waitLife),
+			})
+		}
+		listed[key] = true
+	}
+	return updates
+}
+
+// Waiting is a listed record.
+type Waiting struct {
+	Ref record.Ref
+	// Listed is when it was found waiting last, Woken when an execution was last
+	// started because what it waits for was linked.
+	Listed, Woken time.Time
+	key           table.Key
+	rev           int64
+}
+
+// waiting is how many rows are read at once.
+const waiting = 100
+
+// Waiting lists records of an object type that wait, in the order of their ids
+// after one; next is "" at the end.
+func (l *Ledger) Waiting(ctx context.Context, sys record.System, object, after string) (list []Waiting, next string, err error) {
+	items, err := l.Table.Query(ctx, waitKey(record.Ref{System: sys, Object: object}).PK, after, waiting)
+	for _, it := range items {
+		if it.Attrs[attrEnded] == "" {
+			ref := record.Ref{System: sys, Object: object, ID: it.SK}
+			list = append(list, Waiting{Ref: ref, Listed: millis(it.Attrs[attrListed]), Woken: millis(it.Attrs[attrWoken]), key: it.Key, rev: it.Rev})
+		}
+	}
+	if len(items) == waiting {
+		next = items[waiting-1].SK
+	}
+	return list, next, err
+}
+
+// Woke notes that an execution was started for a listed record, Unlist that
+// nothing of it waits any more; unless it was listed again meanwhile.
+func (l *Ledger) Woke(ctx context.Context, w Waiting) error {
+	return l.listed(ctx, table.Update{Key: w.key, If: table.AtRev(w.rev), Set: map[string]string{attrWoken: ms(l.Now())}})
+}
+
+// Unlist takes a record off the list, see Woke.
+func (l *Ledger) Unlist(ctx context.Context, w Waiting) error {
+	return l.listed(ctx, table.Update{Key: w.key, If: table.AtRev(w.rev), Set: map[string]string{attrEnded: ms(l.Now())}, Expires: l.Now().Add(endedLife)})
+}
+
+func (l *Ledger) listed(ctx context.Context, u table.Update) error {
+	_, err := l.Table.Update(ctx, u)
+	if _, moved := table.Moved(err); moved {
+		return nil
+	}
+	return err
+}
