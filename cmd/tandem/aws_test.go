@@ -65,6 +65,8 @@ func TestParkedRow(t *testing.T) {
 		{map[string]string{"pk": "MAP#hubspot#contacts#7", "state": "linked", "p:phone": "alternates"}, "hubspot contacts 7: field phone: alternates. See tandem why --aws acme contacts 7"},
 		{map[string]string{"pk": "MAP#destination#customers#c_1", "p:phone": "alternates"}, ""},
 		{map[string]string{"pk": "MAP#hubspot#contacts#7", "state": "linked"}, ""},
+		{map[string]string{"pk": "MAP#hubspot#deals#5", "state": "linked", "r:hubspot:contact": `{"field":"contact","of":{"system":"hubspot","object":"deals","id":"5"},"parent":{"system":"hubspot","object":"contacts","id":"7"},"why":"parked (two match)"}`},
+			"hubspot deals 5: field contact waits for hubspot/contacts/7, which is parked (two match). See tandem why --aws acme deals 5"},
 		{map[string]string{"pk": "OUT#hubspot#contacts#7", "state": "parked"}, ""},
 	} {
 		if got, _ := parkedRow(s, c.row); got != c.want {

@@ -51,6 +51,11 @@ func parkedRow(s *spec.Spec, row map[string]string) (string, bool) {
 			waits = append(waits, "field "+field+": "+reason)
 		}
 	}
+	if parts[1] == string(record.HubSpot) {
+		for _, w := range ledger.WaitsOf(row) {
+			waits = append(waits, "field "+w.String())
+		}
+	}
 	if len(waits) == 0 {
 		return "", false
 	}

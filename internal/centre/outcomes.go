@@ -102,8 +102,9 @@ type FieldView struct {
 	// HubSpotDiffers and DestinationDiffers: that side has moved on from the base.
 	// The texts alone do not tell, since the two sides may spell one value differently.
 	HubSpotDiffers, DestinationDiffers bool
-	// Frozen says that the loop breaker has parked the field.
-	Frozen bool
+	// Frozen says why the field does not travel: parked by the loop breaker, or a
+	// reference that waits. "" for one that does.
+	Frozen string
 	// Execution, Event and Spec are where the base came from.
 	Execution string
 	Event     string

@@ -27,7 +27,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -335,13 +334,11 @@ func (p *Pair) decodePrefixed(a map[string]string) {
 			p.Outcomes = append(p.Outcomes, o)
 		case prefixParked:
 			p.ParkedFields[name] = v
-		case prefixWait:
-			p.Waits = append(p.Waits, decodeWait(v))
 		case prefixDrift:
 			p.Drifted[name] = v
 		}
 	}
-	slices.SortFunc(p.Waits, func(a, b Wait) int { return strings.Compare(a.attr(), b.attr()) })
+	p.Waits = WaitsOf(a)
 }
 
 func decodeSwing(v string) Swing {

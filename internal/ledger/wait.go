@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"tandem/internal/record"
@@ -35,6 +37,17 @@ func (w Wait) attr() string { return prefixWait + string(w.Of.System) + ":" + w.
 func decodeWait(v string) (w Wait) {
 	fromJSON(v, &w)
 	return w
+}
+
+// WaitsOf reads the references that wait from the text columns of a pair's row.
+func WaitsOf(row map[string]string) (waits []Wait) {
+	for name, v := range row {
+		if strings.HasPrefix(name, prefixWait) {
+			waits = append(waits, decodeWait(v))
+		}
+	}
+	slices.SortFunc(waits, func(a, b Wait) int { return strings.Compare(a.attr(), b.attr()) })
+	return waits
 }
 
 // removed names the attributes of what waits no longer.

@@ -156,6 +156,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, p := range slices.Concat(s.pollers, s.comparers) {
 		pollers.Go(func() { p.run(polling) })
 	}
+	pollers.Go(func() { s.reunite(polling) })
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(s.listener) }()
 	var err error

@@ -110,6 +110,30 @@ func (p *poller) begin(ctx context.Context) (bool, error) {
 	return false, err
 }
 
+// linkedEvery is the pause between two looks at the references that wait; the table
+// is in this process, as a rule.
+const linkedEvery = 10 * time.Second
+
+// reunite starts what waited for a record that is linked by now.
+func (s *Server) reunite(ctx context.Context) {
+	wait := time.NewTicker(linkedEvery)
+	defer wait.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait.C:
+		}
+		for _, p := range s.ingress.Flow.Spec.Pairs {
+			for _, sys := range []record.System{record.HubSpot, record.Destination} {
+				if _, err := s.ingress.Reunite(ctx, sys, p.Side(sys).Object); err != nil && ctx.Err() == nil {
+					s.log.Warn("references that wait were not looked at; they are again soon", "system", sys, "pair", p.Name, "error", err)
+				}
+			}
+		}
+	}
+}
+
 // Poll asks every polled object now and returns how many executions it started.
 func (s *Server) Poll(ctx context.Context) (started int, err error) { return sweep(ctx, s.pollers) }
 

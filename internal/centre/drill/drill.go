@@ -67,7 +67,7 @@ var sides = map[record.System]string{record.HubSpot: "HubSpot", record.Destinati
 // field shows a value of either side; of the base only the fingerprint is kept,
 // so where a side has not moved its text stands for it.
 func field(f why.Field, trace Trace) centre.FieldView {
-	v := centre.FieldView{Name: f.Name, HubSpot: f.HubSpot.Text, Destination: f.Destination.Text, Sensitive: f.Sensitive, Frozen: f.Parked != "",
+	v := centre.FieldView{Name: f.Name, HubSpot: f.HubSpot.Text, Destination: f.Destination.Text, Sensitive: f.Sensitive, Frozen: f.Parked,
 		HubSpotDiffers: f.HubSpot.Changed, DestinationDiffers: f.Destination.Changed}
 	switch {
 	case f.HubSpot.Known && !f.HubSpot.Changed:

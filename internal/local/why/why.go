@@ -90,7 +90,8 @@ type Field struct {
 	Sensitive   bool   `json:"sensitive,omitempty"`
 	HubSpot     Value  `json:"hubspot"`
 	Destination Value  `json:"destination"`
-	// Parked says why the loop breaker took the field out; Swings counts alternations.
+	// Parked says why the loop breaker took the field out, or which record a reference
+	// waits for; Swings counts alternations.
 	Parked string `json:"parked,omitempty"`
 	Swings int    `json:"swings,omitempty"`
 	// Last is the execution that last wrote the field, as far back as outcomes are kept.
@@ -203,10 +204,21 @@ func remember(ctx context.Context, l *ledger.Ledger, s *spec.Spec, pair spec.Pai
 			Name: f.Name, Direction: cmp.Or(f.Direction, spec.Both), Policy: f.Policy, Sensitive: f.Sensitive,
 			HubSpot:     Value{Property: f.HubSpot.Property, Base: p.Base[f.Name].HubSpot},
 			Destination: Value{Property: f.Destination.Property, Base: p.Base[f.Name].Destination},
-			Parked:      p.ParkedFields[f.Name], Swings: p.Swings[f.Name].Count, Last: provenance(r.Outcomes, f.Name),
+			Parked:      parked(p, f.Name), Swings: p.Swings[f.Name].Count, Last: provenance(r.Outcomes, f.Name),
 		})
 	}
 	return r, p, nil
+}
+
+// parked is why a field does not travel, "" if it does.
+func parked(p *ledger.Pair, field string) string {
+	why := p.ParkedFields[field]
+	for _, w := range p.Waits {
+		if w.Field == field && why == "" {
+			why = "waits for " + w.Parent.String() + ", which is " + w.Why
+		}
+	}
+	return why
 }
 
 func intent(in *ledger.Intent) *Intent {

@@ -40,3 +40,17 @@ func TestConflictsAreFound(t *testing.T) {
 		}
 	}
 }
+
+// A reference that waits is told of like a parked field.
+func TestWaitingReferenceIsTold(t *testing.T) {
+	parent := record.Ref{System: record.HubSpot, Object: "companies", ID: "9"}
+	p := &ledger.Pair{
+		ParkedFields: map[string]string{"phone": "alternated"},
+		Waits:        []ledger.Wait{{Field: "company", Parent: parent, Why: "not linked yet"}},
+	}
+	for field, want := range map[string]string{"company": "waits for hubspot/companies/9, which is not linked yet", "phone": "alternated", "name": ""} {
+		if got := parked(p, field); got != want {
+			t.Errorf("%s: %q, want %q", field, got, want)
+		}
+	}
+}
