@@ -72,6 +72,28 @@ func TestLostCreateAndItsResultDoNotWaitForEachOther(t *testing.T) {
 	}
 }
 
+// TestRefusedCreateHoldsNobodyUp: a create without a match value was refused for
+// good. It has made nothing, so a record of the other side is not held up by it.
+func TestRefusedCreateHoldsNobodyUp(t *testing.T) {
+	b := newBench(t)
+	refused := flow.Errorf(flow.RemoteRefused, "400: a value is not allowed")
+	b.hub.fail = func(op string) error {
+		if op == "create" {
+			return refused
+		}
+		return nil
+	}
+	b.dest.put("customers/c_9", record.Fields{"first_name": "Ada"})
+	b.want(b.event(record.Destination, "contacts", "c_9", flow.Changed), "Failed")
+	b.hub.put("contacts/7", record.Fields{"firstname": "Byron"})
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+	b.hub.fail = nil
+	b.want(b.event(record.Destination, "contacts", "c_9", flow.Changed), "Stamp")
+	if len(b.hub.rows) != 2 || len(b.dest.rows) != 2 {
+		t.Errorf("HubSpot holds %v, the destination %v", b.hub.rows, b.dest.rows)
+	}
+}
+
 // TestStreamOfCreatesStarvesNobody: creates of which nothing tells what they make
 // begin one after the other. Those begun after a record was met did not make it.
 func TestStreamOfCreatesStarvesNobody(t *testing.T) {

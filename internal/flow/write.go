@@ -125,7 +125,12 @@ func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written,
 	}
 	// The lease must go back even when the step's own time is up.
 	ctx = context.WithoutCancel(ctx)
-	if err := f.Ledger.Release(ctx, *w.Fence, maybe || len(plan.Ghosts) > 0, adopt); err != nil {
+	doubt := maybe || len(plan.Ghosts) > 0
+	give := func() error { return f.Ledger.Release(ctx, *w.Fence, doubt, adopt) }
+	if plan.Create != "" && !doubt && !Codes[code] {
+		give = func() error { return f.Ledger.Withdraw(ctx, *w.Fence, j.ref) }
+	}
+	if err := give(); err != nil {
 		f.Log.Warn("lease not released; it lapses", "execution", j.execution, "error", err)
 	}
 	return cause

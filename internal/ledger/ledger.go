@@ -340,6 +340,19 @@ func (l *Ledger) Release(ctx context.Context, f Fence, maybe bool, adopt string)
 	return err
 }
 
+// Withdraw gives back the lease of a record whose create was refused for good. As
+// nothing was made, its place among the creates in flight ends with it: no record of
+// the other side waits any longer to learn whether it is the result.
+func (l *Ledger) Withdraw(ctx context.Context, f Fence, ref record.Ref) error {
+	_, err := l.Table.Update(ctx,
+		table.Update{Key: f.Key, If: table.AtRev(f.Rev), Remove: []string{attrLease, attrLeaseBy, attrIntent}},
+		table.Update{Key: l.flightKey(ref.System.Other(), ref.Object, ref.ID), If: table.Always, Delete: true})
+	if _, moved := table.Moved(err); moved {
+		return nil // a row that moved on is somebody else's by now
+	}
+	return err
+}
+
 // Stamp is what was observed after a write.
 type Stamp struct {
 	Base    map[string]Base
