@@ -65,10 +65,25 @@ func (p *poller) run(ctx context.Context) {
 		p.wait(ctx, min(missedAfter, p.every))
 	}
 	for ctx.Err() == nil {
+		if p.mark != "" {
+			calm(ctx, p.every, func() int { return p.server.engine.Status().Queued })
+		}
 		if _, err := p.poll(ctx); err != nil && ctx.Err() == nil {
 			p.server.log.Warn("poll failed; it is repeated at its interval", "system", p.system, "object", p.object, "error", err)
 		}
 		p.wait(ctx, p.every)
+	}
+}
+
+// calm waits until nothing is queued, though not longer than within: what has been
+// told of and has not begun yet a comparison would find missing, and have read twice.
+func calm(ctx context.Context, within time.Duration, queued func() int) {
+	for end := time.Now().Add(within); queued() > 0 && time.Now().Before(end); {
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
