@@ -23,7 +23,7 @@ type letter struct {
 	Execution string         `json:"execution"`
 	Machine   spec.Direction `json:"machine"`
 	Event     flow.Envelope  `json:"event"`
-	Error     struct{ Error, Cause string }
+	Error     flow.Cause     `json:"error"`
 
 	id, receipt string
 	body        json.RawMessage
@@ -141,25 +141,13 @@ func (l *letters) list(e *env) error {
 	for _, one := range l.all {
 		if l.chosen(one) {
 			n++
-			fmt.Fprintf(e.out, "%s  %s  %s  %s %s  %s: %s\n", one.id, time.UnixMilli(one.Event.At).UTC().Format(time.RFC3339), one.Machine, one.Event.Pair, one.Event.ID, one.Error.Error, one.cause())
+			fmt.Fprintf(e.out, "%s  %s  %s  %s %s  %s: %s\n", one.id, time.UnixMilli(one.Event.At).UTC().Format(time.RFC3339), one.Machine, one.Event.Pair, one.Event.ID, one.Error.Error, one.Error.Text())
 		}
 	}
 	if n == 0 {
 		fmt.Fprintln(e.out, "there are no dead letters")
 	}
 	return nil
-}
-
-// cause is the message inside Lambda's own JSON around it, without the code.
-func (l *letter) cause() string {
-	var inner struct {
-		Message string `json:"errorMessage"`
-	}
-	text := l.Error.Cause
-	if json.Unmarshal([]byte(text), &inner) == nil {
-		text = cmp.Or(inner.Message, text)
-	}
-	return strings.TrimPrefix(text, l.Error.Error+": ")
 }
 
 func (l *letters) export(file string) error {

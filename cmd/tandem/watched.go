@@ -41,7 +41,7 @@ func openWatched(ctx context.Context, e *env, o *runOptions, lo local.Options) (
 		if err != nil {
 			return nil, usage{err}
 		}
-		w.centre, lo.Ended, lo.Refused = l, l.Ended, l.Refused
+		w.centre, lo.Ended, lo.Postponed, lo.Refused = l, l.Ended, l.Postponed, l.Refused
 		lo.Links = append(slices.Clone(lo.Links), console.Link{Name: "Notification Centre", URL: l.URL() + "/"})
 	}
 	var err error

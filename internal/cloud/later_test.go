@@ -61,7 +61,7 @@ func TestLater(t *testing.T) {
 		return `{"execution":"e","machine":"` + machine + `","event":` + event + more + `,"error":{"Error":"RateLimited","Cause":"c"}}`
 	}
 	batch := events.SQSEvent{Records: []events.SQSMessage{
-		{MessageId: "a", Body: message("hubspot-to-destination", event, `,"later":{"times":2,"delay":60}`)},
+		{MessageId: "a", Body: message("hubspot-to-destination", event, `,"later":{"times":2,"delay":60,"waited":30}`)},
 		{MessageId: "b", Body: message("destination-to-hubspot", event, `,"later":{"times":1,"delay":30}`)},
 		{MessageId: "elsewhere", Body: message("elsewhere", event, `,"later":{"times":1,"delay":30}`)},
 		{MessageId: "no JSON", Body: `no JSON`},
@@ -81,8 +81,8 @@ func TestLater(t *testing.T) {
 		t.Errorf("failures %v, want %v", failed, want)
 	}
 	want := []started{
-		{"there", "acme-contacts-1001-1700000000000-0011aabb-later-2", `{"event":` + event + `,"later":{"times":2,"delay":60}}`},
-		{"back", "acme-contacts-1001-1700000000000-0011aabb-later-1", `{"event":` + event + `,"later":{"times":1,"delay":30}}`},
+		{"there", "acme-contacts-1001-1700000000000-0011aabb-later-2", `{"event":` + event + `,"later":{"times":2,"delay":60,"waited":30}}`},
+		{"back", "acme-contacts-1001-1700000000000-0011aabb-later-1", `{"event":` + event + `,"later":{"times":1,"delay":30,"waited":0}}`},
 	}
 	if got := all(); !slices.Equal(got, want) {
 		t.Errorf("started %+v, want %+v", got, want)

@@ -38,7 +38,7 @@ type letter struct {
 	Execution string         `json:"execution"`
 	Machine   spec.Direction `json:"machine"`
 	Event     flow.Envelope  `json:"event"`
-	Error     struct{ Error, Cause string }
+	Error     flow.Cause     `json:"error"`
 }
 
 // received is one message as SQS hands it out.
@@ -156,15 +156,8 @@ func (h *Host) read(m received) (spec.Direction, ledger.Letter, bool) {
 	}, true
 }
 
-// detail is the message inside Lambda's own JSON around it, without the code.
+// detail is the error's text, as far as it is kept.
 func (l *letter) detail() string {
-	var inner struct {
-		Message string `json:"errorMessage"`
-	}
-	text := l.Error.Cause
-	if json.Unmarshal([]byte(text), &inner) == nil {
-		text = cmp.Or(inner.Message, text)
-	}
-	text = strings.ToValidUTF8(strings.TrimPrefix(text, l.Error.Error+": "), "")
+	text := strings.ToValidUTF8(l.Error.Text(), "")
 	return strings.ToValidUTF8(text[:min(len(text), maxDetail)], "")
 }

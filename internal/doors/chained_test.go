@@ -12,9 +12,9 @@ import (
 
 // chained calls one handler after the other, through JSON as a machine would. The
 // order, and what each step gets, is written here once more, to hold the machines
-// against: a write that was refused because the world has moved is decided again,
-// once, and so is a pair to be looked at afresh; what a limit or a missing parent
-// holds up is put off; nothing else is tried again.
+// against: a write that was refused because the world has moved, or may have
+// happened, is decided again, once, and so is a pair to be looked at afresh; what an
+// outage, a limit or a missing parent holds up is put off; nothing else is tried again.
 func chained(ctx context.Context, f *flow.Flow, d spec.Direction, _ string, input json.RawMessage) (r ran) {
 	r.sections = map[string]json.RawMessage{}
 	var done []string // whose sections the next step gets
@@ -44,9 +44,9 @@ func chained(ctx context.Context, f *flow.Flow, d spec.Direction, _ string, inpu
 			if done = append(done, name); step == "Lookup" {
 				done = []string{name}
 			}
-		case code == flow.PreconditionFailed && rounds == 0:
+		case (code == flow.PreconditionFailed || code == flow.InDoubt) && rounds == 0:
 			r.path, i, rounds = append(r.path, "Again", "Pause"), slices.Index(flow.Steps, "Transform")-1, 1
-		case code == flow.RateLimited, code == flow.ParentMissing:
+		case code == flow.RateLimited, code == flow.RemoteBusy, code == flow.ParentMissing:
 			r.postpone(d, s, code)
 			return r
 		default:
@@ -59,7 +59,7 @@ func chained(ctx context.Context, f *flow.Flow, d spec.Direction, _ string, inpu
 
 // tried calls a step, again where its failure passes by itself.
 func tried(ctx context.Context, f *flow.Flow, step string, s flow.State) (section any, err error) {
-	times := map[flow.Code]int{flow.LeaseHeld: 2, flow.RateLimited: retries}
+	times := map[flow.Code]int{flow.LeaseHeld: 2, flow.RateLimited: 6, flow.RemoteBusy: 3} // as often as the machine calls
 	for n := 1; ; n++ {
 		if section, err = f.Handle(ctx, step, s); n >= times[flow.CodeOf(err)] {
 			return section, err
@@ -72,7 +72,7 @@ func (r *ran) postpone(d spec.Direction, s flow.State, code flow.Code) {
 	r.path = append(r.path, "Postpone")
 	next, how := flow.Later{Times: 1, Delay: 30}, "PostponeFirst"
 	if before := s.Later; before != nil {
-		next, how = flow.Later{Times: before.Times + 1, Delay: 2 * before.Delay}, "PostponeLonger"
+		next, how = flow.Later{Times: before.Times + 1, Delay: 2 * before.Delay, Waited: before.Waited + before.Delay}, "PostponeLonger"
 	}
 	r.path = append(r.path, how, "Later", "Deferred")
 	r.putOff = &flow.Postponed{Machine: d, Event: s.Event, Later: next}
@@ -97,7 +97,3 @@ func given(input json.RawMessage, all map[string]json.RawMessage, done []string)
 	}
 	return s, err
 }
-
-// retries is how often the machine calls Write of a busy destination: once, and
-// five times more.
-const retries = 6

@@ -3,6 +3,7 @@ package doors_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -106,6 +107,8 @@ type deed struct {
 	Merge   []string `json:"merge"`
 	// Busy makes the destination answer so many patches with 429.
 	Busy int `json:"busy"`
+	// Down makes it answer a patch with 503, and so many reads after it.
+	Down int `json:"down"`
 	// Tell lets the integration hear of the record, so that it is linked.
 	Tell bool `json:"tell"`
 }
@@ -131,6 +134,9 @@ func (r *rig) do(d deed, open session) (err error) {
 		return r.tell(d, open)
 	case d.Busy > 0:
 		return r.company.Inject(erp.Fault{Kind: erp.Throttle, Method: http.MethodPatch, Times: d.Busy})
+	case d.Down > 0:
+		return errors.Join(r.company.Inject(erp.Fault{Kind: erp.Busy, Method: http.MethodPatch}),
+			r.company.Inject(erp.Fault{Kind: erp.Busy, Method: http.MethodGet, Times: d.Down}))
 	case len(d.Merge) == 2:
 		if err = r.next(d); err == nil {
 			_, err = r.portal.Merge(portal.Person, d.Object, d.Merge[0], d.Merge[1])

@@ -1,23 +1,30 @@
 package flow
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"tandem/spec"
 )
 
-// Later is how often an event has been postponed, and for how many seconds the
-// last time: what the machines add to the input of the execution that goes on.
+// Later is how often an event has been postponed, for how many seconds the last
+// time, and how many it had waited before that: what the machines add to the input
+// of the execution that goes on. All three are always written: the machines count
+// with each.
 type Later struct {
-	Times int `json:"times"`
-	Delay int `json:"delay"`
+	Times  int `json:"times"`
+	Delay  int `json:"delay"`
+	Waited int `json:"waited"`
 }
 
 // Postponed is the message that a machine's state Later sends. The failure it
-// tells of would outlast any wait that fits into an execution (five minutes),
-// such as a spent budget or another worker's claim; the event has no outcome yet.
+// tells of may outlast any wait that fits into an execution (five minutes), such
+// as a system that is down, a spent budget or another worker's claim; the event
+// has no outcome yet.
 type Postponed struct {
 	Execution string         `json:"execution"`
 	Machine   spec.Direction `json:"machine"`
@@ -30,6 +37,43 @@ type Postponed struct {
 type Cause struct {
 	Error string `json:"Error"`
 	Cause string `json:"Cause"`
+	// Postponed is there in the dead letter of an event that was postponed until
+	// nothing more was expected of it.
+	Postponed *Patience `json:"postponed,omitempty"`
+}
+
+// Patience is how often an event was postponed, and for how many seconds in all.
+type Patience struct {
+	Times   int `json:"times"`
+	Seconds int `json:"seconds"`
+}
+
+// Text is the failure for people: the message without its code, out of the JSON
+// that Lambda puts around it, and for how long it was tried.
+func (c Cause) Text() string {
+	var lambda struct {
+		Message string `json:"errorMessage"`
+	}
+	text := c.Cause
+	if json.Unmarshal([]byte(text), &lambda) == nil {
+		text = cmp.Or(lambda.Message, text)
+	}
+	text = strings.TrimPrefix(text, c.Error+": ")
+	if p := c.Postponed; p != nil {
+		text = fmt.Sprintf("tried %d times in %s: %s", p.Times+1, span(p.Seconds), text)
+	}
+	return text
+}
+
+// span is a time as people say it: "90 s", "45 min", "25 h".
+func span(seconds int) string {
+	switch {
+	case seconds < 120:
+		return strconv.Itoa(seconds) + " s"
+	case seconds < 2*3600:
+		return strconv.Itoa(seconds/60) + " min"
+	}
+	return strconv.Itoa(seconds/3600) + " h"
 }
 
 // Next is the name and the input of the execution that goes on with a postponed

@@ -22,8 +22,8 @@ func TestAgain(t *testing.T) {
 		again       func() (string, json.RawMessage, error)
 		want, later string
 	}{
-		{postponed(name, 2), name + "-later-2", `{"times":2,"delay":60}`},
-		{postponed(long, 300), long[:70] + "-later-300", `{"times":300,"delay":60}`},
+		{postponed(name, 2), name + "-later-2", `{"times":2,"delay":60,"waited":0}`},
+		{postponed(long, 300), long[:70] + "-later-300", `{"times":300,"delay":60,"waited":0}`},
 		{postponed("", 1), "", ""},
 		{postponed(name, 0), "", ""},
 		{redriven(name, "17"), name + "-redrive-17", ""},
@@ -41,6 +41,27 @@ func TestAgain(t *testing.T) {
 		}
 		if err == nil && (json.Unmarshal(input, &in) != nil || in.Event.Seal != "x" || string(in.Later) != c.later) {
 			t.Errorf("%s goes on with %s, want later %s", got, input, c.later)
+		}
+	}
+}
+
+// A failure is told without Lambda's JSON and its own code, and with how long it was tried.
+func TestCauseText(t *testing.T) {
+	lambda := func(message string) string { return `{"errorMessage":"` + message + `","errorType":"RemoteBusy"}` }
+	for _, c := range []struct{ text, postponed, want string }{
+		{"RemoteBusy: no connection", "null", "no connection"},
+		{lambda("RemoteBusy: no connection"), "null", "no connection"},
+		{lambda("no connection"), `{"times":1,"seconds":30}`, "tried 2 times in 30 s: no connection"},
+		{"", `{"times":4,"seconds":450}`, "tried 5 times in 7 min: "},
+		{`{"other":1}`, `{"times":105,"seconds":90930}`, `tried 106 times in 25 h: {"other":1}`},
+	} {
+		var got Cause
+		text, _ := json.Marshal(c.text)
+		if err := json.Unmarshal([]byte(`{"Error":"RemoteBusy","Cause":`+string(text)+`,"postponed":`+c.postponed+`}`), &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Text() != c.want {
+			t.Errorf("%q, want %q", got.Text(), c.want)
 		}
 	}
 }

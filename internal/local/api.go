@@ -32,8 +32,8 @@ server's), 500 (the server's own fault), 502 (a system does not answer) or 503 (
                                       another portal's; 413 more than 1 MiB; 503 not all could be kept: deliver again
   GET  /api/status                    {"inFlight","queued","receiving","polling","deferred","accepted",
                                       "outcomes","deadLetters","quiet"}; deferred: events that wait, for 30 s to
-                                      15 minutes each time, for a limit or another worker; quiet: nothing is
-                                      under way or deferred in this process
+                                      15 minutes each time, for a system that is down, a limit or another
+                                      worker; quiet: nothing is under way or deferred in this process
   GET  /api/outcomes?since=CURSOR     how each event ended, oldest first: cursor, execution, direction, pair,
                      [&limit=N]       system, object, id, kind (stamped, dropped, parked, dead), reason, code,
                                       fields, at, events; at most N (1000); "next" is the cursor to go on from.
@@ -47,7 +47,8 @@ server's), 500 (the server's own fault), 502 (a system does not answer) or 503 (
   DELETE /api/dead-letters/{id}       forgets it
   GET  /api/executions                under way and lately finished, newest first
        ?q=TEXT&status=S&record=R      q: part of a name, a record id or an event id; status: RUNNING, SUCCEEDED,
-       &limit=N                       FAILED, TIMED_OUT, Deferred or a kind of outcome; record: id or object/id
+       &limit=N                       FAILED, TIMED_OUT, Deferred or a kind of outcome; record: id or object/id;
+                                      one that ended Deferred goes on at due, code and cause say why
   GET  /api/executions/{name}         one execution: each state's input, output, attempts, error and times
   GET  /api/why/{object}/{id}         what is known of a record and what would happen next
   POST /api/poll                      polls every polled object now; answers {"started"}

@@ -55,6 +55,8 @@ type Options struct {
 	Wait func(time.Duration) time.Duration
 	// Ended, when set, hears of every outcome.
 	Ended func(engine.Outcome)
+	// Postponed, when set, hears of every execution that put its event off, and why.
+	Postponed func(flow.Code)
 	// Refused, when set, hears of every delivery whose signature was refused.
 	Refused func()
 	// Links are shown on the console's first page.

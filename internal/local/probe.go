@@ -73,7 +73,7 @@ func (s *Server) Probe(ctx context.Context) (problems []string) {
 		record.HubSpot: cmp.Or(f.Spec.HubSpot.BaseURL, hubspot.DefaultBaseURL), record.Destination: f.Spec.Destination.BaseURL,
 	} {
 		if err := answers(ctx, base); err != nil {
-			problems = append(problems, fmt.Sprintf("%s does not answer at %s (%v): start it or correct --%s-url; until then its executions are retried and then kept as dead letters", sys, base, err, sys))
+			problems = append(problems, fmt.Sprintf("%s does not answer at %s (%v): start it or correct --%s-url; until then its events are postponed, by up to 15 minutes each time, for a day", sys, base, err, sys))
 		} else if err := s.ask(ctx, sys); flow.CodeOf(err) == flow.Unauthorized {
 			problems = append(problems, fmt.Sprintf("%s refuses its credentials (%v): correct %s in the secrets file and start again; until then its executions become dead letters", sys, err, names.TokenSecret(f.Spec, sys)))
 		}

@@ -28,7 +28,7 @@ func (s *Server) wire() error {
 	if err != nil {
 		return err
 	}
-	if s.engine, err = engine.Open(engine.Options{Flow: f, Dir: s.o.Data, Concurrency: s.o.Concurrency, Wait: s.o.Wait, Log: s.log, Ended: s.o.Ended, Admit: s.admit, Waited: waited}); err != nil {
+	if s.engine, err = engine.Open(engine.Options{Flow: f, Dir: s.o.Data, Concurrency: s.o.Concurrency, Wait: s.o.Wait, Log: s.log, Ended: s.o.Ended, Postponed: s.o.Postponed, Admit: s.admit, Waited: waited}); err != nil {
 		return err
 	}
 	s.ingress = &flow.Ingress{Flow: f, Receivers: receivers, Starter: s.engine, Dropped: s.engine.Dropped}

@@ -25,7 +25,7 @@ type Report struct {
 	Log          []string
 }
 
-// span is how long a world may live before it must be quiet.
+// span is how long a world may live, beyond an outage, before it must be quiet.
 const span = 4 * time.Hour
 
 // Run lives one seed through and asks the invariants.
@@ -35,16 +35,17 @@ func Run(s *spec.Spec, seed uint64, actions int, v Variant, keep bool) (Report, 
 		return Report{}, err
 	}
 	r.live(actions)
+	r.breakDown()
 	r.pump()
 	rep := Report{Seed: seed}
 	fail := func(format string, args ...any) {
 		rep.Violations = append(rep.Violations, fmt.Sprintf(format, args...))
 	}
-	if !r.world.run(span) {
-		fail("terminate: still busy after %s", span)
+	if !r.world.run(r.lasts()) {
+		fail("terminate: still busy after %s", r.lasts())
 	}
 	r.settle()
-	if !r.world.run(2 * span) {
+	if !r.world.run(2 * r.lasts()) {
 		fail("terminate: still busy after its faults had stopped")
 	}
 	r.check(fail)
@@ -57,7 +58,11 @@ func Run(s *spec.Spec, seed uint64, actions int, v Variant, keep bool) (Report, 
 func (r *run) pump() {
 	r.deliver()
 	if r.inFlight > 0 || r.now.Sub(epoch) < 5*time.Minute {
-		r.after(500*time.Millisecond, r.pump)
+		every := 500 * time.Millisecond
+		if r.faults && r.now.Sub(epoch) > 20*time.Minute {
+			every = 10 * time.Second // an outage goes on, and nobody works
+		}
+		r.after(every, r.pump)
 	}
 }
 
@@ -73,7 +78,7 @@ func (r *run) settle() {
 		}
 		r.poll()
 		r.after(time.Second, r.pump)
-		r.world.run(2 * span)
+		r.world.run(2 * r.lasts())
 		if len(r.letters) == 0 {
 			return
 		}
@@ -88,7 +93,7 @@ func (r *run) replay(fail func(string, ...any)) {
 		r.bring(d, 3)
 	}
 	r.after(time.Second, r.pump)
-	r.world.run(4 * span)
+	r.world.run(4 * r.lasts())
 	if r.writes != before {
 		fail("replay-safe: delivering everything again made %d writes", r.writes-before)
 	}

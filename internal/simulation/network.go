@@ -19,6 +19,8 @@ type network struct {
 	w      *world
 	system record.System
 	to     http.Handler
+	// down answers while the system does not work.
+	down func(context.Context, *http.Request) (*http.Response, error)
 	// wrote is told of every request that reached the system and may change it.
 	wrote func(*http.Request, []byte, int)
 }
@@ -34,6 +36,9 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if err := sleep(ctx, n.w.between(time.Millisecond, 60*time.Millisecond)); err != nil {
 		return nil, err
+	}
+	if resp, err := n.down(ctx, req); resp != nil || err != nil {
+		return resp, err
 	}
 	if resp := n.refuse(req); resp != nil {
 		return resp, nil

@@ -59,6 +59,7 @@ type run struct {
 	machines map[spec.Direction]*asl.Machine
 	poller   flow.Changes
 
+	outage     outage
 	skew       time.Duration // how far the destination's clock is ahead
 	said       bytes.Buffer  // what operators read: the log, and how executions ended
 	inFlight   int
@@ -197,7 +198,8 @@ func (r *run) wire(now func() time.Time) error {
 func (r *run) clients(now func() time.Time, faulty bool) error {
 	over := func(s record.System) *http.Client {
 		if faulty {
-			return &http.Client{Transport: &network{w: r.world, system: s, to: r.handlers[s], wrote: r.wrote(s)}}
+			return &http.Client{Transport: &network{w: r.world, system: s, to: r.handlers[s], wrote: r.wrote(s),
+				down: func(ctx context.Context, req *http.Request) (*http.Response, error) { return r.down(ctx, s, req) }}}
 		}
 		return &http.Client{Transport: direct{r.handlers[s]}}
 	}
@@ -242,10 +244,15 @@ func (d direct) RoundTrip(req *http.Request) (*http.Response, error) {
 	return rec.Result(), nil
 }
 
+// writes reports whether a request may change something.
+func writes(req *http.Request) bool {
+	return req.Method != http.MethodGet && !strings.HasSuffix(req.URL.Path, "/search") && !strings.HasSuffix(req.URL.Path, "/batch/read")
+}
+
 // wrote looks at what changed whenever a request of ours was carried out.
 func (r *run) wrote(s record.System) func(*http.Request, []byte, int) {
 	return func(req *http.Request, _ []byte, status int) {
-		if status < 300 && !strings.HasSuffix(req.URL.Path, "/search") && !strings.HasSuffix(req.URL.Path, "/batch/read") {
+		if status < 300 && writes(req) {
 			r.writes++
 			r.observe(s, true)
 		}

@@ -170,7 +170,8 @@ var Faults = []string{
 	"answer lost after it was carried out", "504 after it was carried out", "table read failed", "table write failed",
 	"table write done, answer lost", "start failed", "start done, answer lost", "execution started twice",
 	"execution restarted", "execution stalled", "lambda died", "lambda throttled", "power cut", "delivery late", "delivery repeated", "merge",
-	"restore", "erasure", "key changed",
+	"restore", "erasure", "key changed", "outage of minutes", "outage of hours", "outage of more than a day",
+	unreachable, answering, hanging, readOnly,
 }
 
 // Crash probabilities per step.

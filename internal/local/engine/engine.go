@@ -65,6 +65,8 @@ type Options struct {
 	Wait func(time.Duration) time.Duration
 	// Ended, when set, hears of every outcome.
 	Ended func(Outcome)
+	// Postponed, when set, hears of every execution that put its event off, and why.
+	Postponed func(flow.Code)
 	// Admit, when set, is asked before an execution begins, one after the other; it
 	// returns when the execution can get on, and the context that it runs under. An
 	// error lets it begin all the same.

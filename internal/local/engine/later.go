@@ -24,6 +24,7 @@ type postponed struct {
 	due time.Time
 	job job // without number
 	in  json.RawMessage
+	why flow.Cause // known to the execution that postponed it
 }
 
 // postpone keeps what the machine would send to the queue of later events.
@@ -41,7 +42,7 @@ func (r *run) postpone(ctx context.Context, input json.RawMessage) (json.RawMess
 	}
 	p := postponed{
 		key: table.Key{PK: later, SK: sortable(r.job.seq)}, due: time.Now().Add(time.Duration(m.DelaySeconds) * time.Second),
-		job: job{direction: m.MessageBody.Machine, name: name}, in: in,
+		job: job{direction: m.MessageBody.Machine, name: name}, in: in, why: m.MessageBody.Error,
 	}
 	if err := r.engine.store.postpone(ctx, p); err != nil {
 		return nil, err
@@ -57,6 +58,9 @@ func (e *Engine) conclude(ctx context.Context, r *run, o *Outcome) error {
 	case r.waits == nil:
 		return nil
 	case o == nil:
+		if e.o.Postponed != nil {
+			e.o.Postponed(flow.Code(r.waits.why.Error))
+		}
 		e.schedule(*r.waits)
 		return nil
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -67,6 +68,8 @@ func counts(t *testing.T, e *Engine) (outcomes, letters, executions int) {
 func TestPostponedEventGoesOn(t *testing.T) {
 	dir := t.TempDir()
 	e := idle(t, dir)
+	var told []flow.Code
+	e.o.Postponed = func(c flow.Code) { told = append(told, c) }
 	r, res := stuck(t, e, "n", unsealed)
 	if last := res.Path[len(res.Path)-1]; last != deferred || res.Status != asl.Succeeded {
 		t.Fatalf("ends in %s, %s, want Deferred", last, res.Status)
@@ -77,7 +80,8 @@ func TestPostponedEventGoesOn(t *testing.T) {
 	if o, l, x := counts(t, e); o != 0 || l != 0 || x != 1 {
 		t.Errorf("%d outcomes, %d dead letters, %d executions, want only the execution", o, l, x)
 	}
-	if due := e.Executions(Filter{Status: "deferred"}); len(due) != 1 || time.Until(due[0].Due) < 20*time.Second {
+	if due := e.Executions(Filter{Status: "deferred"}); len(due) != 1 || time.Until(due[0].Due) < 20*time.Second ||
+		due[0].Code != "RateLimited" || due[0].Cause != "the budget is spent" || fmt.Sprint(told) != "[RateLimited]" {
 		t.Errorf("deferred executions: %+v", due)
 	}
 	if s := e.Status(); s.Deferred != 1 {
@@ -122,17 +126,22 @@ func TestPostponedForADay(t *testing.T) {
 	if err := json.Unmarshal(unsealed, &s); err != nil {
 		t.Fatal(err)
 	}
-	s["later"] = flow.Later{Times: 300, Delay: 300}
+	s["later"] = flow.Later{Times: 303, Delay: 300, Waited: 90030}
 	input, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, res := stuck(t, e, "n-later-300", input)
+	r, res := stuck(t, e, "n-later-303", input)
 	if err := e.finish(r, res); err != nil {
 		t.Fatal(err)
 	}
 	if o, l, _ := counts(t, e); o != 1 || l != 1 || e.Status().Deferred != 0 {
 		t.Errorf("%d outcomes, %d dead letters, want one of each", o, l)
+	}
+	outcomes, _ := e.Outcomes(0, 1)
+	letters, _ := e.DeadLetters(t.Context(), 0, 1)
+	if want := "tried 304 times in 25 h: the budget is spent"; letters[0].Cause != want || outcomes[0].Reason != want {
+		t.Errorf("the dead letter says %q, the outcome %q, want %q", letters[0].Cause, outcomes[0].Reason, want)
 	}
 }
 

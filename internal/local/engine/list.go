@@ -45,7 +45,7 @@ func (r *run) summary(res *asl.Result, o *Outcome) Summary {
 	if res != nil {
 		s.Status, s.Outcome, s.Start, s.End = res.Status, o, res.Start.UTC(), res.End.UTC()
 		if o == nil && r.waits != nil {
-			s.Due = r.waits.due.UTC()
+			s.Due, s.Code, s.Cause = r.waits.due.UTC(), r.waits.why.Error, r.waits.why.Text()
 		}
 		if len(res.Path) > 0 {
 			s.State = res.Path[len(res.Path)-1]

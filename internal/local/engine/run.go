@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,6 +33,7 @@ type run struct {
 	waits    *postponed // the event, if it was postponed
 	sections []section
 	lettered bool
+	reason   string // of the dead letter
 	// What of its end has been stored.
 	traced, told bool
 
@@ -173,13 +175,13 @@ func (r *run) keep(result any, raw json.RawMessage) (err error) {
 func (r *run) deadLetter(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
 	var m struct {
 		MessageBody struct {
-			Error struct{ Error, Cause string } `json:"error"`
+			Error flow.Cause `json:"error"`
 		}
 	}
 	if err := json.Unmarshal(input, &m); err != nil {
 		return nil, fmt.Errorf("the dead letter is not the JSON that the machine writes: %w", err)
 	}
-	id, err := r.bury(ctx, m.MessageBody.Error.Error, m.MessageBody.Error.Cause)
+	id, err := r.bury(ctx, m.MessageBody.Error.Error, m.MessageBody.Error.Text())
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +194,7 @@ func (r *run) bury(ctx context.Context, code, cause string) (string, error) {
 		At: time.Now().UTC(), Execution: r.job.name, Machine: r.job.direction, Object: r.engine.ref(r.event).Object,
 		Event: r.event, Code: code, Cause: cause, Redriveable: flow.Redriveable(flow.Code(code)) || strings.HasPrefix(code, "States."),
 	})
-	r.lettered = r.lettered || err == nil
+	r.lettered, r.reason = r.lettered || err == nil, cause
 	return id, err
 }
 
@@ -239,7 +241,7 @@ func (r *run) outcome(res *asl.Result) *Outcome {
 		At: res.End.UTC(), Events: r.event.Events,
 	}
 	if res.Status != asl.Succeeded || r.plan == nil {
-		o.Kind, o.Code, o.Reason = ledger.Dead, res.Error, res.Cause
+		o.Kind, o.Code, o.Reason = ledger.Dead, res.Error, cmp.Or(r.reason, res.Cause)
 		return o
 	}
 	o.Kind, o.Reason = r.plan.Outcome()

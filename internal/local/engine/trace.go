@@ -30,7 +30,10 @@ type Summary struct {
 	// State is the last state entered.
 	State string `json:"state,omitempty"`
 	// Due is when the event goes on in another execution, if this one ended in Deferred.
-	Due   time.Time `json:"due,omitzero"`
+	Due time.Time `json:"due,omitzero"`
+	// Code and Cause say what it waits for until then.
+	Code  string    `json:"code,omitempty"`
+	Cause string    `json:"cause,omitempty"`
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end,omitzero"`
 	// Job numbers the executions accepted in this directory.

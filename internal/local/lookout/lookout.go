@@ -237,6 +237,12 @@ func (l *Lookout) Ended(o engine.Outcome) {
 	})
 }
 
+// Postponed counts a failure that outlasted an execution: of an outage there is no
+// dead letter for a day. It is for local.Options.Postponed.
+func (l *Lookout) Postponed(code flow.Code) {
+	l.tell(func(r *beat.Reporter) { r.Error(code) })
+}
+
 // Refused counts a delivery whose signature was refused; it is for
 // local.Options.Refused.
 func (l *Lookout) Refused() { l.signal(beat.SignatureRefused) }
