@@ -74,18 +74,3 @@ func TestParkedRow(t *testing.T) {
 		}
 	}
 }
-
-// Lambda wraps a cause in JSON of its own, and repeats the code in it.
-func TestCause(t *testing.T) {
-	for cause, want := range map[string]string{
-		`{"errorMessage":"UnknownEnum: no entry","errorType":"UnknownEnum"}`: "no entry",
-		"UnknownEnum: no entry": "no entry",
-		"out of time":           "out of time",
-	} {
-		l := letter{}
-		l.Error.Error, l.Error.Cause = "UnknownEnum", cause
-		if got := l.cause(); got != want {
-			t.Errorf("%q is told as %q, want %q", cause, got, want)
-		}
-	}
-}

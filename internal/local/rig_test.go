@@ -40,7 +40,8 @@ type rig struct {
 	company   *erp.Company
 	hub, dest *httptest.Server
 	hubWrites atomic.Int64
-	gate      atomic.Pointer[chan struct{}] // while set, the destination's writes wait for it to be closed
+	gate      atomic.Pointer[chan struct{}]     // while set, the destination's writes wait for it to be closed
+	wait      func(time.Duration) time.Duration // how long instead
 	server    *local.Server
 	address   string
 	stop      func()
@@ -98,7 +99,7 @@ func newRigAfter(t *testing.T, prepare func(*rig)) *rig {
 func (r *rig) start() {
 	r.t.Helper()
 	server, err := local.Open(local.Options{
-		Spec: r.spec, Secrets: secrets, HubSpotURL: r.hub.URL, DestinationURL: r.dest.URL, Data: r.data, Listen: r.address,
+		Spec: r.spec, Secrets: secrets, HubSpotURL: r.hub.URL, DestinationURL: r.dest.URL, Data: r.data, Listen: r.address, Wait: r.wait,
 	})
 	if err != nil {
 		r.t.Fatal(err)
