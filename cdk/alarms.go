@@ -112,11 +112,11 @@ func directionChildren(site Site, d *Direction) []AlarmProps {
 		Above:   jsii.Number(60_000), Minutes: 5, Bad: 3, Of: 3,
 	}, {
 		Name:    name + "-state-errors",
-		Means:   "More than half of the calls of the states fail. A few are normal: waiting for a lease is an error that the machine retries.",
-		Runbook: "look at the error codes of the last dead letters: tandem dead-letters " + client + "; Unauthorized asks for a new token, RemoteBusy for patience.",
+		Means:   "More than a third of the calls of the states fail; of an event that meets a system which is down it is three of six. A few are normal: waiting for a lease is an error that the machine retries.",
+		Runbook: "open the Notification Centre, which tells the error codes, or the last dead letters: tandem dead-letters " + client + ". RemoteBusy: tandem doctor " + client + " says which system does not answer; its events wait, nothing is lost for a day. Unauthorized asks for a new token.",
 		Metrics: append(functionMetrics(d.States, "Errors"), functionMetrics(d.States, "Invocations")...),
 		// The 1 keeps a quiet minute from a division by zero.
-		Math: "100*(" + plus(0, len(d.States)) + ")/(1+" + plus(len(d.States), 2*len(d.States)) + ")", Above: jsii.Number(50), Minutes: 5, Bad: 3, Of: 3,
+		Math: "100*(" + plus(0, len(d.States)) + ")/(1+" + plus(len(d.States), 2*len(d.States)) + ")", Above: jsii.Number(33), Minutes: 5, Bad: 3, Of: 3,
 	}, {
 		Name:    name + "-start-errors",
 		Means:   "The functions that start executions end in errors: the sender repeats, for a while.",
@@ -186,10 +186,10 @@ func notices(site Site, dirs []*Direction) []AlarmProps {
 		Above:   jsii.Number((30 * time.Minute).Seconds()), Minutes: 5,
 	}, {
 		Name:    client + "-later-long",
-		Means:   "For four hours there has always been an event that was put off: a rate limit, or contention for the same records, lasts for hours.",
-		Runbook: "open the dashboard " + client + ": if HubSpot's budget is used up see which app uses it, if Write is slow ask the destination; tandem why names who holds a record. Nothing is lost meanwhile.",
+		Means:   "For an hour there has always been an event that was put off: a system that is down or refuses writes, a rate limit, or contention for the same records.",
+		Runbook: "run tandem doctor " + client + ": is a system down? Open the dashboard " + client + ": if HubSpot's budget is used up see which app uses it, if Write is slow ask the destination; tandem why names who holds a record. Nothing is lost meanwhile: an event is a dead letter after 25 hours.",
 		Metrics: []Metric{queueMetric(site.Later, "ApproximateNumberOfMessagesDelayed", "Minimum")},
-		Above:   jsii.Number(0), Minutes: 15, Bad: 16, Of: 16,
+		Above:   jsii.Number(0), Minutes: 15, Bad: 4, Of: 4,
 	}, {
 		Name:    client + "-missed-schedules",
 		Means:   "EventBridge Scheduler could not call a function.",

@@ -21,8 +21,8 @@ const (
 	laterBatch, laterCopies = 10, 2
 )
 
-// NewLaterQueue makes the queue of events that outlast a state's retries: a rate
-// limit, a lease, an index. What cannot be started again from it ends in the dead
+// NewLaterQueue makes the queue of events that outlast a state's retries: for an
+// outage, a rate limit, a lease, an index. What cannot be started again from it ends in the dead
 // letters, so that nothing is lost here either.
 func NewLaterQueue(scope constructs.Construct, id, name string, deadLetters awssqs.Queue, s Settings) awssqs.Queue {
 	props := queueProps(scope, id, name, s)

@@ -125,7 +125,7 @@ func (in *integration) event(sys record.System, pair, id string) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for range 300 { // systems that are gone would be waited for for ever
 		res := in.machines[d].Run(context.Background(), asl.Execution{Name: name, ID: name, Input: input}, asl.Env{Clock: in.clock, Tasks: in, Rand: rand.Float64})
 		switch last := res.Path[len(res.Path)-1]; last {
 		case "Deferred":
@@ -137,6 +137,7 @@ func (in *integration) event(sys record.System, pair, id string) error {
 			return nil
 		}
 	}
+	return fmt.Errorf("%s was put off 300 times", name)
 }
 
 // people is how many keys everybody fights over, of each object.

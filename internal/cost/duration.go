@@ -33,7 +33,7 @@ const (
 const wholeProcessor = 1769
 
 // memory in MB of a state's function, as the stack sets it.
-var memory = map[string]float64{"webhook": 512, "verify": 128, "transform": 128, "lookup": 128, "write": 128, "stamp": 128}
+var memory = map[string]float64{"webhook": 512, "verify": 128, "transform": 128, "lookup": 128, "write": 128, "stamp": 128, "later": 256}
 
 // billed is how long an invocation runs: its own work at its share of a
 // processor, and the waiting. Lambda bills by the millisecond.

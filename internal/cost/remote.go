@@ -25,6 +25,7 @@ type remote struct {
 	rows      map[string]record.Record // by object/id
 	made      int
 	refuse    bool // every write, as a permanent 4xx
+	down      bool // it answers nothing
 }
 
 // Abilities implements flow.Remote.

@@ -30,6 +30,7 @@ const (
 	EchoHubSpot       = "that one's echo"
 	CreateDestination = "new record"
 	DeadLetter        = "dead letter"
+	Outage            = "try in outage"
 )
 
 // Of a kind of event some are played before, so that rows have grown as large as
@@ -58,19 +59,28 @@ func Measure(s *spec.Spec, a Assumptions) ([]Event, error) {
 			}
 		}
 	}
-	var out []Event
-	for _, name := range []string{UpdateDestination, EchoDestination, UpdateHubSpot, EchoHubSpot, CreateDestination, DeadLetter} {
-		out = append(out, Event{Name: name})
+	out, err := p.mean(UpdateDestination, EchoDestination, UpdateHubSpot, EchoHubSpot, CreateDestination, DeadLetter)
+	if err != nil {
+		return nil, err
 	}
+	// By itself, since its many executions would be traffic between the others.
+	down, err := p.mean(Outage)
+	return append(out, down...), err
+}
+
+// mean plays events in turn, and tells what each takes on average.
+func (p *sample) mean(names ...string) ([]Event, error) {
+	out := make([]Event, len(names))
 	for range measured {
-		for i := range out {
-			was, table := w.usage, *w.table
-			if out[i].Path, err = p.play(out[i].Name); err != nil {
+		for i, name := range names {
+			was, table := p.usage, *p.table
+			path, err := p.play(name)
+			if err != nil {
 				return nil, err
 			}
-			one := w.usage.plus(was, -1)
-			one.WriteUnits, one.ReadUnits, one.LimitUnits = w.table.writes-table.writes, w.table.reads-table.reads, w.table.limits-table.limits
-			out[i].Usage = out[i].plus(one, 1.0/measured)
+			one := p.usage.plus(was, -1)
+			one.WriteUnits, one.ReadUnits, one.LimitUnits = p.table.writes-table.writes, p.table.reads-table.reads, p.table.limits-table.limits
+			out[i] = Event{name, path, out[i].plus(one, 1.0/measured)}
 		}
 	}
 	return out, nil
@@ -274,8 +284,36 @@ func (p *sample) play(name string) ([]string, error) {
 	case CreateDestination:
 		_, err := p.create()
 		return p.last.Path, err
+	case Outage:
+		return p.wait()
 	}
 	return p.die()
+}
+
+// wait has an update meet a destination that is down, until its delays are as long
+// as they get. Counted is one more of the executions that find it down still.
+func (p *sample) wait() (path []string, err error) {
+	dest := p.remotes[record.Destination]
+	id, values := p.edit(record.HubSpot)
+	err = p.uncounted(func() error {
+		dest.down = true
+		_, err := p.ends("Deferred", record.HubSpot, byPeople(p.event(record.HubSpot, id, values))...)
+		for range 6 {
+			err = errors.Join(err, p.goOn())
+		}
+		return err
+	})
+	if err = errors.Join(err, p.goOn()); err != nil {
+		return nil, err
+	}
+	path = p.last.Path
+	return path, p.uncounted(func() error {
+		dest.down = false
+		if err := p.goOn(); err != nil || p.last.Path[len(p.last.Path)-1] != "Stamp" {
+			return errors.Join(err, fmt.Errorf("after the outage a sample of pair %s went %s: %s %s", p.pair.Name, strings.Join(p.last.Path, ", "), p.last.Error, p.last.Cause))
+		}
+		return nil
+	})
 }
 
 // die has an update refused, and undone by the person who made it.
@@ -287,9 +325,8 @@ func (p *sample) die() ([]string, error) {
 	if dest.refuse = false; err != nil {
 		return path, err
 	}
-	was, table := p.usage, *p.table
-	_, err = p.ends("Stamp", record.HubSpot, byPeople(p.event(record.HubSpot, id, values))...)
-	p.usage = was
-	p.table.writes, p.table.reads, p.table.limits = table.writes, table.reads, table.limits
-	return path, err
+	return path, p.uncounted(func() error {
+		_, err := p.ends("Stamp", record.HubSpot, byPeople(p.event(record.HubSpot, id, values))...)
+		return err
+	})
 }
