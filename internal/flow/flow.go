@@ -68,7 +68,8 @@
 //	                    on without that reference, which waits for no execution (Reunite)
 //	RecordMissing       the record or its deletion's event; then a dead letter
 //	LeaseLost, PreconditionFailed, AlreadyExists, InDoubt
-//	                    no wait: the next round, of four, decides on what is there by then
+//	                    no wait: the next round, of four, decides on what is there by then; then
+//	                    the next execution, but after AlreadyExists, a dead letter
 //	RateLimited, RemoteBusy, StoreBusy, QuotaExhausted
 //	                    the remote or the table recovers, or their window passes
 //

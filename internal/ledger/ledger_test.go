@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -444,6 +445,21 @@ func play(t *testing.T, open func(*rig)) {
 			r.must(r.Lose(r.Context(), dest, b))
 			if lost, err := r.Conflicts(r.Context(), dest); len(lost) != 2 || err != nil {
 				r.Fatalf("conflicts %v, %v", lost, err)
+			}
+		},
+		"a conflict that an event meets at every try is one, and all are listed": func(r *rig) {
+			for n := range 130 {
+				r.pass(time.Minute)
+				r.must(r.Lose(r.Context(), dest, ledger.Conflict{At: r.Now(), Execution: "e", Field: "email", Loser: "a"},
+					ledger.Conflict{At: r.Now(), Execution: fmt.Sprint("f", n), Field: "email", Loser: "b"}))
+			}
+			sent := r.Now().Add(-time.Hour)
+			for _, delivery := range []string{"g", "h"} {
+				r.must(r.Lose(r.Context(), dest, ledger.Conflict{At: sent, Execution: delivery, Field: "email", Policy: "overwritten", LoserPrint: "c"}))
+			}
+			lost, err := r.Conflicts(r.Context(), dest)
+			if len(lost) != 132 || err != nil || !slices.IsSortedFunc(lost, func(a, b ledger.Conflict) int { return a.At.Compare(b.At) }) {
+				r.Errorf("%d conflicts, %v, want 132, oldest first", len(lost), err)
 			}
 		},
 		"the key of a create in doubt outlives its deleted record": func(r *rig) {

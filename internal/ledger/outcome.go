@@ -102,9 +102,15 @@ func (l *Ledger) Lose(ctx context.Context, of record.Ref, conflicts ...Conflict)
 	return err
 }
 
+// conflictKey is the same however often an event is decided on: during an outage
+// its value loses a hundred times before the write succeeds. Of an edit that was
+// overwritten the sender's time tells, since another delivery may tell of it, too.
 func conflictKey(of record.Ref, c Conflict) table.Key {
-	lost := sha256.Sum256([]byte(c.Loser + "\x1f" + c.LoserPrint))
-	return table.Key{PK: conflictPK(of), SK: strconv.FormatInt(c.At.UnixMilli(), 10) + "#" + c.Field + "#" + hex.EncodeToString(lost[:4])}
+	lost, which := sha256.Sum256([]byte(c.Loser+"\x1f"+c.LoserPrint)), c.Execution
+	if c.Policy == "overwritten" {
+		which = strconv.FormatInt(c.At.UnixMilli(), 10)
+	}
+	return table.Key{PK: conflictPK(of), SK: which + "#" + c.Field + "#" + hex.EncodeToString(lost[:4])}
 }
 
 func conflictPK(of record.Ref) string {
@@ -127,12 +133,20 @@ func (l *Ledger) Losses(ctx context.Context, sp spec.Pair, p *Pair) (lost []Conf
 
 // Conflicts lists what is kept below one record, oldest first.
 func (l *Ledger) Conflicts(ctx context.Context, of record.Ref) ([]Conflict, error) {
-	items, err := l.Table.Query(ctx, conflictPK(of), "", 100)
-	out := make([]Conflict, 0, len(items))
-	for _, it := range items {
-		var c Conflict
-		fromJSON(it.Attrs["conflict"], &c)
-		out = append(out, c)
+	var out []Conflict
+	for after := ""; ; {
+		items, err := l.Table.Query(ctx, conflictPK(of), after, 100)
+		if err != nil {
+			return nil, err
+		}
+		if len(items) == 0 {
+			slices.SortStableFunc(out, func(a, b Conflict) int { return a.At.Compare(b.At) })
+			return out, nil
+		}
+		for _, it := range items {
+			var c Conflict
+			fromJSON(it.Attrs["conflict"], &c)
+			out, after = append(out, c), it.SK
+		}
 	}
-	return out, err
 }
