@@ -40,7 +40,7 @@ func TestCost(t *testing.T) {
 		}
 	}
 	both := (c.Events[0].Total + c.Events[1].Total) * 20000 / 1e6
-	if len(c.Events) != 6 || math.Abs(c.Month.USD-both) > 0.001 || !strings.Contains(table, "20000 updates") {
+	if len(c.Events) != 7 || math.Abs(c.Month.USD-both) > 0.001 || !strings.Contains(table, "20000 updates") {
 		t.Errorf("%d events; a month costs %v, want %v", len(c.Events), c.Month.USD, both)
 	}
 }
