@@ -184,12 +184,17 @@ type Object struct {
 	CreatedAt string `json:"createdAt,omitempty"`
 	UpdatedAt string `json:"updatedAt,omitempty"`
 	Archived  string `json:"archived,omitempty"`
+	// TimeFormat is a Go layout of CreatedAt and UpdatedAt, read as UTC where it has
+	// no zone; needed for times that are neither RFC 3339 (a blank for the T, or no
+	// zone, will do) nor a number of seconds or milliseconds since 1970.
+	TimeFormat string `json:"timeFormat,omitempty"`
 	// Fields is the path below which the mapped fields stand, in answers and requests.
 	Fields string `json:"fields,omitempty"`
 	// Blank says how a cleared field is sent: null (the default), or empty for a
 	// system that leaves a field alone when it is null.
 	Blank string `json:"blank,omitempty"`
-	// Conditional is etag when If-Match with the ETag header (or the version) is honoured.
+	// Conditional is etag when If-Match with the ETag header (or the version) is
+	// honoured, required when a write of an existing record is refused without it.
 	Conditional string `json:"conditional,omitempty"`
 	// IdempotencyHeader is sent with creates when the system offers one.
 	IdempotencyHeader string `json:"idempotencyHeader,omitempty"`

@@ -4,14 +4,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"tandem/internal/local/why"
+	"tandem/internal/simulator/erp"
 	"tandem/internal/simulator/portal"
 )
 
@@ -206,6 +211,30 @@ func TestRunWithSimulators(t *testing.T) {
 	before, err := os.ReadFile(filepath.Join(data, "simulators", "erp.json"))
 	if err != nil || !bytes.Contains(before, []byte("person1@example.com")) {
 		t.Errorf("the destination was not saved: %v", err)
+	}
+}
+
+// TestRunWithSimulatedHubSpot is how a spec is tried before there is an account
+// of HubSpot: the portal begins without data, and the destination is a real one.
+func TestRunWithSimulatedHubSpot(t *testing.T) {
+	company := erp.New(erp.Usual(), nil, nil)
+	there := httptest.NewServer(erp.Handler(company, "theirs"))
+	t.Cleanup(there.Close)
+	secrets := filepath.Join(t.TempDir(), "secrets.json")
+	if err := os.WriteFile(secrets, []byte(`{"destination-token": "theirs", "destination-client-secret": "signed"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t}
+	p := w.ready(tandem(t, nil, "run", "--json", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--destination-url", there.URL, "--secrets", secrets))
+	page, err := http.PostForm(p.hubspot+"/records/contacts", url.Values{"email": {"ada@example.com"}, "firstname": {"Ada"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page.Body.Close()
+	for deadline := time.Now().Add(2 * time.Minute); sampled(t, p) < 1 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	}
+	if all := company.Records("customers"); page.StatusCode != http.StatusOK || len(all) != 1 {
+		t.Errorf("the portal's page answers %d; %d customers there, want the one contact", page.StatusCode, len(all))
 	}
 }
 

@@ -157,8 +157,8 @@ func (w *world) post(batch []portal.Event) bool {
 // process is one running `tandem run`.
 type process struct {
 	*exec.Cmd
-	api string
-	err *bytes.Buffer
+	api, hubspot string
+	err          *bytes.Buffer
 }
 
 // start runs the command against the simulators and waits until it is ready.
@@ -187,7 +187,7 @@ func (w *world) ready(cmd *exec.Cmd) *process {
 		p.Wait()
 		w.t.Fatalf("tandem run printed %q, %v; its log:\n%s", line, err, p.err)
 	}
-	p.api = addresses["api"]
+	p.api, p.hubspot = addresses["api"], addresses["hubspot"]
 	w.t.Cleanup(func() { p.Process.Kill(); p.Wait() })
 	return p
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -41,6 +42,7 @@ type runOptions struct {
 }
 
 const runMore = `Without --hubspot-url and --destination-url both systems are simulated, with sample data and a page each.
+With --destination-url alone HubSpot is, without data: for trying a spec on a test account of the destination.
 With both it is an integration server for any HubSpot-shaped API and any destination that the spec describes.
 Each flag has an environment variable: TANDEM_SPEC, TANDEM_HUBSPOT_URL, TANDEM_DESTINATION_URL, TANDEM_SECRETS,
 TANDEM_DATA, TANDEM_LISTEN, TANDEM_PUBLIC_URL, TANDEM_CENTRE_LISTEN. With AWS_ENDPOINT_URL_DYNAMODB (or TANDEM_TABLE) the mapping table is in
@@ -81,11 +83,11 @@ func runFlags(e *env, args []string) (*runOptions, error) {
 
 // check refuses combinations that cannot work.
 func (o *runOptions) check() error {
-	if (o.hubspot == "") != (o.destination == "") {
-		return misused("--hubspot-url and --destination-url go together: give both, or none for the simulators")
+	if o.hubspot != "" && o.destination == "" {
+		return misused("--destination-url is missing: HubSpot's simulator can stand beside a real destination, the destination's not beside HubSpot")
 	}
-	if o.hubspot != "" && o.secrets == "" {
-		return misused("--secrets is missing: a JSON file with the tokens and client secrets of both systems; tandem run -h shows its form")
+	if o.destination != "" && o.secrets == "" {
+		return misused("--secrets is missing: a JSON file with the tokens and client secrets of the systems that are not simulated; tandem run -h shows its form")
 	}
 	for _, given := range [][2]string{{"--hubspot-url", o.hubspot}, {"--destination-url", o.destination}} {
 		if given[1] != "" && !isAPI(given[1]) {
@@ -205,16 +207,30 @@ func isLocal(endpoint string) bool {
 	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// runSandbox runs the server between two simulators.
+// runSandbox runs the server between two simulators, or between HubSpot's and a
+// real destination.
 func runSandbox(ctx context.Context, e *env, o *runOptions, s *spec.Spec, log *slog.Logger) error {
 	s = sandbox.Adapt(s)
-	box, err := sandbox.Open(s, filepath.Join(o.data, "simulators"), log)
+	samples := sandbox.Sample
+	if o.destination != "" {
+		samples = 0
+	}
+	box, err := sandbox.Open(s, filepath.Join(o.data, "simulators"), samples, log)
 	if err != nil {
 		return usage{err}
 	}
-	links := []console.Link{{Name: "HubSpot (simulated)", URL: box.HubSpotURL()}, {Name: s.Destination.Name + " (simulated)", URL: box.DestinationURL()}}
+	there := console.Link{Name: s.Destination.Name + " (simulated)", URL: box.DestinationURL()}
+	if o.destination != "" {
+		there = console.Link{Name: s.Destination.Name, URL: o.destination}
+		given, err := local.LoadSecrets(o.secrets)
+		if err != nil {
+			return usage{err}
+		}
+		maps.Copy(box.Secrets, given)
+	}
+	links := []console.Link{{Name: "HubSpot (simulated)", URL: box.HubSpotURL()}, there}
 	server, err := openWatched(ctx, e, o, local.Options{
-		Spec: s, Secrets: box.Secrets, HubSpotURL: box.HubSpotURL(), DestinationURL: box.DestinationURL(), Links: links, Log: log,
+		Spec: s, Secrets: box.Secrets, HubSpotURL: box.HubSpotURL(), DestinationURL: there.URL, Links: links, Log: log,
 	})
 	if err != nil {
 		return err

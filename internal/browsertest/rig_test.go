@@ -49,7 +49,7 @@ func newRig(t *testing.T) *rig {
 	dir := t.TempDir()
 	r.lookout = must(lookout.Open(lookout.Options{Client: s.Client, Dir: dir + "/centre", SlackURL: r.slack.URL, Every: interval, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Now: func() time.Time { return time.Now().Add(time.Duration(r.turned.Load())) }}))(t)
-	r.box = must(sandbox.Open(s, dir+"/simulators", nil))(t)
+	r.box = must(sandbox.Open(s, dir+"/simulators", sandbox.Sample, nil))(t)
 	r.server = must(local.Open(local.Options{Spec: s, Secrets: r.box.Secrets, HubSpotURL: r.box.HubSpotURL(), DestinationURL: r.box.DestinationURL(),
 		Data: dir, Ended: r.lookout.Ended, Refused: r.lookout.Refused,
 		Links: []console.Link{{Name: "HubSpot (simulated)", URL: r.box.HubSpotURL()}, {Name: "Notification Centre", URL: r.lookout.URL()}}}))(t)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tandem/internal/flow"
+	"tandem/internal/record"
 	"tandem/spec"
 )
 
@@ -232,7 +233,9 @@ func (cur *cursor) take(o *object, a *answer, items []any) ([]flow.ChangedRecord
 		}
 		mark := fingerprint(r.ID, r.Version, r.UpdatedAt, r.Archived)
 		_, seen := cur.Seen[mark]
-		cur.Seen[mark] = r.UpdatedAt.UnixMilli()
+		if !mayRecur(r) {
+			cur.Seen[mark] = r.UpdatedAt.UnixMilli()
+		}
 		if r.UpdatedAt.After(cur.High) {
 			cur.High = r.UpdatedAt
 		}
@@ -242,6 +245,21 @@ func (cur *cursor) take(o *object, a *answer, items []any) ([]flow.ChangedRecord
 	}
 	cur.forget(time.Time{})
 	return refs, nil
+}
+
+// settled is when a change told in whole seconds cannot be followed by another of
+// the same time: a second for that one, one for how the Date header is rounded.
+const settled = 2 * time.Second
+
+// mayRecur reports whether the next change of a record could look like this one:
+// nothing but a time in whole seconds tells them apart, and that second is hardly
+// over by the system's clock. Such a record is listed once more by the next sweep.
+func mayRecur(r record.Record) bool {
+	clock := r.Clock
+	if clock.IsZero() {
+		clock = r.ReadAt
+	}
+	return r.Version == "" && !r.UpdatedAt.IsZero() && r.UpdatedAt.Nanosecond() == 0 && clock.Before(r.UpdatedAt.Add(settled))
 }
 
 // finish ends a sweep and places the next one.

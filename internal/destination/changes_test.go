@@ -197,3 +197,47 @@ func TestForeignCursor(t *testing.T) {
 		t.Errorf("error is %v, want BadEnvelope", err)
 	}
 }
+
+// TestWholeSeconds lists a record again that changes a second time within the
+// second that a sweep has seen, and lists nothing again once that second is over.
+func TestWholeSeconds(t *testing.T) {
+	at := newClock()
+	date := func() string { return at.now().Format(http.TimeFormat) }
+	c := server(t, func(s *spec.Spec) {
+		alter(&s.Destination, func(o *spec.Object) { o.Version, o.List.Paging, o.TimeFormat = "", "page", "2006-01-02.15:04:05" })
+	}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", date())
+		fmt.Fprint(w, `{"items":[{"id":"1","updated_at":"2026-11-23.10:00:00"}]}`)
+	})
+	var listed []int
+	cursor := ""
+	for _, pause := range []time.Duration{0, 900 * time.Millisecond, time.Second, 2 * time.Second, time.Minute} {
+		at.pass(pause)
+		var refs []flow.ChangedRecord
+		refs, cursor = drain(t, c, "customers", cursor)
+		listed = append(listed, len(refs))
+		if len(refs) > 0 && !refs[0].At.Equal(time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)) {
+			t.Errorf("changed at %v", refs[0].At)
+		}
+	}
+	if want := []int{1, 1, 1, 1, 0}; !slices.Equal(listed, want) {
+		t.Errorf("the sweeps listed %v records, want %v", listed, want)
+	}
+}
+
+// TestUnreadableTimes refuses a time that it cannot read, by its path and without
+// its value; no time at all is none.
+func TestUnreadableTimes(t *testing.T) {
+	for text, want := range map[string]flow.Code{
+		`"23. November"`: flow.RemoteRefused, `"2026-11-23.10:00:00"`: flow.RemoteRefused, `true`: flow.RemoteRefused,
+		`null`: "", `""`: "", `0`: "", `1795428000`: "", `"2026-11-23 10:00:00"`: "", `"2026-11-23T10:00:00+10:00"`: "",
+	} {
+		c := server(t, nil, func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"id":"1","updated_at":%s}`, text)
+		})
+		_, err := c.Read(t.Context(), "customers", "1", nil)
+		if flow.CodeOf(err) != want || err != nil && (strings.Contains(err.Error(), "23") || !strings.Contains(err.Error(), "timeFormat")) {
+			t.Errorf("%s: error is %v, want code %q", text, err, want)
+		}
+	}
+}

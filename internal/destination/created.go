@@ -29,7 +29,11 @@ func (c *Client) Created(ctx context.Context, name string, from, until time.Time
 			return nil, err
 		}
 		for _, item := range list(a.body) {
-			if at := o.created(item); at.Before(from.Truncate(time.Second)) || at.After(until) {
+			at, err := o.time(a, item, "createdAt", o.CreatedAt)
+			if err != nil {
+				return nil, err
+			}
+			if at.Before(from.Truncate(time.Second)) || at.After(until) {
 				continue
 			}
 			r, err := c.whole(ctx, o, a, item, properties)
@@ -42,12 +46,6 @@ func (c *Client) Created(ctx context.Context, name string, from, until time.Time
 		}
 	}
 	return made, nil
-}
-
-// created is when a record says that it was created.
-func (o *object) created(item any) time.Time {
-	v, _ := at(item, o.CreatedAt)
-	return instant(v)
 }
 
 // whole reads a listed item; one that leaves out a property is read by its id.

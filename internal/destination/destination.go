@@ -176,8 +176,8 @@ func compileObject(s *spec.Spec, name string, description spec.Object) (*object,
 	if description.ID == "" {
 		return nil, errors.New("id is missing; it is the JSON path of a record's id")
 	}
-	if c := description.Conditional; c != "" && c != "etag" {
-		return nil, fmt.Errorf("conditional is %q; allowed is \"etag\" or nothing", c)
+	if c := description.Conditional; c != "" && c != "etag" && c != "required" {
+		return nil, fmt.Errorf("conditional is %q; allowed are \"etag\", \"required\" or nothing", c)
 	}
 	var err error
 	o.list, err = compileList(description.List)
@@ -231,7 +231,7 @@ func (c *Client) Abilities(name string) flow.Abilities {
 		return flow.Abilities{}
 	}
 	return flow.Abilities{
-		ConditionalWrite: o.Conditional == "etag", Versioned: o.Version != "",
+		ConditionalWrite: o.Conditional != "", Versioned: o.Version != "",
 		Once: o.once, Unique: o.unique, SearchLag: c.spec.SearchLag.Duration,
 		Recent: o.TellsCreated(),
 	}

@@ -21,7 +21,7 @@ var vocabulary = wordSet(`a about access account after again allowed already alr
 	failed field fields for forbidden format found from gateway has have id identical in input integer internal invalid is
 	it its json key later length less limit list locked long malformed matched maximum message method minimum minute missing
 	more must name no not null number object of on only operation option or parameter parse path permission permissions
-	please point properties property provided quota rate reached read receive record refused request required resource
+	please point properties property provide provided quota rate reached read receive record refused request required resource
 	retry same schema scope second server service should specified state store stored string syntax than that the there
 	this time timeout to token too try type unable unauthorized unavailable unexpected unique unknown unprocessable
 	unsupported update upper used valid validation value values version was were when with within wrong you your`)
@@ -65,7 +65,7 @@ func (o *object) explain(body any, sent record.Fields) string {
 
 // message finds an error's text where systems put it.
 func message(body any) string {
-	for _, path := range []string{"message", "error.message", "error_description", "detail", "title", "error", "code"} {
+	for _, path := range []string{"message", "error.message", "msg", "error.msg", "error_description", "detail", "title", "error", "code"} {
 		if v, ok := at(body, path); ok {
 			if s, isText := v.(string); isText && s != "" {
 				return s

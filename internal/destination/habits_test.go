@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,15 +60,15 @@ func second[T any](_ T, err error) error { return err }
 // TestLooseSearch keeps of what a search answers only what has the value.
 func TestLooseSearch(t *testing.T) {
 	c := server(t, nil, func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "c_3") {
-			fmt.Fprint(w, `{"id":"c_3","email":"ANN@example.com","name":"whole"}`)
+		if id := path.Base(r.URL.Path); id == "c_3" || id == "c_5" {
+			fmt.Fprintf(w, `{"id":%q,"email":"ANN@example.com","name":"whole"}`, id)
 			return
 		}
-		fmt.Fprint(w, `{"items":[{"id":"c_1","email":"joann@example.com"},{"id":"c_2","email":null},{"id":"c_3"},{"id":"c_4","email":"ann@example.com","deleted":true}]}`)
+		fmt.Fprint(w, `{"items":[{"id":"c_1","email":"joann@example.com"},{"id":"c_2","email":null},{"id":"c_3"},{"id":"c_4","email":"ann@example.com","deleted":true},{"id":"c_5","email":"ann@example.com"}]}`)
 	})
 	found, consistent, err := c.Find(t.Context(), "customers", "email", "ann@example.com", []string{"name"})
-	if err != nil || !consistent || len(found) != 1 || found[0].ID != "c_3" || found[0].Fields["name"] != "whole" {
-		t.Errorf("found %+v (%v), want c_3 only, read whole", found, err)
+	if err != nil || !consistent || len(found) != 2 || found[0].ID != "c_3" || found[0].Fields["name"] != "whole" || found[1].ID != "c_5" || found[1].Fields["name"] != "whole" {
+		t.Errorf("found %+v (%v), want c_3 and c_5 only, read whole", found, err)
 	}
 }
 
@@ -184,5 +186,61 @@ func TestTooLarge(t *testing.T) {
 	})
 	if _, err := c.Read(t.Context(), "customers", "c_1", nil); flow.CodeOf(err) != flow.TooLarge {
 		t.Errorf("error is %v, want TooLarge", err)
+	}
+}
+
+// TestRequired sends an entity tag with every write to a system that demands one:
+// the caller's, or else the record's own.
+func TestRequired(t *testing.T) {
+	for _, mode := range []string{"etag", "required"} {
+		var sent []string
+		c := server(t, func(s *spec.Spec) { alter(&s.Destination, func(o *spec.Object) { o.Conditional = mode }) },
+			func(w http.ResponseWriter, r *http.Request) {
+				sent = append(sent, r.Method+" "+r.Header.Get("If-Match"))
+				w.Header().Set("ETag", `"own"`)
+				if strings.HasSuffix(r.URL.Path, "/gone") {
+					w.WriteHeader(http.StatusNotFound)
+					return
+				}
+				fmt.Fprint(w, `{"id":"1","name":"Ann"}`)
+			})
+		_, err := c.Update(t.Context(), "customers", "1", record.Fields{"name": "Ann"}, `"given"`)
+		if err == nil {
+			_, err = c.Update(t.Context(), "customers", "1", record.Fields{"name": "Ann"}, "")
+		}
+		if err == nil {
+			err = c.Archive(t.Context(), "customers", "1")
+		}
+		if err == nil {
+			err = c.Archive(t.Context(), "customers", "gone")
+		}
+		want := []string{`PATCH "given"`, `PATCH `, `DELETE `, `DELETE `}
+		if mode == "required" {
+			want = []string{`PATCH "given"`, `GET `, `PATCH "own"`, `GET `, `DELETE "own"`, `GET `}
+		}
+		if err != nil || !slices.Equal(sent, want) {
+			t.Errorf("%s: sent %q, %v; want %q", mode, sent, err, want)
+		}
+	}
+}
+
+// TestMessages tells the remote's words wherever systems put them, names of the
+// object's fields included, and no other.
+func TestMessages(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"message":"email must not be empty"}`:                           ", email must not be empty",
+		`{"error":{"status":400,"msg":"Must provide the 'email' field"}}`: ", must provide the email field",
+		`{"msg":"Ann is required"}`:                                       ", … is required",
+		`{"error":"invalid_value"}`:                                       ", …",
+		`no JSON`:                                                         "",
+	} {
+		c := server(t, nil, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, body)
+		})
+		_, err := c.Read(t.Context(), "customers", "1", nil)
+		if e := codeOf(t, err); !strings.HasSuffix(e.Message, ": 400"+want) {
+			t.Errorf("%s: the error is %q, want it to end with %q", body, e.Message, want)
+		}
 	}
 }

@@ -106,7 +106,8 @@ func identifier(v any, path string) string {
 	return ""
 }
 
-// instant reads a time as text or as a number of seconds or milliseconds.
+// instant reads a time as text or as a number of seconds or milliseconds; zero
+// when it is neither.
 func instant(v any) time.Time {
 	s := scalar(v)
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
@@ -139,9 +140,9 @@ func (o *object) record(a *answer, v any, properties []string) (record.Record, e
 		return record.Record{}, flow.Errorf(flow.RemoteRefused, "%s: the answer holds no id at %q; check destination.objects.%s.id and result", a.what, o.ID, o.name)
 	}
 	r := record.Record{ID: id, Fields: make(record.Fields, len(properties)), Version: text(v, o.Version), ReadAt: a.sent}
-	if o.UpdatedAt != "" {
-		at, _ := at(v, o.UpdatedAt)
-		r.UpdatedAt = instant(at)
+	var err error
+	if r.UpdatedAt, err = o.time(a, v, "updatedAt", o.UpdatedAt); err != nil {
+		return r, err
 	}
 	if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
 		r.Clock = date
@@ -150,7 +151,7 @@ func (o *object) record(a *answer, v any, properties []string) (record.Record, e
 		mark, _ := at(v, o.Archived)
 		r.Archived = set(mark)
 	}
-	if o.Conditional == "etag" {
+	if o.Conditional != "" {
 		r.ETag = etag(a.etag, r.Version)
 	}
 	fields, _ := at(v, o.Fields)
@@ -160,6 +161,24 @@ func (o *object) record(a *answer, v any, properties []string) (record.Record, e
 		}
 	}
 	return r, nil
+}
+
+// time reads one of a record's times, zero where it tells none. One that cannot
+// be read is refused: a poll whose times are all zero would list everything again
+// each time, and say nothing.
+func (o *object) time(a *answer, v any, name, path string) (time.Time, error) {
+	if path == "" {
+		return time.Time{}, nil
+	}
+	found, _ := at(v, path)
+	t := instant(found)
+	if o.TimeFormat != "" {
+		t, _ = time.Parse(o.TimeFormat, scalar(found))
+	}
+	if t.IsZero() && set(found) {
+		return t, flow.Errorf(flow.RemoteRefused, "%s: the time at %q cannot be read; say how it is written in destination.objects.%s.timeFormat, or correct %s", a.what, path, o.name, name)
+	}
+	return t.UTC(), nil
 }
 
 // etag prefers the header; a version stands in as a quoted entity tag.

@@ -113,7 +113,7 @@ func (c *Client) headers(req *http.Request, o *object, r request, hasBody bool) 
 	for name, value := range c.spec.Headers {
 		req.Header.Set(name, value)
 	}
-	if r.etag != "" && o.Conditional == "etag" {
+	if r.etag != "" && o.Conditional != "" {
 		req.Header.Set("If-Match", r.etag)
 	}
 	if r.key != "" && o.IdempotencyHeader != "" {

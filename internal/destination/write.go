@@ -111,7 +111,7 @@ func (c *Client) Update(ctx context.Context, name, id string, fields record.Fiel
 	if r.body, err = o.body(k, fields, false); err != nil {
 		return record.Record{}, err
 	}
-	a, err := c.do(ctx, o, r)
+	a, err := c.overwrite(ctx, o, r)
 	if err != nil {
 		return record.Record{}, err
 	}
@@ -119,6 +119,20 @@ func (c *Client) Update(ctx context.Context, name, id string, fields record.Fiel
 		return whole, nil
 	}
 	return c.observe(ctx, o, id, fields)
+}
+
+// overwrite sends a write of an existing record. Where the system refuses one
+// that names no entity tag and the caller has set no condition, the record's own
+// is read first.
+func (c *Client) overwrite(ctx context.Context, o *object, r request) (*answer, error) {
+	if o.Conditional == "required" && r.etag == "" {
+		now, err := c.Read(ctx, o.name, r.args["id"], nil)
+		if err != nil {
+			return nil, err
+		}
+		r.etag = now.ETag
+	}
+	return c.do(ctx, o, r)
 }
 
 // meet reads the record once where the spelling of a set that is to be written
@@ -146,7 +160,7 @@ func (c *Client) Archive(ctx context.Context, name, id string) error {
 	if err != nil {
 		return err
 	}
-	if _, err = c.do(ctx, o, request{call: k, args: args{"id": id}}); flow.CodeOf(err) == flow.RecordMissing {
+	if _, err = c.overwrite(ctx, o, request{call: k, args: args{"id": id}}); flow.CodeOf(err) == flow.RecordMissing {
 		return nil
 	}
 	return err
@@ -186,8 +200,9 @@ func (c *Client) Find(ctx context.Context, name, property, value string, propert
 	return found, consistent, nil
 }
 
-// equal reads one found item and compares its property with value. A summary
-// without the property is completed by reading the record.
+// equal reads one found item and compares its property with value. A summary that
+// leaves out the property, or of an equal one any other, is completed by reading
+// the record.
 func (c *Client) equal(ctx context.Context, o *object, a *answer, item any, property, value string, properties []string) (record.Record, bool, error) {
 	a.etag = "" // the list's, not the record's
 	rec, err := o.record(a, item, properties)
@@ -196,7 +211,8 @@ func (c *Client) equal(ctx context.Context, o *object, a *answer, item any, prop
 	}
 	fields, _ := at(item, o.Fields)
 	got, told := o.read(fields, property)
-	if !told {
+	same := func() bool { return strings.EqualFold(strings.TrimSpace(got), strings.TrimSpace(value)) }
+	if !told || same() && !rec.Archived && len(rec.Fields) < len(properties) {
 		whole, err := c.Read(ctx, o.name, rec.ID, append([]string{property}, properties...))
 		if flow.CodeOf(err) == flow.RecordMissing {
 			return rec, false, nil
@@ -206,5 +222,5 @@ func (c *Client) equal(ctx context.Context, o *object, a *answer, item any, prop
 		}
 		rec, got = whole, whole.Fields[property]
 	}
-	return rec, strings.EqualFold(strings.TrimSpace(got), strings.TrimSpace(value)), nil
+	return rec, same(), nil
 }

@@ -87,7 +87,7 @@ func Node(t testing.TB) string {
 	return node
 }
 
-// Python is the interpreter of the virtual environment that holds MiniStack and moto.
+// Python is the interpreter of the virtual environment that holds MiniStack, moto and Roundup.
 func Python(t testing.TB) string {
 	t.Helper()
 	return Path(t, "venv/bin/python")

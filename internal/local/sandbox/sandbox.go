@@ -41,7 +41,7 @@ type Sandbox struct {
 	log       *slog.Logger
 }
 
-// Sample is how many contacts a new portal begins with.
+// Sample is how many contacts a new portal begins with between two simulators.
 const Sample = 12
 
 // Search lags and polls of a sandbox: a person waits for the result.
@@ -65,9 +65,9 @@ func Adapt(s *spec.Spec) *spec.Spec {
 	return &c
 }
 
-// Open loads what an earlier sandbox left in dir, or begins with sample data,
-// and listens on two loopback ports, the same ones as before where they are free.
-func Open(s *spec.Spec, dir string, log *slog.Logger) (*Sandbox, error) {
+// Open loads what an earlier sandbox left in dir, or begins with so many sample
+// contacts, and listens on two loopback ports, the same ones as before where they are free.
+func Open(s *spec.Spec, dir string, samples int, log *slog.Logger) (*Sandbox, error) {
 	b := &Sandbox{spec: s, dir: dir, log: log}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("sandbox: %w; choose a --data directory that can be written", err)
@@ -75,7 +75,7 @@ func Open(s *spec.Spec, dir string, log *slog.Logger) (*Sandbox, error) {
 	if err := b.secrets(); err != nil {
 		return nil, err
 	}
-	if err := b.load(); err != nil {
+	if err := b.load(samples); err != nil {
 		return nil, err
 	}
 	for i := range b.listeners {
@@ -106,7 +106,7 @@ func (b *Sandbox) secrets() (err error) {
 	return os.WriteFile(path, body, 0o600)
 }
 
-func (b *Sandbox) load() error {
+func (b *Sandbox) load(samples int) error {
 	id := func(text string) int64 { n, _ := strconv.ParseInt(text, 10, 64); return n }
 	b.portal = portal.New(portal.Options{PortalID: id(b.spec.HubSpot.PortalID), AppID: id(b.spec.HubSpot.AppID), SearchLag: searchLag / 2})
 	b.portal.DefineFor(b.spec)
@@ -117,7 +117,7 @@ func (b *Sandbox) load() error {
 		return err
 	}
 	if fresh {
-		return b.portal.Seed(Sample)
+		return b.portal.Seed(samples)
 	}
 	return b.company.Load(b.file("erp"))
 }
