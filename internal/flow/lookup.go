@@ -95,7 +95,7 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 		return f.back(ctx, j, s, p)
 	case p.State == ledger.Gone:
 		return drop("the record or its partner was deleted: " + p.Reason), nil
-	case p.State == ledger.Parked:
+	case p.State == ledger.Parked && !j.touched(p, t):
 		return park(p.Reason), nil
 	case p.Held(f.Now()) && p.LeaseBy != j.execution:
 		return f.held(p)

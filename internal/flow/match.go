@@ -36,7 +36,7 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 	claim := ledger.Intent{Execution: j.execution, At: f.Now(), Create: j.target}
 	switch err := f.Ledger.Claim(ctx, p, j.ref, key, claim.After(doubt)); {
 	case errors.Is(err, ledger.ErrOrphan):
-		return f.ambiguous(ctx, j, p, errWidowed.Error())
+		return f.ambiguous(ctx, j, p, t, errWidowed.Error())
 	case err != nil:
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 	found, err := f.candidates(ctx, j, p, t, match, doubt)
 	switch {
 	case errors.Is(err, errWidowed) || errors.Is(err, errEdited):
-		return f.ambiguous(ctx, j, p, err.Error())
+		return f.ambiguous(ctx, j, p, t, err.Error())
 	case err == nil:
 		plan, err = f.choose(ctx, j, s, p, plan, found, doubt)
 	}
@@ -239,18 +239,20 @@ func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, 
 		return plan, f.Ledger.Intend(ctx, p, f.intent(j, plan).After(doubt), "")
 	}
 	if len(found) > 1 {
-		return f.ambiguous(ctx, j, p, "two or more records of "+string(j.target)+" match")
+		return f.ambiguous(ctx, j, p, s.Transform, severalMatch+string(j.target)+" match")
 	}
 	other, err := f.Ledger.Find(ctx, j.pair, record.Ref{System: j.target, Object: j.object(j.target), ID: found[0].ID}, "")
 	switch {
 	case err != nil:
 		return nil, err
 	case other.State == ledger.Linked && other.IDs[j.source] != j.ref.ID:
-		return f.ambiguous(ctx, j, p, "the matching record of "+string(j.target)+" is linked to another record")
+		return f.ambiguous(ctx, j, p, s.Transform, itsMatch+string(j.target)+" is linked to another record")
 	case other.State == ledger.Claimed && other.Held(f.Now()):
 		return nil, Errorf(ClaimHeld, "the matching record is being linked by another execution")
+	case other.State == ledger.Parked && strings.HasPrefix(other.Reason, itsMatch+string(j.source)+atRest):
+		// It rests for the sake of this record, which it alone matched, as this one it.
 	case other.State == ledger.Gone || other.State == ledger.Parked:
-		return f.ambiguous(ctx, j, p, "the matching record of "+string(j.target)+" is at rest: "+other.Reason)
+		return f.ambiguous(ctx, j, p, s.Transform, itsMatch+string(j.target)+atRest+other.Reason)
 	}
 	plan, err = f.adopt(ctx, j, s, p, plan, found[0], doubt)
 	if err == nil && other.Exists() {
@@ -259,8 +261,24 @@ func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, 
 	return plan, err
 }
 
-func (f *Flow) ambiguous(ctx context.Context, j *journey, p *ledger.Pair, reason string) (*Plan, error) {
+// Reasons of records that are parked because their match is not clear.
+const (
+	severalMatch = "two or more records of "
+	itsMatch     = "the matching record of "
+	atRest       = " is at rest: "
+)
+
+func (f *Flow) ambiguous(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed, reason string) (*Plan, error) {
+	p.Seen[j.source] = ledger.Seen{Version: t.Version, ETag: t.ETag}
 	return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
+}
+
+// touched: a record whose match was not clear has been edited since, so that it is
+// looked for again. That is how a person who has set the matter right says so.
+func (j *journey) touched(p *ledger.Pair, t *Transformed) bool {
+	return p.State == ledger.Parked && p.IDs[j.target] == "" && !t.Missing && !t.Archived &&
+		(strings.HasPrefix(p.Reason, severalMatch) || strings.HasPrefix(p.Reason, itsMatch)) &&
+		t.Version != "" && record.CompareVersions(t.Version, p.Seen[j.source].Version) > 0
 }
 
 // adopt links an existing record: what is equal is agreed, what is blank is

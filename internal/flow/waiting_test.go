@@ -190,3 +190,24 @@ func TestDeletedIDIsGivenToANewRecord(t *testing.T) {
 		t.Errorf("HubSpot holds %q: %s", got, b.reason())
 	}
 }
+
+// TestParkedIsTouched: a record whose match was not clear is looked at again when a
+// person has edited it, and by no event that is only repeated.
+func TestParkedIsTouched(t *testing.T) {
+	b := newBench(t)
+	b.ambiguous()
+	for _, id := range []string{"c_8", "c_9"} {
+		b.want(b.event(record.Destination, "contacts", id, flow.Changed), "Dropped")
+	}
+	b.dest.put("customers/c_9", record.Fields{"email": "bob@example.com"})
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Dropped")
+	if b.want(b.event(record.Destination, "contacts", "c_9", flow.Changed), "Stamp"); len(b.hub.rows) != 2 {
+		t.Fatalf("HubSpot holds %v", b.hub.rows)
+	}
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Dropped")
+	b.hub.put("contacts/7", record.Fields{"firstname": "Ada B"})
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+	if got := b.dest.rows["customers/c_8"].Fields["first_name"]; got != "Ada B" || len(b.dest.rows) != 2 || len(b.hub.rows) != 2 {
+		t.Errorf("HubSpot holds %v, the destination %v", b.hub.rows, b.dest.rows)
+	}
+}

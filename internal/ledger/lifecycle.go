@@ -21,11 +21,9 @@ func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state Stat
 	if p.State != Linked { // should a linked pair come back, what was in doubt still is
 		remove = append(remove, attrIntent, attrSends)
 	}
-	updates := []table.Update{{
-		Key: p.Key, If: table.AtRev(p.Rev),
-		Set:    map[string]string{attrPair: p.Name, attrState: string(state), attrReason: reason, attrStamped: ms(l.Now())},
-		Remove: remove,
-	}}
+	set := map[string]string{attrPair: p.Name, attrState: string(state), attrReason: reason, attrStamped: ms(l.Now())}
+	Change{Seen: p.Seen}.encode(set)
+	updates := []table.Update{{Key: p.Key, If: table.AtRev(p.Rev), Set: set, Remove: remove}}
 	if p.State == Claimed {
 		updates = append(updates, table.Update{Key: l.flightKey(ref.System.Other(), ref.Object, ref.ID), If: table.Always, Delete: true})
 		if p.MatchKey != "" {
