@@ -42,7 +42,13 @@ func (f *Flow) taken(ctx context.Context, j *journey, plan *Plan, sys record.Sys
 		return cause // the next round asks again
 	}
 	held, leaving := f.leaving(ctx, j, p, ref, plan.Patch[sys])
-	if leaving || len(held) == 0 && plan.Round == 0 {
+	if leaving {
+		return &Error{Code: AlreadyExists, Message: fmt.Sprintf("%s %s holds the value that %s is to get, and has not given it up yet; "+
+			"if it waits for a value of this record in turn, the two have been swapped: give one of them a third value where "+
+			"they were changed, redrive this, then set it right", ref.Object, id, orElse(names(held), "a unique field")),
+			ExistingID: id, Maybe: isMaybe(cause), Err: cause}
+	}
+	if len(held) == 0 && plan.Round == 0 {
 		return cause
 	}
 	return &Error{

@@ -152,6 +152,25 @@ func TestTakenValueThatBecomesFree(t *testing.T) {
 			}
 		})
 	}
+	t.Run("but for a swap, which a person takes apart", func(t *testing.T) {
+		b := newBench(t)
+		b.two(true)
+		b.hub.put("contacts/7", record.Fields{"email": "bob@example.com", "zip": "2000"})
+		b.hub.put("contacts/8", record.Fields{"email": "ada@example.com"})
+		for _, id := range []string{"7", "8"} {
+			b.want(b.event(record.HubSpot, "contacts", id, flow.Changed), "Failed")
+			if b.last.Error != string(flow.AlreadyExists) || !strings.Contains(b.last.Cause, "the two have been swapped") {
+				t.Errorf("contact %s: %s %s", id, b.last.Error, b.last.Cause)
+			}
+		}
+		for _, step := range []struct{ id, email string }{{"7", "third@example.com"}, {"8", "ada@example.com"}, {"7", "bob@example.com"}} {
+			b.hub.put("contacts/"+step.id, record.Fields{"email": step.email})
+			b.want(b.event(record.HubSpot, "contacts", step.id, flow.Changed), "Stamp")
+		}
+		if one, two := b.dest.rows["customers/c_1"].Fields, b.dest.rows["customers/c_2"].Fields; one["email"] != "bob@example.com" || two["email"] != "ada@example.com" || one["postcode"] != "2000" {
+			t.Errorf("the destination holds %v and %v", one, two)
+		}
+	})
 	t.Run("and never does", func(t *testing.T) {
 		b := newBench(t)
 		tries := b.two(true)
