@@ -1,6 +1,7 @@
 package realtest
 
 import (
+	"strings"
 	"testing"
 
 	"tandem/internal/ledger"
@@ -92,6 +93,7 @@ func (r *rig) restarted() {
 	r.start()
 	for _, id := range ids {
 		r.eventually("the record of "+id+" is there", func() bool { return r.partner(record.HubSpot, id) != "" })
+		r.cut[r.partner(record.HubSpot, id)] = true
 	}
 	r.quiet()
 	writes := r.writes()
@@ -127,9 +129,19 @@ func (r *rig) editedMeanwhile() {
 	r.eventually("their edit arrives", r.ours(&other, "Donald"))
 }
 
-// ended demands that no event of these journeys was given up or parked.
+// ended demands that no event of these journeys was given up or parked. One notice
+// may be one too many: of a write that was under way when the server was killed
+// nobody learns at which time it was carried out, and a system without conditional
+// writes tells neither who made a change nor its values. So its event may be of an
+// edit that the write has overwritten, and is told as that: silence would be wrong
+// if it was one.
 func (r *rig) ended() {
 	for _, o := range r.outcomes() {
+		doubt := o.System == record.Destination && r.cut[o.ID] && strings.HasPrefix(o.Reason, "an edit was overwritten before it could be read")
+		if o.Kind == ledger.ParkedKind && doubt {
+			r.t.Logf("%s %s: a write that was cut off may have overwritten an edit", o.Object, o.ID)
+			continue
+		}
 		if o.Kind == ledger.Dead || o.Kind == ledger.ParkedKind {
 			r.t.Errorf("%s %s: %s %s %s", o.Object, o.ID, o.Kind, o.Code, o.Reason)
 		}

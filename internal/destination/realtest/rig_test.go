@@ -81,6 +81,7 @@ type rig struct {
 	hubWrites  atomic.Int64
 	destWrites atomic.Int64
 	process    *exec.Cmd
+	cut        map[string]bool // records there that were being made when the process was killed
 
 	mu        sync.Mutex
 	delivered [][]portal.Event
@@ -93,7 +94,7 @@ const lag = 200 * time.Millisecond
 func newRig(t *testing.T, s *system) *rig {
 	t.Helper()
 	r := &rig{
-		t: t, system: s, portal: portal.New(portal.Options{SearchLag: lag, Duplicates: 0.1}),
+		t: t, system: s, cut: map[string]bool{}, portal: portal.New(portal.Options{SearchLag: lag, Duplicates: 0.1}),
 		address: fmt.Sprintf("127.0.0.1:%d", engines.FreePort(t)),
 	}
 	destination := s.start(t, "http://"+r.address+"/webhooks/destination")
