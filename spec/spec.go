@@ -193,6 +193,9 @@ type Object struct {
 	// Blank says how a cleared field is sent: null (the default), or empty for a
 	// system that leaves a field alone when it is null.
 	Blank string `json:"blank,omitempty"`
+	// Absent says what a field means that an answer leaves out: unknown (the default),
+	// or blank for a system whose answers leave out only blank fields.
+	Absent string `json:"absent,omitempty"`
 	// Conditional is etag when If-Match with the ETag header (or the version) is
 	// honoured, required when a write of an existing record is refused without it.
 	Conditional string `json:"conditional,omitempty"`

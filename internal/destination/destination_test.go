@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -225,6 +226,20 @@ func TestBlank(t *testing.T) {
 		})
 		if _, err := c.Update(t.Context(), "customers", "c_1", record.Fields{"name": ""}, ""); err != nil || sent != want {
 			t.Errorf("blank %q sent %s (%v), want %s", blank, sent, err, want)
+		}
+	}
+}
+
+// TestAbsent reads a field that the answer leaves out as unknown, or as blank where the
+// spec says so; a null is blank in any case.
+func TestAbsent(t *testing.T) {
+	for absent, want := range map[string]record.Fields{"": {"tags": ""}, "unknown": {"tags": ""}, "blank": {"tags": "", "name": ""}} {
+		c := server(t, func(s *spec.Spec) {
+			alter(&s.Destination, func(o *spec.Object) { o.Absent = absent })
+		}, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"id":"c_1","tags":null}`) })
+		rec, err := c.Read(t.Context(), "customers", "c_1", []string{"name", "tags"})
+		if err != nil || !maps.Equal(rec.Fields, want) {
+			t.Errorf("absent %q read %v, %v; want %v", absent, rec.Fields, err, want)
 		}
 	}
 }

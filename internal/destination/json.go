@@ -156,7 +156,7 @@ func (o *object) record(a *answer, v any, properties []string) (record.Record, e
 	}
 	fields, _ := at(v, o.Fields)
 	for _, p := range properties {
-		if t, ok := o.read(fields, p); ok {
+		if t, ok := o.read(fields, p); ok || o.Absent == "blank" {
 			r.Fields[p] = t
 		}
 	}

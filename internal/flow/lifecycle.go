@@ -206,7 +206,12 @@ func (f *Flow) partnerMissing(ctx context.Context, j *journey, s State, p *ledge
 	case p.Intent.Deletes(j.target), p.Intent.Deletes(j.source) && j.Kind == Restored:
 		return f.overtaken(ctx, j, s, p)
 	}
-	return park("its partner in " + string(j.target) + " is missing; nothing was recreated"), nil
+	// Should the partner come back, what was edited here meanwhile is still to be told.
+	plan := park("its partner in " + string(j.target) + " is missing; nothing was recreated")
+	if p.Owes {
+		return plan, nil
+	}
+	return plan, f.Ledger.Owe(ctx, p)
 }
 
 // overtaken: the record is there, and a deletion of ours that was never stamped

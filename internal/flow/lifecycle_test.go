@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tandem/internal/flow"
 	"tandem/internal/ledger"
@@ -191,14 +192,16 @@ func TestMergeInAnyOrder(t *testing.T) {
 		"only a loser's partner":  {partner, changed("900")},
 		"both losers, then merge": {changed("8"), partner, changed("7"), merge},
 	} {
-		t.Run(name, func(t *testing.T) {
+		each := func(t *testing.T, told bool) {
 			b := newBench(t)
 			b.created()
 			b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
 			b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
 			b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
 			row := b.hub.put("contacts/900", record.Fields{"lastname": "Byron"})
-			row.Merged = []string{"8", "7"}
+			if told {
+				row.Merged = []string{"8", "7"}
+			}
 			b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
 			for _, event := range events {
 				event(b)
@@ -209,20 +212,41 @@ func TestMergeInAnyOrder(t *testing.T) {
 			if got := b.dest.rows["customers/c_2"].Fields["email"]; got != "bob@example.com" {
 				t.Fatalf("the loser's partner was given the e-mail %q", got)
 			}
+			if !told {
+				merge(b) // else nothing tells of one who is not like the survivor
+			}
 			if got := b.state(record.Destination, "c_2"); got != ledger.Parked {
 				t.Fatalf("the loser's partner is %q", got)
 			}
 			b.still(record.Destination, "c_1", flow.Changed)
 			b.still(record.Destination, "c_2", flow.Changed)
 			b.still(record.HubSpot, "900", flow.Merged)
-		})
+		}
+		t.Run(name, func(t *testing.T) { each(t, true) })
+		t.Run(name+", by a system that does not tell", func(t *testing.T) { each(t, false) })
 	}
 }
 
 // The survivor is deleted, or erased, before its merge was heard of: what becomes of
 // the partners is the same as when it had been followed in time.
 func TestMergedAndGone(t *testing.T) {
+	interrupted := func(b *bench, kind flow.Kind) {
+		clear(b.hub.rows)
+		b.event(record.HubSpot, "contacts", "900", kind)
+		b.dest.fail = func(op string) error {
+			if op == "archive" {
+				return flow.Errorf(flow.RemoteRefused, "not now")
+			}
+			return nil
+		}
+		b.want(b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8"), "Failed")
+		b.dest.fail = nil
+		b.now = b.now.Add(time.Minute)
+		b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+	}
 	for name, gone := range map[string]func(*bench){
+		"deletion first, interrupted": func(b *bench) { interrupted(b, flow.Deleted) },
+		"erasure first, interrupted":  func(b *bench) { interrupted(b, flow.Purged) },
 		"merge first": func(b *bench) {
 			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
 			b.event(record.HubSpot, "contacts", "900", flow.Deleted)
@@ -260,12 +284,37 @@ func TestMergedAndGone(t *testing.T) {
 				t.Fatalf("destination %v, want the loser's partner alone: %s", b.dest.rows, b.reason())
 			}
 			for key, text := range b.dump(c) {
-				if name == "erased, merge last" && strings.HasPrefix(key, "MAP#") && strings.Contains(text, `"f:`) {
+				if strings.HasPrefix(name, "eras") && strings.HasPrefix(key, "MAP#") && strings.Contains(text, `"f:`) {
 					t.Errorf("%s still knows the erased: %s", key, text)
 				}
 			}
 		})
 	}
+}
+
+// A survivor that was put to rest with the partner it had keeps that one: whoever is
+// heard of later was merged into it, too, and its partner is a person's to decide.
+func TestMergedSurvivorAtRestKeepsItsPartner(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes.HubSpot = "ask"
+	b.created()
+	b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+	row := b.hub.put("contacts/900", record.Fields{"email": "carol@example.com", "firstname": "Bob"})
+	b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp") // nothing tells of 7
+	row.Archived = true
+	b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
+	b.event(record.HubSpot, "contacts", "900", flow.Deleted)
+	b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+	pair := b.flow.Spec.Pairs[0]
+	for id, hub := range map[string]string{"c_1": "7", "c_2": "900"} {
+		p, err := b.flow.Ledger.Find(t.Context(), pair, record.Ref{System: record.Destination, Object: "customers", ID: id}, "")
+		if err != nil || p.State != ledger.Parked || p.IDs[record.HubSpot] != hub {
+			t.Errorf("%s is %q with %v, want parked with %s: %v", id, p.State, p.IDs, hub, err)
+		}
+	}
+	b.still(record.Destination, "c_2", flow.Changed)
 }
 
 func TestChildBeforeItsParent(t *testing.T) {
@@ -366,6 +415,32 @@ func TestDeletionInDoubtKeepsItsLease(t *testing.T) {
 	b.want(b.event(record.Destination, "contacts", dest, flow.Deleted), "Dropped")
 	if b.state(record.HubSpot, hub) != ledger.Gone {
 		t.Errorf("the echo made the pair %s", b.state(record.HubSpot, hub))
+	}
+}
+
+// An edit meets its partner gone, and the partner comes back as it was: the edit is
+// told then, though nothing has changed where the event came from.
+func TestEditWhileThePartnerIsGone(t *testing.T) {
+	for _, sys := range []record.System{record.HubSpot, record.Destination} {
+		t.Run(string(sys), func(t *testing.T) {
+			b := newBench(t)
+			hub, dest := b.created()
+			gone, edited, id, partner := b.hub, b.dest, "contacts/"+hub, "customers/"+dest
+			field, there := "postcode", "zip"
+			if sys == record.Destination {
+				gone, edited, id, partner, field, there = b.dest, b.hub, partner, id, there, field
+			}
+			row := gone.rows[id]
+			delete(gone.rows, id)
+			edited.put(partner, record.Fields{field: "3000"})
+			b.still(sys.Other(), lastPart(partner), flow.Changed)
+			gone.rows[id] = row
+			b.want(b.event(sys, "contacts", lastPart(id), flow.Changed), "Stamp")
+			if got := gone.rows[id].Fields[there]; got != "3000" {
+				t.Fatalf("%s holds %q: %s", id, got, b.reason())
+			}
+			b.still(sys, lastPart(id), flow.Changed)
+		})
 	}
 }
 

@@ -246,6 +246,9 @@ func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, 
 	case err != nil:
 		return nil, err
 	case other.State == ledger.Linked && other.IDs[j.source] != j.ref.ID:
+		if followed, err := f.mergeUntold(ctx, j, other); err != nil || followed {
+			return nil, orElse(err, error(Errorf(LeaseHeld, "a record has been merged into this one: its pair is looked at afresh")))
+		}
 		return f.ambiguous(ctx, j, p, s.Transform, itsMatch+string(j.target)+" is linked to another record")
 	case other.State == ledger.Claimed && other.Held(f.Now()):
 		return nil, Errorf(ClaimHeld, "the matching record is being linked by another execution")

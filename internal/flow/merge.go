@@ -57,6 +57,23 @@ func (f *Flow) partnerMerged(ctx context.Context, j *journey, rec record.Record,
 	return nil, Errorf(LeaseHeld, "the record's partner has been merged into another: its pair is looked at afresh")
 }
 
+// mergeUntold: the record that matches is the partner of another which, as it turns
+// out, was merged into this one.
+func (f *Flow) mergeUntold(ctx context.Context, j *journey, other *ledger.Pair) (bool, error) {
+	if j.source != record.HubSpot {
+		return false, nil
+	}
+	merged, err := f.mergedInto(ctx, j, other, j.ref.ID)
+	if err != nil || !merged {
+		return false, err
+	}
+	rec, err := f.read(ctx, j.from, j.source, j.object(j.source), j.ref.ID, j.forward, j.pair)
+	if err == nil {
+		_, err = f.follow(ctx, j, rec, []string{other.IDs[j.source]})
+	}
+	return err == nil, err
+}
+
 // mostMerged is how many ids of one survivor are looked at: what becomes of them all
 // is one transaction (table.MaxBatch).
 const mostMerged = 45
@@ -65,17 +82,74 @@ const mostMerged = 45
 // it: those that are named, and those that the survivor itself tells. It returns the
 // survivor's row as it was before.
 func (f *Flow) follow(ctx context.Context, j *journey, rec record.Record, named []string) (*ledger.Pair, error) {
-	rows, err := f.mergedRows(ctx, j, rec.ID, append(named, rec.Merged...))
+	told := rec.Merged
+	var err error
+	if len(told) == 0 {
+		if told, err = f.kin(ctx, j, rec); err != nil {
+			return nil, err
+		}
+	}
+	rows, err := f.mergedRows(ctx, j, rec.ID, append(named, told...))
 	if err != nil {
 		return nil, err
 	}
 	survivor := *rows[0]
+	if !rec.Archived {
+		rows[0].Reason = "" // if it rested, it is there again
+	}
 	winner, losers := f.heir(j, rec, rows)
 	unmet := slices.DeleteFunc(slices.Clone(rows[1:]), (*ledger.Pair).Exists)
 	if winner != nil && winner != rows[0] || len(losers)+len(unmet) > 0 {
 		err = f.Ledger.Relink(ctx, j.pair, rows[0], winner, losers, unmet)
 	}
 	return &survivor, err
+}
+
+// kin finds what was merged into a survivor that does not tell it, as far as it
+// decides who goes on: the record whose partner holds the survivor's match value.
+// Only the merge's own event names it else, and that may come later, or never.
+func (f *Flow) kin(ctx context.Context, j *journey, rec record.Record) (ids []string, err error) {
+	to, err := f.journey(Envelope{Client: j.Client, Direction: spec.ToDestination, Pair: j.Pair, ID: rec.ID})
+	if err != nil {
+		return nil, err
+	}
+	out, err := to.forward.Apply(rec.Fields)
+	if err != nil {
+		return nil, nil // the survivor's own comparison tells what does not translate
+	}
+	t := &Transformed{Fields: map[string]string{}}
+	for _, v := range out {
+		t.Fields[v.Field] = v.Target
+	}
+	_, by := f.matchKey(to, t)
+	if by.value == "" {
+		return nil, nil
+	}
+	found, _, err := to.to.Find(ctx, to.object(to.target), by.property, by.value, nil)
+	for _, partner := range found {
+		p, err := f.Ledger.Find(ctx, j.pair, record.Ref{System: to.target, Object: to.object(to.target), ID: partner.ID}, "")
+		if err != nil {
+			return nil, err
+		}
+		if merged, err := f.mergedInto(ctx, to, p, rec.ID); err != nil {
+			return nil, err
+		} else if merged {
+			ids = append(ids, p.IDs[record.HubSpot])
+		}
+	}
+	return ids, err
+}
+
+// mergedInto reports whether a pair's HubSpot record answers under another id.
+func (f *Flow) mergedInto(ctx context.Context, to *journey, p *ledger.Pair, survivor string) (bool, error) {
+	if p.State != ledger.Linked || p.IDs[record.HubSpot] == survivor {
+		return false, nil
+	}
+	rec, err := to.from.Read(ctx, to.object(record.HubSpot), p.IDs[record.HubSpot], nil)
+	if CodeOf(err) == RecordMissing {
+		return false, nil
+	}
+	return err == nil && rec.ID == survivor, err
 }
 
 // mergedRows reads the rows of the survivor, first, and of what was merged into
@@ -104,14 +178,18 @@ func (f *Flow) mergedRows(ctx context.Context, j *journey, survivor string, ids 
 	return rows, nil
 }
 
-// heir is the pair that goes on, of those that are linked; the others lose. It is
+// heir is the pair that goes on, of those that are linked; the others lose. A survivor
+// that has been put to rest with its partner keeps that one. Else it is
 // chosen by what the survivor holds, so that it does not matter which event is heard
 // first, or what no event says: the pair that holds the survivor's match value, since
 // its partner may be the only one that can hold it; of such, the one that agrees with
 // it in most fields; of such, the oldest link.
 func (f *Flow) heir(j *journey, rec record.Record, rows []*ledger.Pair) (winner *ledger.Pair, losers []*ledger.Pair) {
 	linked := slices.DeleteFunc(slices.Clone(rows), func(p *ledger.Pair) bool { return p.State != ledger.Linked })
-	if len(linked) == 0 {
+	switch own := rows[0]; {
+	case (own.State == ledger.Gone || own.State == ledger.Parked) && own.IDs[record.Destination] != "":
+		return own, linked
+	case len(linked) == 0:
 		return nil, nil
 	}
 	own := f.translators[spec.ToDestination][j.pair.Name].Canonical(rec.Fields)
@@ -147,7 +225,7 @@ func (f *Flow) afterMerge(ctx context.Context, j *journey, s State, was *ledger.
 	switch {
 	case err != nil:
 		return nil, err
-	case was.State == ledger.Gone && strings.HasPrefix(was.Reason, erased) && p.State == ledger.Linked:
+	case p.State == ledger.Linked && strings.HasPrefix(orElse(p.Reason, was.Reason), erased):
 		return f.purge(ctx, j, p)
 	case !s.Transform.Missing:
 		rec, err := f.survivor(ctx, j, s.Transform)

@@ -88,7 +88,8 @@ func (f *Flow) missing(ctx context.Context, j *journey, cause error) (*Transform
 	if err != nil {
 		return nil, store(err)
 	}
-	if p.State == ledger.Gone {
+	buried := p.State == ledger.Linked && p.Reason != "" // before its merge was followed
+	if p.State == ledger.Gone || p.State == ledger.Parked && j.Kind != Restored || buried {
 		return gone, nil
 	}
 	return nil, cause

@@ -218,12 +218,18 @@ func (l *Ledger) Note(ctx context.Context, p *Pair, change Change) error {
 		remove = append(remove, attrIntent, attrLease, attrLeaseBy)
 		set[attrGhosts], set[attrGhostsUntil] = toJSON(p.MaybeSent(l.Now())), ms(l.Now().Add(ghostLife))
 	}
+	if len(change.Seen) > 1 { // both were compared
+		remove = append(remove, attrOwes)
+	}
 	return l.update(ctx, p, set, remove, func() {}, l.await(change.Waits)...)
 }
 
 // InDoubt reports whether a write of ours may stand on either side that no
-// stamp has confirmed, so that both sides must be read before deciding.
-func (p *Pair) InDoubt(now time.Time) bool { return p.Intent != nil || now.Before(p.GhostsUntil) }
+// stamp has confirmed, or that an edit has not been compared, so that both sides must
+// be read before deciding.
+func (p *Pair) InDoubt(now time.Time) bool {
+	return p.Intent != nil || p.Owes || now.Before(p.GhostsUntil)
+}
 
 // Version is an instant of HubSpot's clock in the form of its records' versions.
 func Version(at time.Time) string { return at.UTC().Format(versionLayout) }
@@ -388,5 +394,5 @@ func (s Stamp) set(now time.Time) map[string]string {
 // when the lease was lost, in which case nothing is stored.
 func (l *Ledger) Stamp(ctx context.Context, f Fence, s Stamp) error {
 	p := Pair{Key: f.Key, Rev: f.Rev}
-	return l.update(ctx, &p, s.set(l.Now()), []string{attrLease, attrLeaseBy, attrIntent, attrSends, attrAdopt}, func() {})
+	return l.update(ctx, &p, s.set(l.Now()), []string{attrLease, attrLeaseBy, attrIntent, attrSends, attrAdopt, attrOwes}, func() {})
 }

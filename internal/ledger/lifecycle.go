@@ -40,6 +40,11 @@ func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state Stat
 	return err
 }
 
+// Owe notes that an edit of one side could not be compared, since the other was gone.
+func (l *Ledger) Owe(ctx context.Context, p *Pair) error {
+	return l.update(ctx, p, map[string]string{attrOwes: "1"}, nil, func() { p.Owes = true })
+}
+
 // endKey ends the claim on a match key. Where a create in doubt may have made a
 // record for this one, the key stays known for a time, so that the record is not
 // taken for a new one when it is met.
@@ -178,7 +183,8 @@ func (l *Ledger) Row(ctx context.Context, sp spec.Pair, ref record.Ref) (*Pair, 
 // that has no row yet becomes an alias too: a create of it that is still to be linked
 // finds that out. winner is nil where nothing was linked. An alias keeps nothing of
 // the person, and the survivor knows whom the others were linked to, so that an
-// erasure finds all.
+// erasure finds all. A survivor that was buried before stays known as gone, by its
+// reason: what is left to do for that may be interrupted.
 func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pair, losers, unmet []*Pair) error {
 	now, newID := ms(l.Now()), survivor.IDs[record.HubSpot]
 	var updates []table.Update
@@ -191,6 +197,9 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pai
 	if winner != nil && (winner.Key != survivor.Key || len(losers) > 0) {
 		set := winner.inherited()
 		set[attrWas], set[attrStamped] = met(slices.Concat([]*Pair{survivor, winner}, losers)...), now
+		if survivor.State == Gone && survivor.Reason != "" {
+			set[attrReason] = survivor.Reason
+		}
 		updates = append(updates,
 			table.Update{Key: survivor.Key, If: table.AtRev(survivor.Rev), Set: set, Remove: others(survivor.attrs, set)},
 			l.pointer(sp, winner, map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: newID, attrStamped: now}))

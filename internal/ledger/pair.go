@@ -195,7 +195,8 @@ type Pair struct {
 	// IDs holds the record ids known so far, by system.
 	IDs   map[record.System]string
 	State State
-	// Reason says why a pair is gone or parked.
+	// Reason says why a pair is gone or parked; of a linked one, that its HubSpot record
+	// was gone before the merge was followed that gave it the pair.
 	Reason string
 	Base   map[string]Base
 	Seen   map[record.System]Seen
@@ -218,6 +219,9 @@ type Pair struct {
 	Waits []Wait
 	// Drifted maps a one-way field to the fingerprint already reported for its wrong side.
 	Drifted map[string]string
+	// Owes: an edit of one side met the other one gone, so both are to be read before
+	// the next decision.
+	Owes bool
 	// LinkedAt is when the two records were joined.
 	LinkedAt time.Time
 	// Since is when an unlinked record was first claimed; Tries counts creates.
@@ -273,7 +277,7 @@ const (
 	attrStamped, attrSince, attrTries            = "stampedAt", "since", "tries"
 	attrGhosts, attrGhostsUntil, attrSlot        = "ghosts", "ghostsUntil", "slot"
 	attrAdopt, attrAlias, attrKey                = "adopt", "aliasOf", "matchKey"
-	attrLinked, attrSends, attrWas               = "linkedAt", "sends", "was"
+	attrLinked, attrSends, attrWas, attrOwes     = "linkedAt", "sends", "was", "owes"
 	prefixBase, prefixSwing, prefixWindow        = "f:", "l:", "w:"
 	prefixParked, prefixDrift, prefixSeen        = "p:", "d:", "seen:"
 	prefixOutcome, prefixWait                    = "o:", "r:"
@@ -294,7 +298,7 @@ func decode(it table.Item, self record.Ref) *Pair {
 	}
 	p.Tries, _ = strconv.Atoi(a[attrTries])
 	p.Slot, _ = strconv.Atoi(a[attrSlot])
-	p.MatchKey, p.Was = a[attrKey], strings.Fields(a[attrWas])
+	p.MatchKey, p.Was, p.Owes = a[attrKey], strings.Fields(a[attrWas]), a[attrOwes] != ""
 	if partner := a[attrPartner]; partner != "" {
 		p.IDs[self.System.Other()] = partner
 	}

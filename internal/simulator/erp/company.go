@@ -82,6 +82,12 @@ func (c *Company) SetHabits(change func(*Habits)) {
 	change(&c.habits)
 }
 
+func (c *Company) omits() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.habits.Omits
+}
+
 // Clock is what the company's clock shows.
 func (c *Company) Clock() time.Time {
 	c.mu.Lock()

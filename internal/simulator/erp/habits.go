@@ -19,6 +19,8 @@ type Habits struct {
 	// Duplicates and Shuffles are the probabilities of a webhook delivered twice
 	// and of one overtaken by others.
 	Duplicates, Shuffles float64
+	// Omits leaves blank fields out of answers.
+	Omits bool
 	// Silent lists the kinds that send no webhooks.
 	Silent []string
 	// Rate is how many requests a second are answered, 0 for all.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -107,6 +108,15 @@ func problem(code, message string) map[string]any {
 	return map[string]any{"error": code, "message": message}
 }
 
+// shown is a record in an answer.
+func (a *api) shown(kind string, r Record) map[string]any {
+	m := JSON(kind, r)
+	if a.company.omits() {
+		maps.DeleteFunc(m, func(_ string, v any) bool { return v == nil || v == "" })
+	}
+	return m
+}
+
 // fields reads a request's record.
 func fields(r *http.Request) (map[string]any, error) {
 	d := json.NewDecoder(io.LimitReader(r.Body, maxBody))
@@ -132,7 +142,7 @@ func (a *api) done(r *http.Request, status int, rec Record, err error) reply {
 	case err != nil:
 		return reply{status: 404, body: problem("not_found", "there is no such record")}
 	}
-	return reply{status: status, etag: `"` + strconv.FormatInt(rec.Version, 10) + `"`, body: JSON(r.PathValue("object"), rec)}
+	return reply{status: status, etag: `"` + strconv.FormatInt(rec.Version, 10) + `"`, body: a.shown(r.PathValue("object"), rec)}
 }
 
 // JSON is a record as the API shows it: every declared field, null when blank.
@@ -219,7 +229,7 @@ func (a *api) list(r *http.Request) reply {
 		if err != nil {
 			return a.done(r, 0, Record{}, err)
 		}
-		return reply{status: 200, body: map[string]any{"items": items(kind, found)}}
+		return reply{status: 200, body: map[string]any{"items": a.items(kind, found)}}
 	}
 	return reply{}
 }
@@ -237,13 +247,13 @@ func (a *api) changed(kind, since, cursor, limit string) reply {
 	if err != nil {
 		return reply{status: 404, body: problem("not_found", "there is no such kind of record")}
 	}
-	return reply{status: 200, body: map[string]any{"items": items(kind, found), "next": next}}
+	return reply{status: 200, body: map[string]any{"items": a.items(kind, found), "next": next}}
 }
 
-func items(kind string, records []Record) []map[string]any {
+func (a *api) items(kind string, records []Record) []map[string]any {
 	out := make([]map[string]any, 0, len(records))
 	for _, r := range records {
-		out = append(out, JSON(kind, r))
+		out = append(out, a.shown(kind, r))
 	}
 	return out
 }

@@ -39,6 +39,8 @@ type Options struct {
 	Duplicates, Clashes float64
 	// MergeDeletes sends a deletion event for each merged-away id.
 	MergeDeletes bool
+	// MergeUntold keeps hs_merged_object_ids out of answers.
+	MergeUntold bool
 	// Webhooks is the app's webhooks-hsmeta.json; without it every event is sent,
 	// in the classic form (contact.creation).
 	Webhooks []byte

@@ -180,7 +180,7 @@ func (p *Portal) answer(s *store, e *entry, properties, associations []string, w
 		r.ArchivedAt = iso(e.Archived)
 	}
 	for _, name := range append(properties, "hs_object_id", "createdate", modified(s.name)) {
-		if _, known := s.defs[name]; known {
+		if _, known := s.defs[name]; known && !(p.o.MergeUntold && name == "hs_merged_object_ids") {
 			r.Properties[name] = s.value(e, name)
 		}
 	}
