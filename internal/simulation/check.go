@@ -111,7 +111,27 @@ func (r *run) check(fail func(string, ...any)) {
 		r.unique(p, fail)
 		r.atRest(p, fail)
 		r.kept(p, pairs, fail)
+		r.followed(p, pairs, fail)
 	}
+}
+
+// followed: nothing stays linked under the id of a record that was merged away, unless
+// it is told that something is wrong with it.
+func (r *run) followed(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(string, ...any)) {
+	for ref, pair := range pairs {
+		if ref.System == record.HubSpot && pair.State == ledger.Linked && pair.IDs[record.HubSpot] == ref.ID && r.mergedAway(ref) && !r.dead(p, pair) {
+			fail("merge: %s is still linked to %s, though it was merged into another", ref, pair.IDs[record.Destination])
+		}
+	}
+}
+
+func (r *run) mergedAway(ref record.Ref) bool {
+	for survivor, ids := range r.merged {
+		if strings.HasPrefix(survivor, ref.Object+"/") && slices.Contains(ids, ref.ID) {
+			return true
+		}
+	}
+	return false
 }
 
 // personal are values and secrets that nobody must meet in what operators read.

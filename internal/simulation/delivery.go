@@ -37,6 +37,14 @@ func (r *run) deliver() {
 	}
 }
 
+// late keeps what HubSpot has to tell back for d.
+func (r *run) late(d time.Duration) {
+	batch := delivered{system: record.HubSpot, hub: r.hub.Events()}
+	r.told = append(r.told, batch)
+	r.inFlight++
+	r.after(d, func() { r.inFlight--; r.bring(batch, 0) })
+}
+
 func (r *run) bring(b delivered, attempt int) {
 	delay := r.between(20*time.Millisecond, 900*time.Millisecond)
 	if r.chance(0.05, "delivery late") {

@@ -117,21 +117,21 @@ func (r *run) act() {
 		k := key(pair, r.rng.IntN(3))
 		r.make(pair, side, k)
 		r.after(r.between(0, 3*time.Second), func() { r.make(pair, side.Other(), k) })
-	case n < 82:
+	case n < 79:
 		r.change(pair, side, 1+r.rng.IntN(3))
-	case n < 88: // there and back
+	case n < 84: // there and back
 		r.change(pair, side, 1)
 		r.after(r.between(0, 4*time.Second), func() { r.change(pair, side, 1) })
-	case n < 91:
+	case n < 87:
 		r.remove(pair, side)
-	case n < 92:
+	case n < 88:
 		r.erase(pair)
-	case n < 94:
+	case n < 90:
 		r.restore()
-	case n < 95:
+	case n < 91:
 		r.rekey(pair, side)
-	case n < 97:
-		r.combine(pair)
+	case n < 98:
+		r.combine()
 	default: // both sides at once
 		r.change(pair, side, 2)
 		r.after(r.between(0, time.Second), func() { r.change(pair, side.Other(), 2) })

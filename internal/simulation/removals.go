@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -11,34 +12,48 @@ import (
 
 // remove deletes a record on one side, now and then.
 func (r *run) remove(p spec.Pair, s record.System) {
-	ids := r.known[s][p.Side(s).Object]
-	if len(ids) == 0 {
-		return
+	if ids := r.known[s][p.Side(s).Object]; len(ids) > 0 {
+		r.delete(p, s, ids[r.rng.IntN(len(ids))])
 	}
-	id := ids[r.rng.IntN(len(ids))]
+}
+
+// delete removes one record and says whether it was there. Some think better of it
+// at once.
+func (r *run) delete(p spec.Pair, s record.System, id string) bool {
 	now := r.now1(p, s, id)
 	if now == nil {
-		return
+		return false
 	}
 	r.gone(p, record.Ref{System: s, Object: p.Side(s).Object, ID: id}, now, false)
 	r.note("somebody deletes %s/%s %s", s, p.Side(s).Object, id)
 	if s == record.HubSpot {
 		_ = r.hub.Archive(portal.Person, p.HubSpot.Object, id)
-		return
+	} else {
+		_ = r.erp.Delete(p.Destination.Object, id)
 	}
-	_ = r.erp.Delete(p.Destination.Object, id)
+	if d := r.removed[len(r.removed)-1]; r.rng.IntN(3) == 0 {
+		r.after(r.between(0, 8*time.Second), func() {
+			if r.bringBack(d) {
+				r.counts["restored at once"]++
+			}
+			r.deliver()
+		})
+	}
+	return true
 }
 
 // restore brings a deleted record back, with an edit of it at times.
 func (r *run) restore() {
-	if len(r.removed) == 0 {
-		return
+	if len(r.removed) > 0 && r.bringBack(r.removed[r.rng.IntN(len(r.removed))]) {
+		r.counts["restore"]++
 	}
-	d := r.removed[r.rng.IntN(len(r.removed))]
+}
+
+func (r *run) bringBack(d removal) bool {
 	p, _ := r.spec.PairByName(d.pair)
 	s := d.ref.System
 	if d.erased || r.now1(p, s, d.ref.ID) != nil {
-		return
+		return false
 	}
 	var err error
 	if s == record.HubSpot {
@@ -47,14 +62,14 @@ func (r *run) restore() {
 		_, err = r.erp.Restore(d.ref.Object, d.ref.ID)
 	}
 	if err != nil {
-		return
+		return false
 	}
-	r.counts["restore"]++
 	r.note("somebody restores %s", d.ref)
 	r.foreign[d.ref], r.restored[d.ref] = true, r.now
 	r.wanted[keyOf{p.Name, d.key}] = r.now
 	r.observe(s, false)
 	r.after(r.between(0, 20*time.Second), func() { r.edit(p, s, d.ref.ID, 2); r.deliver() })
+	return true
 }
 
 // erase deletes a contact for good, on a privacy request.
@@ -110,21 +125,33 @@ func (r *run) gone(p spec.Pair, ref record.Ref, now map[string]string, erased bo
 	r.removed = append(r.removed, removal{r.now, ref, p.Name, strings.ToLower(now[p.Match[0].Field]), erased})
 }
 
-// combine merges two HubSpot records of one type.
-func (r *run) combine(p spec.Pair) {
-	ids := r.known[record.HubSpot][p.HubSpot.Object]
-	if len(ids) < 2 || p.HubSpot.Object == "deals" {
-		return
+// combine merges two HubSpot records of one type; deals are merged by nobody.
+func (r *run) combine() {
+	for _, i := range r.rng.Perm(len(r.spec.Pairs)) {
+		p := r.spec.Pairs[i]
+		ids := slices.DeleteFunc(slices.Clone(r.known[record.HubSpot][p.HubSpot.Object]), func(id string) bool { return r.now1(p, record.HubSpot, id) == nil })
+		if p.HubSpot.Object != "deals" && len(ids) > 1 {
+			r.merge(p, ids)
+			return
+		}
 	}
-	a, b := ids[r.rng.IntN(len(ids))], ids[r.rng.IntN(len(ids))]
-	if a == b || r.now1(p, record.HubSpot, a) == nil || r.now1(p, record.HubSpot, b) == nil {
-		return
-	}
+}
+
+// merge makes one record of two. What was done to either just before, to the record
+// or to its partner, is heard of under the old id, before the merge or after it.
+func (r *run) merge(p spec.Pair, ids []string) {
+	r.rng.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	a, b := ids[0], ids[1]
+	r.before(p, ids[r.rng.IntN(2)])
 	rec, err := r.hub.Merge(portal.Person, p.HubSpot.Object, a, b)
 	if err != nil {
 		return
 	}
-	r.counts["merge"]++
+	for name, so := range map[string]bool{"merge": true, "merge told as deletions, too": r.deletes, "merge of a record that does not tell it": r.untold} {
+		if so {
+			r.counts[name]++
+		}
+	}
 	for _, old := range []string{a, b} {
 		key := p.HubSpot.Object + "/" + rec.ID
 		r.merged[key] = append(append(r.merged[key], old), r.merged[p.HubSpot.Object+"/"+old]...)
@@ -133,4 +160,31 @@ func (r *run) combine(p spec.Pair) {
 	r.note("somebody merges %s and %s into %s", a, b, rec.ID)
 	r.meet(record.HubSpot, p.HubSpot.Object, rec.ID)
 	r.observe(record.HubSpot, false)
+	if r.chance(0.3, "merge heard of late") {
+		r.late(r.between(2*time.Second, 40*time.Second))
+	}
+	if r.rng.IntN(4) == 0 {
+		r.after(r.between(0, 6*time.Second), func() {
+			if r.delete(p, record.HubSpot, rec.ID) {
+				r.counts["merged record deleted"]++
+			}
+			r.deliver()
+		})
+	}
+}
+
+// before edits a record that is about to be merged, or its partner, now and then.
+func (r *run) before(p spec.Pair, id string) {
+	partner := r.pairOf(p, record.Ref{System: record.HubSpot, Object: p.HubSpot.Object, ID: id}).IDs[record.Destination]
+	edits := len(r.edits)
+	switch r.rng.IntN(3) {
+	case 0:
+		if r.edit(p, record.HubSpot, id, 2); len(r.edits) > edits {
+			r.counts["edit just before a merge"]++
+		}
+	case 1:
+		if r.edit(p, record.Destination, partner, 2); len(r.edits) > edits {
+			r.counts["partner edited just before a merge"]++
+		}
+	}
 }

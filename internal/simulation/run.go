@@ -60,6 +60,8 @@ type run struct {
 	poller   flow.Changes
 
 	outage     outage
+	deletes    bool          // a merge is told as a deletion of the merged ones, too
+	untold     bool          // a merged record does not tell what was merged into it
 	skew       time.Duration // how far the destination's clock is ahead
 	said       bytes.Buffer  // what operators read: the log, and how executions ended
 	inFlight   int
@@ -121,6 +123,17 @@ func plain(s *spec.Spec, blind int) *spec.Spec {
 	return &c
 }
 
+// omitting is a client whose destination leaves blank fields out of its answers.
+func omitting(s *spec.Spec) *spec.Spec {
+	c := *s
+	c.Destination.Objects = maps.Clone(s.Destination.Objects)
+	for name, o := range c.Destination.Objects {
+		o.Absent = "blank"
+		c.Destination.Objects[name] = o
+	}
+	return &c
+}
+
 // findLag is how long a plain destination takes to find a new record.
 const findLag = 3 * time.Second
 
@@ -130,18 +143,26 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 	if helpless {
 		s = plain(s, int(seed/3%3))
 	}
+	omits := seed/2%4 == 1
+	if omits {
+		s = omitting(s)
+		w.counts["blank fields left out"]++
+	}
 	r := &run{
 		world: w, spec: s, variant: v, machines: machines, ended: map[string]int{}, past: map[place][]moment{}, merged: map[string][]string{}, wanted: map[keyOf]time.Time{}, restored: map[record.Ref]time.Time{},
 		foreign: map[record.Ref]bool{}, known: map[record.System]map[string][]string{record.HubSpot: {}, record.Destination: {}},
 		remotes: map[record.System]flow.Remote{}, calm: map[record.System]flow.Remote{}, handlers: map[record.System]http.Handler{},
 	}
 	now := func() time.Time { return w.now }
-	r.hub = portal.New(portal.Options{Now: now, Rand: w.rng, SearchLag: s.HubSpot.SearchLag.Duration, Duplicates: 0.05, Clashes: 0.02})
+	r.deletes, r.untold = seed/7%4 == 1, seed/5%3 == 1
+	r.hub = portal.New(portal.Options{
+		Now: now, Rand: w.rng, SearchLag: s.HubSpot.SearchLag.Duration, Duplicates: 0.05, Clashes: 0.02, MergeDeletes: r.deletes, MergeUntold: r.untold,
+	})
 	r.hub.DefineFor(s)
 	habits := erp.Usual()
 	habits.Duplicates, habits.Shuffles, habits.Trim = 0.05, 0.2, seed%2 == 0
 	r.skew = []time.Duration{0, 0, 10 * time.Minute, -10 * time.Minute}[seed/9%4]
-	habits.Skew = r.skew
+	habits.Skew, habits.Omits = r.skew, omits
 	if helpless {
 		habits.Unique, habits.FindLag = nil, findLag
 	}

@@ -172,6 +172,8 @@ var Faults = []string{
 	"execution restarted", "execution stalled", "lambda died", "lambda throttled", "power cut", "delivery late", "delivery repeated", "merge",
 	"restore", "erasure", "key changed", "outage of minutes", "outage of hours", "outage of more than a day",
 	unreachable, answering, hanging, readOnly,
+	"merge heard of late", "merge told as deletions, too", "merge of a record that does not tell it", "edit just before a merge",
+	"partner edited just before a merge", "merged record deleted", "restored at once", "blank fields left out",
 }
 
 // Crash probabilities per step.
