@@ -52,7 +52,7 @@ func (r *run) restore() {
 func (r *run) bringBack(d removal) bool {
 	p, _ := r.spec.PairByName(d.pair)
 	s := d.ref.System
-	if d.erased || r.now1(p, s, d.ref.ID) != nil {
+	if d.erased || r.now1(p, s, d.ref.ID) != nil || s == record.HubSpot && r.mergedAway(d.ref) { // it is not in the bin
 		return false
 	}
 	var err error
