@@ -36,7 +36,8 @@ type permitKey struct{}
 
 // Admit waits, for as long as ctx lasts, until a request may be sent at once, and
 // returns a context whose first request needs no other permit: work that cannot
-// go on is better not begun. The permit lapses when it is not used soon.
+// go on is better not begun. A permit that is not used soon lapses, and is exchanged
+// for another when its request comes.
 func (l *Limiter) Admit(ctx context.Context) (context.Context, error) {
 	for {
 		p, err := l.take(Patience(ctx, ahead))
