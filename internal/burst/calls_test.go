@@ -19,29 +19,19 @@ type calls struct {
 	lag   time.Duration // the latest that this process woke
 }
 
-// guard is by how much the limiter allows requests to take different ways.
-const guard = window / 100
+const wink = 10 * time.Millisecond
 
 // keepTime measures how late a sleeper wakes, until ctx ends.
 func (c *calls) keepTime(ctx context.Context) {
 	go func() {
 		for ctx.Err() == nil {
 			began := time.Now()
-			time.Sleep(guard / 10)
+			time.Sleep(wink)
 			c.mu.Lock()
-			c.lag = max(c.lag, time.Since(began)-guard/10)
+			c.lag = max(c.lag, time.Since(began)-wink)
 			c.mu.Unlock()
 		}
 	}()
-}
-
-// bearable is the share of calls that may be refused: 1 %, unless the cores are so busy
-// that calls arrive later than any budget can allow for.
-func (c *calls) bearable() float64 {
-	if c.late() > guard {
-		return 0.05
-	}
-	return 0.01
 }
 
 func (c *calls) late() time.Duration {
@@ -96,6 +86,7 @@ func (n *noting) WriteHeader(status int) {
 
 type summary struct {
 	calls, peak   int
+	windows       []int    // what was accepted in each, from the first call on
 	when          []string // calls were refused
 	took          time.Duration
 	refused, used float64
@@ -108,11 +99,16 @@ func (c *calls) summary() (s summary) {
 	defer c.mu.Unlock()
 	var accepted []time.Time
 	for _, a := range c.all {
-		if !a.refused {
-			accepted = append(accepted, a.at)
-		} else {
-			s.when = append(s.when, fmt.Sprintf("%.2f", a.at.Sub(c.all[0].at).Seconds()))
+		since := a.at.Sub(c.all[0].at)
+		if a.refused {
+			s.when = append(s.when, fmt.Sprintf("%.2f", since.Seconds()))
+			continue
 		}
+		accepted = append(accepted, a.at)
+		for len(s.windows) <= int(since/window) {
+			s.windows = append(s.windows, 0)
+		}
+		s.windows[since/window]++
 	}
 	s.calls, s.took = len(c.all), c.all[len(c.all)-1].at.Sub(c.all[0].at)
 	s.refused = 1 - float64(len(accepted))/float64(len(c.all))

@@ -29,13 +29,17 @@ import (
 // an event is put off is a quarter of an hour, but none should be put off twice.
 const stalled = 3 * time.Minute
 
+// perDelivery is how many events HubSpot delivers at once.
+const perDelivery = 100
+
 // fleet is `tandem run` several times over, behind one address.
 type fleet struct {
 	t     *testing.T
 	urls  []string
 	entry string // the address both systems deliver to
 	turn  atomic.Int64
-	most  int // the most events put off at one time
+	again atomic.Int64 // deliveries that were not taken at first
+	most  int          // the most events put off at one time
 }
 
 const secrets = `{"hubspot-token": "hub-token", "hubspot-client-secret": "hub-secret", "destination-token": "dest-token", "destination-client-secret": "dest-secret"}`
@@ -93,8 +97,9 @@ func (f *fleet) deliver(p *portal.Portal, c *erp.Company) {
 	})
 	work.Go(func() {
 		for ctx.Err() == nil {
-			for batch := range slices.Chunk(p.Events(), 100) {
+			for batch := range slices.Chunk(p.Events(), perDelivery) {
 				if !f.post(p, batch) {
+					f.again.Add(1)
 					p.Requeue(batch)
 				}
 			}
