@@ -86,8 +86,9 @@ func (b *burst) run() {
 	if long() && sum.used < 0.95 {
 		b.t.Errorf("%.3f of the rate used, want 0.95", sum.used)
 	}
-	// A contact whose events come in two deliveries, or in one that is repeated, is read twice.
-	if most := *changes*21/20 + perDelivery*int(f.again.Load()) + 2*processes; sum.calls > most {
+	// A contact whose events come in two deliveries, or in one that is repeated, is read
+	// twice. On cores that have no time more are, which a short burst consists of.
+	if most := *changes*21/20 + perDelivery*int(f.again.Load()) + 2*processes; long() && sum.calls > most {
 		b.t.Errorf("%d calls for %d contacts, want at most %d", sum.calls, *changes, most)
 	}
 	if *plotFile != "" {
