@@ -100,6 +100,9 @@ type State struct {
 	// Later is there when the event was postponed before. The machines count with
 	// it, and Transform loses its patience for a parent.
 	Later *Later `json:"later,omitempty"`
+	// Input is what Transform gets instead: the execution's whole input, since a
+	// machine can pass on nothing that is not always there.
+	Input *State `json:"input,omitempty"`
 }
 
 // Sections are the answers of the steps by the state's name; it is the data of a
@@ -160,6 +163,9 @@ var Steps = []string{"Verify", "Transform", "Lookup", "Write", "Stamp"}
 // it returns is a *Error: this is the one place where what nobody classified
 // gets a code the machines know.
 func (f *Flow) Handle(ctx context.Context, step string, s State) (any, error) {
+	if s.Input != nil {
+		s = *s.Input
+	}
 	section, err := f.step(ctx, step, s)
 	switch {
 	case err == nil || CodeOf(err) != "":

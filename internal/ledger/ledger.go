@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -309,10 +310,11 @@ type Fence struct {
 	Rev int64
 }
 
-// MarshalText writes the row and the revision as one text: a fence goes through
-// every state of a machine, and each of them logs it.
+// MarshalText writes the mapping row's record and the revision as one text, as in
+// "hubspot#contacts#7 12": a fence goes through every state of a machine, and each
+// of them logs it.
 func (f Fence) MarshalText() ([]byte, error) {
-	return fmt.Appendf(nil, "%s %d", f.Key.PK, f.Rev), nil
+	return fmt.Appendf(nil, "%s %d", strings.TrimPrefix(f.Key.PK, mapPK), f.Rev), nil
 }
 
 // UnmarshalText reads what MarshalText has written.
@@ -320,9 +322,9 @@ func (f *Fence) UnmarshalText(text []byte) error {
 	i := bytes.LastIndexByte(text, ' ')
 	rev, err := strconv.ParseInt(string(text[i+1:]), 10, 64)
 	if i < 0 || err != nil {
-		return fmt.Errorf("a fence is a row's key and its revision, not %q", text)
+		return fmt.Errorf("a fence is a mapping row's record and its revision, not %q", text)
 	}
-	*f = Fence{Key: table.Key{PK: string(text[:i]), SK: mapSK}, Rev: rev}
+	*f = Fence{Key: table.Key{PK: mapPK + string(text[:i]), SK: mapSK}, Rev: rev}
 	return nil
 }
 

@@ -262,12 +262,12 @@ func Fingerprint(salt, field string, s record.System, text string) string {
 	return base64.RawURLEncoding.EncodeToString(h[:8])
 }
 
-// mapSK is the sort key of every mapping row.
-const mapSK = "MAP"
+// mapPK begins the partition key of every mapping row, mapSK is its sort key.
+const mapPK, mapSK = "MAP#", "MAP"
 
 // MapKey is the key of a record's mapping row.
 func MapKey(r record.Ref) table.Key {
-	return table.Key{PK: "MAP#" + string(r.System) + "#" + r.Object + "#" + r.ID, SK: mapSK}
+	return table.Key{PK: mapPK + string(r.System) + "#" + r.Object + "#" + r.ID, SK: mapSK}
 }
 
 // Attribute names and prefixes of a mapping row.

@@ -78,14 +78,14 @@ func TestTextsOfAPlan(t *testing.T) {
 		Base:  map[string]ledger.Base{"a": {HubSpot: "h", Destination: "d"}, "b": {HubSpot: "h"}, "c": {Destination: "d"}},
 	}
 	text, err := json.Marshal(want)
-	if err != nil || string(text) != `{"Fence":"MAP#hubspot#contacts#an id 40","Base":{"a":"h d","b":"h ","c":" d"}}` {
+	if err != nil || string(text) != `{"Fence":"hubspot#contacts#an id 40","Base":{"a":"h d","b":"h ","c":" d"}}` {
 		t.Errorf("%s, %v", text, err)
 	}
 	var got plan
 	if err := json.Unmarshal(text, &got); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for _, bad := range []string{"", "40", "MAP#hubspot#contacts#7", "MAP#x y"} {
+	for _, bad := range []string{"", "40", "hubspot#contacts#7", "x y"} {
 		if err := got.Fence.UnmarshalText([]byte(bad)); err == nil {
 			t.Errorf("%q is a fence: %+v", bad, got.Fence)
 		}
