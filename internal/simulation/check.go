@@ -78,6 +78,7 @@ func (r *run) settle() {
 		}
 		r.poll()
 		r.after(time.Second, r.pump)
+		r.after(11*time.Minute, r.poll) // a reference that was looked after in vain has its turn again
 		r.world.run(2 * r.lasts())
 		if len(r.letters) == 0 {
 			return
@@ -192,7 +193,11 @@ func (r *run) converged(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail fun
 			continue
 		}
 		for _, f := range p.Fields {
-			if _, parked := pair.ParkedFields[f.Name]; parked || f.Side(record.HubSpot).Pair != "" {
+			if _, parked := pair.ParkedFields[f.Name]; parked {
+				continue
+			}
+			if f.HubSpot.Type == record.Reference {
+				r.referred(p, pair, f, h, d, fail)
 				continue
 			}
 			there, okThere := r.translated(forward, p, f, record.HubSpot, h)

@@ -79,8 +79,9 @@ func (r *run) delivery(b delivered, attempt int) flow.Delivery {
 	return flow.Delivery{Method: http.MethodPost, URL: destURL, Header: header, Body: b.erp, At: r.now}
 }
 
-// poll looks at polled objects once.
+// poll looks at polled objects once, and at the references of the others that wait.
 func (r *run) poll() {
+	r.reunite()
 	for _, p := range r.spec.Pairs {
 		if p.Destination.Trigger != "poll" {
 			continue

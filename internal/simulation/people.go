@@ -60,6 +60,9 @@ func (r *run) pick(f spec.Field, s record.System) (string, bool) {
 		slices.Sort(own)
 		return own[r.rng.IntN(len(own))], true
 	}
+	if f.Side(s).Type == record.Reference {
+		return r.parent(f, s), true
+	}
 	list := values[f.Name]
 	if len(list) == 0 {
 		return "", false
@@ -203,7 +206,7 @@ func (r *run) put(p spec.Pair, s record.System, id string, fields map[string]str
 	}
 	ref, stored := record.Ref{System: s, Object: p.Side(s).Object, ID: id}, r.now1(p, s, id)
 	for name := range fields {
-		if text := stored[name]; was[name] != text { // as the system keeps it
+		if text := stored[name]; was[name] != text && !refers(p, name) { // as the system keeps it
 			r.edits = append(r.edits, edit{r.now, ref, p.Name, name, text})
 		}
 	}
@@ -216,10 +219,14 @@ func (r *run) outside(p spec.Pair, s record.System, id string, props map[string]
 	if s == record.HubSpot {
 		var rec portal.Record
 		var err error
+		plain, links := apart(props)
 		if id == "" {
-			rec, err = r.hub.Create(portal.Person, p.HubSpot.Object, props)
+			rec, err = r.hub.Create(portal.Person, p.HubSpot.Object, plain)
 		} else {
-			rec, err = r.hub.Update(portal.Person, p.HubSpot.Object, id, "", props)
+			rec, err = r.hub.Update(portal.Person, p.HubSpot.Object, id, "", plain)
+		}
+		if err == nil {
+			r.associate(p.HubSpot.Object, rec.ID, links)
 		}
 		if err == nil {
 			r.meet(s, p.HubSpot.Object, rec.ID)
