@@ -77,6 +77,7 @@ func (r *run) settle() {
 			r.execute(l.state.Event.Direction, fmt.Sprintf("%s-r%d", l.state.Event.Name, i), l.input)
 		}
 		r.poll()
+		r.moved()
 		r.after(time.Second, r.pump)
 		r.after(11*time.Minute, r.poll) // a reference that was looked after in vain has its turn again
 		r.world.run(2 * r.lasts())

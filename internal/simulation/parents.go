@@ -5,7 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
+	"tandem/internal/flow"
 	"tandem/internal/ledger"
 	"tandem/internal/record"
 	"tandem/internal/simulator/portal"
@@ -104,4 +106,35 @@ func (r *run) referred(p spec.Pair, pair *ledger.Pair, f spec.Field, h, d map[st
 	default:
 		fail("converge: %s %s field %s refers to %q here and to %q there", p.Name, pair.IDs[record.HubSpot], f.Name, h[f.Name], d[f.Name])
 	}
+}
+
+// moved tells of every record with references where parents were deleted, restored or
+// merged: a portal hides, shows and moves associations then, and tells nobody. It
+// takes a later event of the child, or a backfill, to see that.
+func (r *run) moved() {
+	if len(r.removed)+len(r.merged) == 0 {
+		return
+	}
+	for _, p := range r.spec.Pairs {
+		if !slices.ContainsFunc(p.Fields, func(f spec.Field) bool { return f.HubSpot.Type == record.Reference }) {
+			continue
+		}
+		r.inFlight++
+		done := func() { r.inFlight-- }
+		r.start(time.Second, true, func(ctx context.Context) {
+			_, _, _, _ = r.ingress.Page(ctx, record.HubSpot, p.HubSpot.Object, children{r}, "")
+			done()
+		}, done)
+	}
+}
+
+// children lists all live records of an object type in HubSpot.
+type children struct{ r *run }
+
+// Changed implements flow.Changes.
+func (c children) Changed(_ context.Context, object, cursor string) (refs []flow.ChangedRecord, next string, more bool, err error) {
+	for _, id := range c.r.list(record.HubSpot, object) {
+		refs = append(refs, flow.ChangedRecord{ID: id})
+	}
+	return refs, cursor, false, nil
 }

@@ -25,6 +25,7 @@ import (
 //	expect warning TEXT                             the operators' log warned of it
 //	expect linked NAME | expect parked|gone SYSTEM NAME  the state of its pair
 //	expect parked-field NAME FIELD                  the loop breaker took the field out
+//	expect waits NAME FIELD                         the reference waits for what it refers to
 //	expect conflict NAME FIELD loser=VALUE [winner=SYSTEM]  the losing value is recorded
 //	expect conflicts NAME N                         so many are recorded
 //	expect drift NAME FIELD                         an edit on a one-way field's wrong side was reported
@@ -193,6 +194,10 @@ func (st *stage) expectField(kind spec.Pair, pair *ledger.Pair, w []string) erro
 	case "parked-field":
 		if pair.ParkedFields[w[2]] == "" {
 			return fmt.Errorf("field %s is not parked; parked are %v", w[2], pair.ParkedFields)
+		}
+	case "waits":
+		if !slices.ContainsFunc(pair.Waits, func(o ledger.Wait) bool { return o.Field == w[2] }) {
+			return fmt.Errorf("field %s waits for nothing; what waits is %v", w[2], pair.Waits)
 		}
 	case "drift":
 		if pair.Drifted[w[2]] == "" {

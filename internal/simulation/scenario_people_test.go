@@ -134,8 +134,16 @@ func (st *stage) props(sys record.System, pair spec.Pair, values []string) (map[
 		if !ok {
 			return nil, fmt.Errorf("%q is not property=value", v)
 		}
-		if !slices.ContainsFunc(pair.Fields, func(f spec.Field) bool { return f.Side(sys).Property == name }) {
+		i := slices.IndexFunc(pair.Fields, func(f spec.Field) bool { return f.Side(sys).Property == name })
+		if i < 0 {
 			return nil, fmt.Errorf("pair %s has no %s property %s", pair.Name, sys, name)
+		}
+		if pair.Fields[i].Side(sys).Type == record.Reference && text != "" {
+			id, _, err := st.id(sys, text)
+			if err != nil {
+				return nil, err
+			}
+			text = id
 		}
 		out[name] = text
 	}
