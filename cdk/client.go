@@ -91,6 +91,7 @@ func NewClient(scope constructs.Construct, id string, p ClientProps) awscdk.Stac
 		if compared := flow.Reconciled(p.Spec, m.Direction); len(compared) > 0 {
 			reconcile := NewPoller(stack, pascal(string(m.Direction))+"Reconcile", "reconcile", site, dir)
 			ticks = append(ticks, pairTicks(reconcile, m.Direction, "reconcile", compared, flow.ReconcileEvery)...)
+			ticks = append(ticks, linkedTicks(reconcile, p.Spec, m.Direction)...)
 		}
 	}
 	NewLater(stack, "LaterAgain", site, dirs)
@@ -157,6 +158,21 @@ func pairTicks(fn awslambda.Function, d spec.Direction, name string, pairs []spe
 			Name: string(d.Source()) + "-" + name + "-" + p.Name, Every: every(p.Side(d.Source())), Flexible: true,
 			Function: fn, Input: map[string]string{"pair": p.Name},
 		})
+	}
+	return ticks
+}
+
+// linkedTicks gives every pair with references that is not polled a schedule of its
+// own, which looks after those that wait oftener than a comparison does.
+func linkedTicks(fn awslambda.Function, s *spec.Spec, d spec.Direction) []Tick {
+	var ticks []Tick
+	for _, p := range s.Pairs {
+		if p.Refers() && p.Side(d.Source()).Trigger != "poll" {
+			ticks = append(ticks, Tick{
+				Name: string(d.Source()) + "-linked-" + p.Name, Every: cloud.LinkedEvery, Flexible: true,
+				Function: fn, Input: map[string]string{"pair": p.Name, "linked": "only"},
+			})
+		}
 	}
 	return ticks
 }

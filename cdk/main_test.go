@@ -17,6 +17,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"tandem/internal/engines"
+	"tandem/internal/record"
 	"tandem/spec"
 )
 
@@ -61,6 +62,10 @@ func sample() *spec.Spec {
 			Name: "contacts", HubSpot: spec.Side{Object: "contacts", Trigger: "webhook"}, Destination: spec.Side{Object: "customers"},
 		}, {
 			Name: "deals", HubSpot: spec.Side{Object: "deals"}, Destination: spec.Side{Object: "orders", Trigger: "poll", Every: spec.Duration{Duration: 5 * time.Minute}},
+			Fields: []spec.Field{{
+				Name: "contact", HubSpot: spec.Prop{Property: "@contacts", Type: record.Reference, Pair: "contacts"},
+				Destination: spec.Prop{Property: "customer_id", Type: record.Reference, Pair: "contacts"},
+			}},
 		}},
 	}
 }

@@ -274,6 +274,7 @@ func TestSchedules(t *testing.T) {
 		{client, "sample-destination-poll-deals", "rate(5 minutes)", "FLEXIBLE"},
 		{client, "sample-hubspot-reconcile-contacts", "rate(60 minutes)", "FLEXIBLE"},
 		{client, "sample-hubspot-reconcile-deals", "rate(60 minutes)", "FLEXIBLE"},
+		{client, "sample-hubspot-linked-deals", "rate(5 minutes)", "FLEXIBLE"},
 		{client, "sample-selfcheck", "rate(5 minutes)", "OFF"},
 		{centre, "tandem-centre-watch", "rate(1 minute)", "OFF"},
 	} {
@@ -290,8 +291,8 @@ func TestSchedules(t *testing.T) {
 			t.Errorf("%s: its role may not call it or report that it could not", want.name)
 		}
 	}
-	if got := len(client.of("AWS::Scheduler::Schedule")); got != 4 {
-		t.Errorf("%d schedules for the client, want 4: only what is polled has a poll, and what cannot be listed no comparison", got)
+	if got := len(client.of("AWS::Scheduler::Schedule")); got != 5 {
+		t.Errorf("%d schedules for the client, want 5: only what is polled has a poll, what cannot be listed no comparison, and what refers to nothing no look at references", got)
 	}
 }
 

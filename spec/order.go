@@ -1,6 +1,10 @@
 package spec
 
-import "slices"
+import (
+	"slices"
+
+	"tandem/internal/record"
+)
 
 // ParentsFirst lists the pairs so that one which others refer to comes before
 // them: the order in which a backfill has to wait for nobody. Pairs that refer
@@ -29,4 +33,9 @@ func waits(p Pair, placed map[string]bool) bool {
 		}
 		return false
 	})
+}
+
+// Refers reports whether a field of the pair holds a reference.
+func (p Pair) Refers() bool {
+	return slices.ContainsFunc(p.Fields, func(f Field) bool { return f.HubSpot.Type == record.Reference })
 }

@@ -36,12 +36,15 @@ func (h *Host) sweep(ctx context.Context, t names.Tick, metric string, from flow
 	source := h.Direction.Source()
 	in := &flow.Ingress{Flow: h.Flow, Starter: h.starter, Mark: mark, Arrived: h.arrived}
 	object := pair.Side(source).Object
-	if t.All {
+	switch {
+	case t.Linked != "":
+		out.Started, err = in.Reunite(ctx, source, object)
+	case t.All:
 		var a flow.Answer
 		in.Mark = flow.MarkBackfill
 		out.Cursor, out.More, a, err = in.Page(limit.Backfill(ctx), source, object, h.changes(), t.Cursor)
 		out.Started, out.Dropped = a.Started, a.Dropped
-	} else {
+	default:
 		out.Started, err = in.Poll(ctx, source, object, from)
 	}
 	for range out.Started {
@@ -57,11 +60,14 @@ func (h *Host) sweep(ctx context.Context, t names.Tick, metric string, from flow
 	if err != nil {
 		return out, Failure(err)
 	}
-	if !t.All {
+	if !t.All && t.Linked == "" {
 		h.Metrics.Count(metric, h.Direction, 1)
 	}
 	return out, nil
 }
+
+// LinkedEvery is how often references that wait are looked at where no poll does.
+const LinkedEvery = 5 * time.Minute
 
 // Flexible is by how much a poll may be later than its interval, so that the
 // clients of an agency do not all poll in the same second.

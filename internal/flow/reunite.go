@@ -20,7 +20,7 @@ const wakeAgain = 10 * time.Minute
 // poll and comparison of the object type ends with it. It returns how many were started.
 func (in *Ingress) Reunite(ctx context.Context, sys record.System, object string) (started int, err error) {
 	pair, ok := in.Flow.Spec.PairByObject(sys, object)
-	if !ok || !slices.ContainsFunc(pair.Fields, func(fd spec.Field) bool { return fd.Side(sys).Type == record.Reference }) {
+	if !ok || !pair.Refers() {
 		return 0, nil
 	}
 	for after, more := "", true; more; more = after != "" {

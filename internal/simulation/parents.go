@@ -116,7 +116,7 @@ func (r *run) moved() {
 		return
 	}
 	for _, p := range r.spec.Pairs {
-		if !slices.ContainsFunc(p.Fields, func(f spec.Field) bool { return f.HubSpot.Type == record.Reference }) {
+		if !p.Refers() {
 			continue
 		}
 		r.inFlight++

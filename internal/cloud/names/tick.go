@@ -7,6 +7,9 @@ type Tick struct {
 	Pair   string `json:"pair"`
 	All    bool   `json:"all,omitempty"`
 	Cursor string `json:"cursor,omitempty"`
+	// Linked, when not empty, asks for nothing but references that wait for a record
+	// which is linked by now.
+	Linked string `json:"linked,omitempty"`
 }
 
 // Swept is what came of a Tick: how many records an execution was started for,
