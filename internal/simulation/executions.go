@@ -36,6 +36,9 @@ func (r *run) Start(ctx context.Context, d spec.Direction, name string, input js
 func (r *run) execute(d spec.Direction, name string, input json.RawMessage) {
 	r.inFlight++
 	r.executions++
+	if strings.Contains(string(input), flow.MarkLinked) {
+		r.counts["reference travels at last"]++
+	}
 	r.note("starts %s", input)
 	var begin func()
 	begin = func() {
