@@ -102,3 +102,14 @@ func TestComparisonPaysWhatIsOwed(t *testing.T) {
 		t.Errorf("%d executions for a record that is in step", n)
 	}
 }
+
+// Every state of an execution that a backfill has started spares live traffic,
+// Transform too, which gets the event inside the execution's input.
+func TestEveryStateOfABackfillIsBulk(t *testing.T) {
+	for mark, want := range map[string]bool{flow.MarkBackfill: true, flow.MarkReconcile: false} {
+		s := flow.State{Event: flow.Envelope{Events: []string{mark + "1"}}}
+		if s.Bulk() != want || (flow.State{Input: &s}).Bulk() != want {
+			t.Errorf("%s: %v, inside the input %v, want %v", mark, s.Bulk(), (flow.State{Input: &s}).Bulk(), want)
+		}
+	}
+}
