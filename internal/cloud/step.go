@@ -19,7 +19,7 @@ import (
 // machine's whole state and returns the section it adds.
 func (h *Host) Step(state string) func(context.Context, flow.State) (any, error) {
 	return func(ctx context.Context, s flow.State) (any, error) {
-		if s.Bulk() {
+		if s.Event.Bulk() {
 			ctx = limit.Backfill(ctx)
 		}
 		section, err := h.Flow.Handle(ctx, state, s)

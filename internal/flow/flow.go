@@ -81,6 +81,7 @@ package flow
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -100,9 +101,24 @@ type State struct {
 	// Later is there when the event was postponed before. The machines count with
 	// it, and Transform loses its patience for a parent.
 	Later *Later `json:"later,omitempty"`
-	// Input is what Transform gets instead: the execution's whole input, since a
-	// machine can pass on nothing that is not always there.
-	Input *State `json:"input,omitempty"`
+}
+
+// UnmarshalJSON takes a state in either of its forms. Transform gets the execution's
+// whole input, {"input": {"event": ..., "later": ...}}: a machine can pass on alone
+// nothing that is not always there.
+func (s *State) UnmarshalJSON(data []byte) error {
+	type plain State
+	var form struct {
+		plain
+		Input *plain `json:"input"`
+	}
+	if err := json.Unmarshal(data, &form); err != nil {
+		return err
+	}
+	if *s = State(form.plain); form.Input != nil {
+		*s = State(*form.Input)
+	}
+	return nil
 }
 
 // Sections are the answers of the steps by the state's name; it is the data of a
@@ -163,9 +179,6 @@ var Steps = []string{"Verify", "Transform", "Lookup", "Write", "Stamp"}
 // it returns is a *Error: this is the one place where what nobody classified
 // gets a code the machines know.
 func (f *Flow) Handle(ctx context.Context, step string, s State) (any, error) {
-	if s.Input != nil {
-		s = *s.Input
-	}
 	section, err := f.step(ctx, step, s)
 	switch {
 	case err == nil || CodeOf(err) != "":

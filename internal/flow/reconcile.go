@@ -19,12 +19,9 @@ const (
 	MarkLinked    = "linked/" // what the record refers to is linked by now
 )
 
-// Bulk reports whether a backfill started the execution, in whichever of its forms
-// a state gets the event: it leaves the share of the rate limits alone that is kept
-// for live traffic.
-func (s State) Bulk() bool {
-	return s.Event.marked(MarkBackfill) || s.Input != nil && s.Input.Event.marked(MarkBackfill)
-}
+// Bulk reports whether a backfill started the execution: it leaves the share of
+// the rate limits alone that is kept for live traffic.
+func (e Envelope) Bulk() bool { return e.marked(MarkBackfill) }
 
 // Compared reports whether only a comparison told of the change.
 func (e Envelope) Compared() bool { return e.marked(MarkReconcile) }

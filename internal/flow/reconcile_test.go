@@ -103,13 +103,19 @@ func TestComparisonPaysWhatIsOwed(t *testing.T) {
 	}
 }
 
-// Every state of an execution that a backfill has started spares live traffic,
-// Transform too, which gets the event inside the execution's input.
-func TestEveryStateOfABackfillIsBulk(t *testing.T) {
-	for mark, want := range map[string]bool{flow.MarkBackfill: true, flow.MarkReconcile: false} {
-		s := flow.State{Event: flow.Envelope{Events: []string{mark + "1"}}}
-		if s.Bulk() != want || (flow.State{Input: &s}).Bulk() != want {
-			t.Errorf("%s: %v, inside the input %v, want %v", mark, s.Bulk(), (flow.State{Input: &s}).Bulk(), want)
+// A state is read in either of its forms: Transform gets the event inside the
+// execution's input.
+func TestFormsOfAState(t *testing.T) {
+	for _, text := range []string{
+		`{"event":{"id":"7"},"later":{"times":2}}`, `{"input":{"event":{"id":"7"},"later":{"times":2}}}`,
+	} {
+		var s flow.State
+		if err := json.Unmarshal([]byte(text), &s); err != nil || s.Event.ID != "7" || s.Later == nil || s.Later.Times != 2 {
+			t.Errorf("%s reads %+v, %v", text, s, err)
 		}
+	}
+	var s flow.State
+	if err := json.Unmarshal([]byte(`{"input":{"event":7}}`), &s); err == nil {
+		t.Error("a number is an event")
 	}
 }

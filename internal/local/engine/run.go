@@ -132,7 +132,7 @@ func (r *run) Invoke(ctx context.Context, resource string, input json.RawMessage
 	if err := json.Unmarshal(input, &s); err != nil {
 		return nil, &asl.Failure{Name: string(flow.BadEnvelope), Cause: "the state is not what the handlers take"}
 	}
-	if s.Bulk() {
+	if s.Event.Bulk() {
 		ctx = limit.Backfill(ctx)
 	}
 	step := strings.TrimSuffix(strings.TrimPrefix(resource, "${"), "Arn}")
