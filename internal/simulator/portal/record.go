@@ -161,13 +161,23 @@ func (p *Portal) update(by By, object, id, idProperty string, values map[string]
 		return Record{}, err
 	}
 	events := p.propertyEvents(s, e.ID, e.Props, props, by)
-	if !maps.Equal(e.Props, props) {
+	if altered(e.Props, props) {
 		s.hold(e, props)
 		p.touch(e, by)
 		p.index(e)
 		p.emit(events)
 	}
 	return p.answer(s, e, slices.Collect(maps.Keys(values)), nil, warnings), nil
+}
+
+// altered: a property has another value; a blank one and one never set are the same.
+func altered(before, after map[string]string) bool {
+	for name, v := range after {
+		if before[name] != v {
+			return true
+		}
+	}
+	return false
 }
 
 // answer renders a record. Properties that were asked for and never set are null.
