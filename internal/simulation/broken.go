@@ -19,7 +19,7 @@ var Broken = []Variant{
 	{Name: "no lease", Table: func(t table.Table) table.Table { return &careless{&forgetful{Table: t, drop: "lease"}} }},
 	{Name: "no intent", Table: func(t table.Table) table.Table { return &forgetful{Table: t, drop: "intent"} }},
 	{Name: "no fencing", Table: func(t table.Table) table.Table { return &careless{&hasty{t}} }},
-	{Name: "claim on the source only", Table: func(t table.Table) table.Table { return &lonely{t} }},
+	{Name: "claim on the source only", Crowded: true, Table: func(t table.Table) table.Table { return &lonely{t} }},
 	{Name: "stamp what was sent", Remote: func(s record.System, r flow.Remote) flow.Remote { return &trusting{r} }},
 	{Name: "echo by a time window", Step: windowEcho},
 	{Name: "search believed at once", Remote: func(s record.System, r flow.Remote) flow.Remote { return &gullible{r} }},

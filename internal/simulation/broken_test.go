@@ -7,8 +7,9 @@ import (
 	"tandem/internal/table"
 )
 
-// budget is within how many seeds a broken protocol must be found out. Most are within
-// 500; without claims most doubles are still seen coming by the search before a create.
+// budget is within how many seeds a broken protocol must be found out. Without claims
+// most doubles are still seen coming by the search before a create: they are asked for
+// in a world where there is nothing to search by (Variant.Crowded).
 const budget = 4000
 
 func TestBrokenProtocolsAreCaught(t *testing.T) {
@@ -31,6 +32,17 @@ func TestBrokenProtocolsAreCaught(t *testing.T) {
 			t.Logf("caught after %d seeds: %s", tried, found)
 		})
 	}
+}
+
+// TestCrowd is the other half of "claim on the source only": with claims nothing
+// goes wrong where only they can tell what was made for which.
+func TestCrowd(t *testing.T) {
+	sweep(t, Variant{Name: "crowd", Crowded: true}, 1, 100, false, func(rep Report) bool {
+		if len(rep.Violations) > 0 {
+			t.Errorf("seed %d: %s", rep.Seed, strings.Join(rep.Violations, "; "))
+		}
+		return true
+	})
 }
 
 // TestShortLeasesAreSafe is the other half of "no fencing": a lease may lapse

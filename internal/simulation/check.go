@@ -34,7 +34,11 @@ func Run(s *spec.Spec, seed uint64, actions int, v Variant, keep bool) (Report, 
 	if err != nil {
 		return Report{}, err
 	}
-	r.live(actions)
+	if v.Crowded {
+		r.crowd(actions)
+	} else {
+		r.live(actions)
+	}
 	r.breakDown()
 	r.pump()
 	rep := Report{Seed: seed}
@@ -49,6 +53,9 @@ func Run(s *spec.Spec, seed uint64, actions int, v Variant, keep bool) (Report, 
 		fail("terminate: still busy after its faults had stopped")
 	}
 	r.check(fail)
+	if v.Crowded {
+		r.alone(fail)
+	}
 	r.replay(fail)
 	rep.Faults, rep.Ends, rep.Executions, rep.Edits, rep.Letters, rep.Log = r.counts, r.ended, r.executions, len(r.edits), len(r.letters), r.log
 	return rep, nil

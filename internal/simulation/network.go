@@ -57,7 +57,10 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp := n.serve(req, body)
 	travel := n.w.between(time.Millisecond, 60*time.Millisecond)
-	if n.w.chance(0.01, "slow answer") {
+	switch {
+	case n.w.slow:
+		travel = n.w.between(100*time.Millisecond, 4*time.Second)
+	case n.w.chance(0.01, "slow answer"):
 		travel = n.w.between(time.Second, 25*time.Second)
 	}
 	if err := sleep(ctx, travel); err != nil {

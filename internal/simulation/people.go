@@ -145,7 +145,7 @@ func (r *run) act() {
 // make creates a record on one side, unless somebody can see that it is there.
 func (r *run) make(p spec.Pair, s record.System, k string) {
 	for _, id := range r.known[s][p.Side(s).Object] {
-		if r.now1(p, s, id)[p.Match[0].Field] == k {
+		if k != "" && r.now1(p, s, id)[p.Match[0].Field] == k {
 			return
 		}
 	}

@@ -39,6 +39,9 @@ type Variant struct {
 	// Table and Remote wrap what the flow gets; either may be nil.
 	Table  func(table.Table) table.Table
 	Remote func(record.System, flow.Remote) flow.Remote
+	// Crowded: people do nothing but make records without a match value, many at a
+	// time on both sides, so that nothing but claims tells what was made for which.
+	Crowded bool
 	// Step replaces one step of the flow.
 	Step func(f *flow.Flow, ctx context.Context, step string, s flow.State) (any, error)
 }

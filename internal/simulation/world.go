@@ -40,6 +40,7 @@ type world struct {
 	// power counts power cuts; a task that was born before the last one is dead.
 	power  int
 	faults bool // off while the world settles
+	slow   bool // every answer takes seconds
 	counts map[string]int
 	log    []string
 	keep   bool // whether log is kept
