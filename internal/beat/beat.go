@@ -92,6 +92,7 @@ var phrases = []struct {
 	{"deleted in", Gone}, {"the record or its partner was deleted", Gone}, {"its partner in", Gone}, {"the merged record", Gone},
 	{"the mass-change guard", Guard}, {"the guard on", Guard}, {"fields kept alternating", Loop},
 	{"erased on", Purged}, {"its HubSpot record was merged", Merge}, {"merged into", Merge},
+	{"it was made for", Ambiguous}, {"a create lost its answer", Ambiguous},
 	{"the matching record", Ambiguous}, {"two or more records", Ambiguous}, {"an edit was overwritten", Overwritten},
 }
 

@@ -112,6 +112,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 		plain
 		Input *plain `json:"input"`
 	}
+	form.plain = plain(*s) // what the text leaves out stays, as encoding/json has it
 	if err := json.Unmarshal(data, &form); err != nil {
 		return err
 	}
