@@ -111,8 +111,11 @@ func (l *Limiter) unlimited() bool { return l.window.requests == 0 }
 // TableRequests counts the requests made to the table so far.
 func (l *Limiter) TableRequests() int64 { return l.asked.Load() }
 
-// sleep waits on the machine's clock.
+// sleep waits on the machine's clock; for no time it makes no timer.
 func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

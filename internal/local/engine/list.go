@@ -38,6 +38,8 @@ func (e *Engine) remember(line uint64, s Summary) {
 }
 
 func (r *run) summary(res *asl.Result, o *Outcome) Summary {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	s := Summary{
 		Name: r.job.name, Direction: r.job.direction, Pair: r.event.Pair, Record: r.engine.ref(r.event),
 		Event: string(r.event.Kind), Events: r.event.Events, Status: Running, Start: r.since.UTC(), Job: r.job.seq,
@@ -52,8 +54,6 @@ func (r *run) summary(res *asl.Result, o *Outcome) Summary {
 		}
 		return s
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if len(r.path) > 0 {
 		s.State = r.path[len(r.path)-1]
 	}

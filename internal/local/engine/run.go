@@ -23,7 +23,7 @@ type run struct {
 	engine *Engine
 	job    job
 	input  json.RawMessage
-	event  flow.Envelope
+	event  flow.Envelope // under mu until it is loaded
 	since  time.Time
 	ctx    context.Context // of the whole execution
 
@@ -54,7 +54,9 @@ func (r *run) load(ctx context.Context) (err error) {
 	}
 	var s flow.State
 	if json.Unmarshal(r.input, &s) == nil {
+		r.mu.Lock()
 		r.event = s.Event
+		r.mu.Unlock()
 	}
 	return nil
 }
