@@ -1,0 +1,180 @@
+package flow_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+)
+
+// TestMergeInAnyOrder: HubSpot answers with the survivor under both old ids, and
+// the merge's own event may come late, twice or never. The partner that holds the
+// survivor's e-mail goes on, whatever is heard first.
+func TestMergeInAnyOrder(t *testing.T) {
+	merge := func(b *bench) { b.event(record.HubSpot, "contacts", "900", flow.Merged, "8", "7") }
+	changed := func(id string) func(*bench) {
+		return func(b *bench) { b.event(record.HubSpot, "contacts", id, flow.Changed) }
+	}
+	partner := func(b *bench) {
+		b.dest.put("customers/c_2", record.Fields{"first_name": "Robert"})
+		b.event(record.Destination, "contacts", "c_2", flow.Changed)
+	}
+	for name, events := range map[string][]func(*bench){
+		"merge first":             {merge, changed("900"), changed("7"), changed("8")},
+		"merge last":              {changed("900"), changed("7"), merge},
+		"merge twice":             {merge, merge},
+		"merge lost":              {changed("7"), changed("8"), changed("900")},
+		"survivor, then the old":  {changed("900"), changed("7"), changed("8")},
+		"only the survivor":       {changed("900")},
+		"the loser first":         {changed("8"), merge},
+		"only the loser":          {changed("8"), changed("8")},
+		"the loser's partner":     {partner, merge},
+		"only a loser's partner":  {partner, changed("900")},
+		"both losers, then merge": {changed("8"), partner, changed("7"), merge},
+	} {
+		each := func(t *testing.T, told bool) {
+			b := newBench(t)
+			b.created()
+			b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+			b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+			b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
+			row := b.hub.put("contacts/900", record.Fields{"lastname": "Byron"})
+			if told {
+				row.Merged = []string{"8", "7"}
+			}
+			b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
+			for _, event := range events {
+				event(b)
+			}
+			if got := b.dest.rows["customers/c_1"].Fields["last_name"]; got != "Byron" || len(b.dest.rows) != 2 {
+				t.Fatalf("last name %q, %d records: %s", got, len(b.dest.rows), b.reason())
+			}
+			if got := b.dest.rows["customers/c_2"].Fields["email"]; got != "bob@example.com" {
+				t.Fatalf("the loser's partner was given the e-mail %q", got)
+			}
+			if !told {
+				merge(b) // else nothing tells of one who is not like the survivor
+			}
+			if got := b.state(record.Destination, "c_2"); got != ledger.Parked {
+				t.Fatalf("the loser's partner is %q", got)
+			}
+			b.still(record.Destination, "c_1", flow.Changed)
+			b.still(record.Destination, "c_2", flow.Changed)
+			b.still(record.HubSpot, "900", flow.Merged)
+		}
+		t.Run(name, func(t *testing.T) { each(t, true) })
+		t.Run(name+", by a system that does not tell", func(t *testing.T) { each(t, false) })
+	}
+}
+
+// The survivor is deleted, or erased, before its merge was heard of: what becomes of
+// the partners is the same as when it had been followed in time.
+func TestMergedAndGone(t *testing.T) {
+	interrupted := func(b *bench, kind flow.Kind) {
+		clear(b.hub.rows)
+		b.event(record.HubSpot, "contacts", "900", kind)
+		b.dest.fail = func(op string) error {
+			if op == "archive" {
+				return flow.Errorf(flow.RemoteRefused, "not now")
+			}
+			return nil
+		}
+		b.want(b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8"), "Failed")
+		b.dest.fail = nil
+		b.now = b.now.Add(time.Minute)
+		b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+	}
+	for name, gone := range map[string]func(*bench){
+		"deletion first, interrupted": func(b *bench) { interrupted(b, flow.Deleted) },
+		"erasure first, interrupted":  func(b *bench) { interrupted(b, flow.Purged) },
+		"merge first": func(b *bench) {
+			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+			b.event(record.HubSpot, "contacts", "900", flow.Deleted)
+		},
+		"deletion first": func(b *bench) {
+			b.event(record.HubSpot, "contacts", "900", flow.Deleted)
+			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+		},
+		"merge lost": func(b *bench) { b.event(record.HubSpot, "contacts", "900", flow.Deleted) },
+		"gone for good, deletion first": func(b *bench) {
+			clear(b.hub.rows)
+			b.event(record.HubSpot, "contacts", "900", flow.Deleted)
+			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+		},
+		"erased, merge last": func(b *bench) {
+			clear(b.hub.rows)
+			b.event(record.HubSpot, "contacts", "900", flow.Purged)
+			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			c := b.tallied()
+			b.created()
+			b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+			b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+			row := b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
+			row.Merged, row.Archived = []string{"8", "7"}, true
+			b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
+			gone(b)
+			if b.state(record.HubSpot, "900") != ledger.Gone || b.state(record.HubSpot, "7") != ledger.Alias || b.state(record.HubSpot, "8") != ledger.Alias {
+				t.Fatalf("the survivor is %q, the merged are %q and %q", b.state(record.HubSpot, "900"), b.state(record.HubSpot, "7"), b.state(record.HubSpot, "8"))
+			}
+			if len(b.dest.rows) != 1 {
+				t.Fatalf("destination %v, want the loser's partner alone: %s", b.dest.rows, b.reason())
+			}
+			for key, text := range b.dump(c) {
+				if strings.HasPrefix(name, "eras") && strings.HasPrefix(key, "MAP#") && strings.Contains(text, `"f:`) {
+					t.Errorf("%s still knows the erased: %s", key, text)
+				}
+			}
+		})
+	}
+}
+
+// A survivor that was put to rest with the partner it had keeps that one: whoever is
+// heard of later was merged into it, too, and its partner is a person's to decide.
+func TestMergedSurvivorAtRestKeepsItsPartner(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes.HubSpot = "ask"
+	b.created()
+	b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+	row := b.hub.put("contacts/900", record.Fields{"email": "carol@example.com", "firstname": "Bob"})
+	b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp") // nothing tells of 7
+	row.Archived = true
+	b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
+	b.event(record.HubSpot, "contacts", "900", flow.Deleted)
+	b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+	pair := b.flow.Spec.Pairs[0]
+	for id, hub := range map[string]string{"c_1": "7", "c_2": "900"} {
+		p, err := b.flow.Ledger.Find(t.Context(), pair, record.Ref{System: record.Destination, Object: "customers", ID: id}, "")
+		if err != nil || p.State != ledger.Parked || p.IDs[record.HubSpot] != hub {
+			t.Errorf("%s is %q with %v, want parked with %s: %v", id, p.State, p.IDs, hub, err)
+		}
+	}
+	b.still(record.Destination, "c_2", flow.Changed)
+}
+
+// A partner that has been merged is deleted with nobody: its old id stands for a
+// record that holds another's data too.
+func TestDeletionSparesAMergedPartner(t *testing.T) {
+	b := newBench(t)
+	hub, dest := b.created()
+	b.flow.Spec.Pairs[0].Deletes.Destination = "archive"
+	row := b.hub.rows["contacts/"+hub]
+	row.ID = "900"
+	b.hub.rows["contacts/900"], b.hub.rows["contacts/"+hub] = row, row
+	delete(b.dest.rows, "customers/"+dest)
+	b.event(record.Destination, "contacts", dest, flow.Deleted)
+	if b.hub.rows["contacts/"+hub].Archived || len(b.hub.writes) > 0 {
+		t.Fatalf("the merged contact was deleted: %v", b.hub.writes)
+	}
+	if !strings.Contains(b.reason(), "merged into 900") {
+		t.Errorf("%s", b.reason())
+	}
+}
