@@ -28,7 +28,9 @@ var lists = []tableGrant{
 	{"GetItem", "its cursor"},
 	{"BatchGetItem", "a listed record that is already the base is an echo"},
 	{"PutItem", "its first cursor; the rate limit's row, the first time"},
+	{"Query", "records whose reference waits; those that a list of everything has shown"},
 	{"UpdateItem", "its cursor; the rate limit; the outcome of what is dropped; what has arrived"},
+	{"DeleteItem", "a record whose reference waits no longer"},
 }
 
 // tableGrants is what each function does to the table, and what for.
@@ -55,6 +57,8 @@ var tableGrants = map[string][]tableGrant{
 		{"DeleteItem", "a claim that is given back; a privacy deletion"},
 	},
 	"write": {
+		{"GetItem", "a create that waited renews its place in flight"},
+		{"BatchGetItem", "and its match key; the pair of a record that holds a unique value"},
 		{"PutItem", "the rate limit's row, the first time"},
 		{"UpdateItem", "the lease is renewed; the rate limit"},
 		{"DeleteItem", "a claim is released when nothing was made"},
