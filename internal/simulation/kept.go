@@ -69,7 +69,7 @@ func (r *run) chosen(p spec.Pair, pair *ledger.Pair, e edit) bool {
 // sides last agreed, before anybody had seen what stood there in between: then
 // nothing has changed.
 func (r *run) undone(p spec.Pair, pair *ledger.Pair, e edit) bool {
-	moments := r.past[place{e.ref, e.field}]
+	moments := r.history(e.ref, e.field)
 	for i := len(moments) - 1; i >= 0; i-- {
 		m := moments[i]
 		switch {
@@ -81,6 +81,19 @@ func (r *run) undone(p spec.Pair, pair *ledger.Pair, e edit) bool {
 		}
 	}
 	return false
+}
+
+// history is what a field has held: before a merge, in the records that were merged,
+// since a pair and what its sides agreed on outlive that.
+func (r *run) history(ref record.Ref, field string) []moment {
+	moments := slices.Clone(r.past[place{ref, field}])
+	if ref.System == record.HubSpot {
+		for _, id := range r.merged[ref.Object+"/"+ref.ID] {
+			moments = append(moments, r.past[place{record.Ref{System: ref.System, Object: ref.Object, ID: id}, field}]...)
+		}
+	}
+	slices.SortStableFunc(moments, func(a, b moment) int { return a.at.Compare(b.at) })
+	return moments
 }
 
 // reached reports whether the other side held the edit's translation after it.
