@@ -93,7 +93,7 @@ func TestSeeds(t *testing.T) {
 			t.Logf("  %8d %s", count[name], name)
 		}
 	}
-	if *seeds >= 200 {
+	if *seeds >= 500 {
 		for _, name := range Faults {
 			if faults[name] == 0 {
 				t.Errorf("the fault %q never happened: the seeds prove nothing about it", name)
