@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,16 +34,22 @@ func (l *Ledger) Claim(ctx context.Context, p *Pair, ref record.Ref, matchKey st
 		{Key: p.Key, If: table.AtRev(p.Rev), Set: set, Remove: []string{attrPartner}},
 		l.flight(ref, in.Create, since, now, matchKey),
 	}
-	if p.MatchKey != "" && p.MatchKey != matchKey {
-		updates = append(updates, table.Update{Key: l.keyRow(p.Name, p.MatchKey), If: table.Always, Delete: true})
+	if p.MatchKey != matchKey {
+		updates = append(updates, l.leaveKey(p, ref)...)
+		p.Orphan = false
 	}
 	if matchKey != "" {
 		u, rival, err := l.claimKey(ctx, p.Name, matchKey, ref, now)
 		if err != nil {
 			return err
 		}
-		p.Rival = rival
+		p.Rival, p.Orphan = rival, p.Orphan || slices.Contains(u.Remove, "orphan")
 		updates = append(updates, u)
+	}
+	if p.Orphan {
+		set[attrOrphan] = "1"
+	} else {
+		updates[0].Remove = append(updates[0].Remove, attrOrphan)
 	}
 	revs, err := l.Table.Update(ctx, updates...)
 	if moved, ok := table.Moved(err); ok {
@@ -56,6 +63,16 @@ func (l *Ledger) Claim(ctx context.Context, p *Pair, ref record.Ref, matchKey st
 	}
 	p.Rev, p.Since, p.LeaseUntil, p.State, p.MatchKey, p.Tries = revs[0], since, now.Add(Lease), Claimed, matchKey, p.Tries+1
 	return nil
+}
+
+// leaveKey ends the claim on the key that a record had before.
+func (l *Ledger) leaveKey(p *Pair, ref record.Ref) []table.Update {
+	if p.MatchKey == "" {
+		return nil
+	}
+	left := *p
+	left.Intent = nil // what it has made, it still looks for
+	return []table.Update{l.endKey(&left, ref, outcomeLife)}
 }
 
 // Claimant is an unlinked record with what it claims while its partner is made.
@@ -224,7 +241,7 @@ func (l *Ledger) Link(ctx context.Context, f Fence, sp spec.Pair, source record.
 }
 
 // claimAttrs are what a row no longer needs once it is linked.
-var claimAttrs = []string{attrLease, attrLeaseBy, attrIntent, attrSends, attrAdopt, attrSince, attrTries, attrKey, attrReason}
+var claimAttrs = []string{attrLease, attrLeaseBy, attrIntent, attrSends, attrAdopt, attrSince, attrTries, attrKey, attrReason, attrOrphan}
 
 // linkRow conditions the source's row on the fence, and the other on its own
 // claim as it was read or on its absence.

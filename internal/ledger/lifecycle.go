@@ -17,7 +17,7 @@ import (
 // Settle moves a pair to a resting state (Gone or Parked) under a condition on
 // what was read, ending lease and claims. A record without a row gets one.
 func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state State, reason string) error {
-	remove := []string{attrLease, attrLeaseBy, attrAdopt, attrTries, attrSince, attrKey}
+	remove := []string{attrLease, attrLeaseBy, attrAdopt, attrTries, attrSince, attrKey, attrOrphan}
 	if p.State != Linked { // should a linked pair come back, what was in doubt still is
 		remove = append(remove, attrIntent, attrSends)
 	}
@@ -46,11 +46,11 @@ func (l *Ledger) Owe(ctx context.Context, p *Pair) error {
 }
 
 // endKey ends the claim on a match key. Where a create in doubt may have made a
-// record for this one, the key stays known for a time, so that the record is not
-// taken for a new one when it is met.
+// record for this one, or for another that had the key before it, the key stays known
+// for a time, so that the record is not taken for a new one when it is met.
 func (l *Ledger) endKey(p *Pair, ref record.Ref, life time.Duration) table.Update {
 	u := table.Update{Key: l.keyRow(p.Name, p.MatchKey), If: table.Always, Delete: true}
-	if !p.Intent.LastCreate().IsZero() {
+	if p.Orphan || !p.Intent.LastCreate().IsZero() {
 		u.Delete, u.Set, u.Expires = false, map[string]string{"owner": ref.String(), "orphan": ms(l.Now())}, l.Now().Add(life)
 	}
 	return u

@@ -239,6 +239,9 @@ type Pair struct {
 	Was []string
 	// MatchKey is the key row this record's claim holds, "" for none.
 	MatchKey string
+	// Orphan: a create in doubt may have made a record with that key for one that is
+	// gone by now, and this record has not met it yet.
+	Orphan bool
 
 	Key table.Key
 	Rev int64
@@ -278,6 +281,7 @@ const (
 	attrGhosts, attrGhostsUntil, attrSlot        = "ghosts", "ghostsUntil", "slot"
 	attrAdopt, attrAlias, attrKey                = "adopt", "aliasOf", "matchKey"
 	attrLinked, attrSends, attrWas, attrOwes     = "linkedAt", "sends", "was", "owes"
+	attrOrphan                                   = "orphan"
 	prefixBase, prefixSwing, prefixWindow        = "f:", "l:", "w:"
 	prefixParked, prefixDrift, prefixSeen        = "p:", "d:", "seen:"
 	prefixOutcome, prefixWait                    = "o:", "r:"
@@ -294,7 +298,7 @@ func decode(it table.Item, self record.Ref) *Pair {
 		StampedAt: millis(a[attrStamped]), LinkedAt: millis(a[attrLinked]),
 		LeaseUntil: millis(a[attrLease]), LeaseBy: a[attrLeaseBy],
 		GhostsUntil: millis(a[attrGhostsUntil]), Since: millis(a[attrSince]),
-		Adopt: a[attrAdopt], AliasOf: a[attrAlias], Key: it.Key, Rev: it.Rev, attrs: a,
+		Adopt: a[attrAdopt], AliasOf: a[attrAlias], Orphan: a[attrOrphan] != "", Key: it.Key, Rev: it.Rev, attrs: a,
 	}
 	p.Tries, _ = strconv.Atoi(a[attrTries])
 	p.Slot, _ = strconv.Atoi(a[attrSlot])

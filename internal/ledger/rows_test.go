@@ -117,8 +117,16 @@ var onOtherRows = map[string]func(*rig){
 		r.must(r.Settle(r.Context(), r.find(dest), dest, ledger.Gone, "deleted"))
 		r.pass(24 * time.Hour)
 		r.is(r.Claim(r.Context(), r.find(hub), hub, "k", ledger.Intent{Execution: "f"}), ledger.ErrOrphan)
-		r.claimed(record.Ref{System: record.Destination, Object: "customers", ID: "c_2"}, "k")
+		again := record.Ref{System: record.Destination, Object: "customers", ID: "c_2"}
+		r.claimed(again, "k")
 		r.is(r.Claim(r.Context(), r.find(hub), hub, "k", ledger.Intent{Execution: "f"}), ledger.ErrHeld)
+		r.pass(ledger.Lease)
+		r.claimed(again, "other") // and goes on under another key, or back
+		r.is(r.Claim(r.Context(), r.find(hub), hub, "k", ledger.Intent{Execution: "f"}), ledger.ErrOrphan)
+		r.pass(ledger.Lease)
+		r.claimed(again, "k")
+		r.must(r.Settle(r.Context(), r.find(again), again, ledger.Gone, "deleted, too"))
+		r.is(r.Claim(r.Context(), r.find(hub), hub, "k", ledger.Intent{Execution: "f"}), ledger.ErrOrphan)
 	},
 	"what was compared ends every decision on an older row": func(r *rig) {
 		r.linked()
