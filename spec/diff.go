@@ -195,7 +195,7 @@ func orNone(s string) string {
 
 // prop compares one property.
 func (d *differ) prop(path string, a, b Prop) {
-	d.changed(Breaks, at(path, "property"), a.Property, b.Property, "%s instead of %s: what both sides held before says nothing of it", code(b.Property), code(a.Property))
+	d.changed(Breaks, at(path, "property"), a.Property, b.Property, "%s instead of %s: what both sides held before says nothing of it, and a blank one clears the other side; give the field another name, too, and blanks are filled", code(b.Property), code(a.Property))
 	d.changed(Rewrites, at(path, "type"), typeOf(a), typeOf(b), "read as %s, was %s", typeOf(b), typeOf(a))
 	d.changed(Breaks, at(path, "pair"), a.Pair, b.Pair, "refers to %s, did to %s", code(b.Pair), code(a.Pair))
 	switch {

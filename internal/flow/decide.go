@@ -53,6 +53,8 @@ type verdict struct {
 	base      map[string]ledger.Base
 	conflicts []ledger.Conflict
 	drift     map[string]string
+	// stuck are fields of which the target holds a new value that has no translation.
+	stuck []string
 	// waits are references that are left alone until what they refer to is linked.
 	waits []lacking
 }
@@ -214,12 +216,27 @@ func (m *merge) send(field spec.Field, s cell, v *verdict) {
 	v.base[field.Name] = ledger.Base{}.With(m.source.system, s.print)
 }
 
+// unbound takes from what was compared the entity tags that let the next write
+// believe, unread, that the other side stands where both agreed: a stuck field does not.
+func (v *verdict) unbound(seen map[record.System]ledger.Seen) {
+	for sys, s := range seen {
+		if len(v.stuck) > 0 {
+			seen[sys] = ledger.Seen{Version: s.Version}
+		}
+	}
+}
+
 // fetch writes the target's value back to the source. A one-way field cannot:
-// an edit on its wrong side is reported once as drift.
+// an edit on its wrong side is reported once as drift. Nor can a value that has no
+// translation, which its own execution reports.
 func (m *merge) fetch(field spec.Field, t cell, v *verdict) bool {
 	back, ok := m.back[field.Name]
 	if !ok {
-		if t.changed && m.drift[field.Name] != t.print {
+		switch {
+		case !t.changed:
+		case field.Travels(spec.From(t.system)):
+			v.stuck = append(v.stuck, field.Name)
+		case m.drift[field.Name] != t.print:
 			v.drift[field.Name] = t.print
 		}
 		return false
@@ -232,9 +249,13 @@ func (m *merge) fetch(field spec.Field, t cell, v *verdict) bool {
 // conflict: both sides hold different values and neither is known to be older.
 func (m *merge) conflict(field spec.Field, s, t cell, v *verdict) {
 	winner, loser := m.winner(field), t.text
-	if winner == m.target.system && m.fetch(field, t, v) {
+	switch _, translates := m.back[field.Name]; {
+	case winner == m.target.system && !translates && field.Travels(spec.From(winner)):
+		v.stuck = append(v.stuck, field.Name) // nothing else takes its place meanwhile
+		return
+	case winner == m.target.system && m.fetch(field, t, v):
 		loser = s.text
-	} else {
+	default:
 		winner = m.source.system
 		m.send(field, s, v)
 	}

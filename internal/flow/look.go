@@ -190,11 +190,7 @@ func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record
 	m.lacks[j.target] = map[string]*Lack{}
 	// A value of the target that does not translate stays where it is: its own
 	// execution reports it.
-	out, err := j.back.Apply(rec.Fields)
-	if err != nil {
-		return nil
-	}
-	for _, v := range out {
+	for _, v := range j.back.Possible(rec.Fields) {
 		text, lack, err := f.resolve(ctx, v, j.target)
 		switch {
 		case err != nil:

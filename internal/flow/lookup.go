@@ -259,6 +259,7 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 		change.Seen = map[record.System]ledger.Seen{j.source: {Version: t.Version, ETag: t.ETag}}
 		if !m.blind {
 			change.Seen[j.target] = ledger.Seen{Version: target.Version, ETag: target.ETag}
+			v.unbound(change.Seen)
 		}
 		return f.settled(ctx, j, p, v, change, lost, len(fresh) > 0)
 	}
@@ -292,6 +293,8 @@ func (f *Flow) settled(ctx context.Context, j *journey, p *ledger.Pair, v verdic
 		return unless(lost, waitsFor(change.Waits)), nil
 	case len(v.drift) > 0:
 		return drop("drift: edited on the side it does not travel from: " + names(slices.Sorted(maps.Keys(v.drift)))), nil
+	case len(v.stuck) > 0:
+		return unless(lost, "left alone: the other side holds a value that has no translation: "+names(v.stuck)), nil
 	case len(v.base) > 0:
 		return drop(ReasonAgreed), nil
 	}

@@ -249,6 +249,9 @@ func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, 
 		if followed, err := f.mergeUntold(ctx, j, other); err != nil || followed {
 			return nil, orElse(err, error(Errorf(LeaseHeld, "a record has been merged into this one: its pair is looked at afresh")))
 		}
+		if f.handsOn(ctx, j, other, found[0], plan.Patch[j.target]) {
+			return nil, Errorf(LeaseHeld, "the matching record is linked to another, and that one has been deleted or has another key by now: it is looked at again")
+		}
 		return f.ambiguous(ctx, j, p, s.Transform, itsMatch+string(j.target)+" is linked to another record")
 	case other.State == ledger.Claimed && other.Held(f.Now()):
 		return nil, Errorf(ClaimHeld, "the matching record is being linked by another execution")
@@ -262,6 +265,19 @@ func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, 
 		plan.Other = &ledger.Fence{Key: other.Key, Rev: other.Rev}
 	}
 	return plan, err
+}
+
+// handsOn: the record that matches is the partner of another, which by now is deleted
+// or holds another key, so that its own execution, perhaps still to come, frees the key.
+func (f *Flow) handsOn(ctx context.Context, j *journey, other *ledger.Pair, matching record.Record, patch map[string]string) bool {
+	keys, had := map[string]string{}, j.back.Canonical(matching.Fields)
+	for _, by := range j.pair.Match {
+		if text := patch[by.Field]; text != "" && strings.EqualFold(had[by.Field], text) {
+			keys[by.Field] = text
+		}
+	}
+	held, leaving := f.leaving(ctx, j, other, record.Ref{System: j.target, Object: j.object(j.target), ID: matching.ID}, keys)
+	return leaving || len(keys) > 0 && len(held) == 0
 }
 
 // Reasons of records that are parked because their match is not clear.

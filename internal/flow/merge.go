@@ -113,12 +113,8 @@ func (f *Flow) kin(ctx context.Context, j *journey, rec record.Record) (ids []st
 	if err != nil {
 		return nil, err
 	}
-	out, err := to.forward.Apply(rec.Fields)
-	if err != nil {
-		return nil, nil // the survivor's own comparison tells what does not translate
-	}
 	t := &Transformed{Fields: map[string]string{}}
-	for _, v := range out {
+	for _, v := range to.forward.Possible(rec.Fields) { // its own comparison tells what does not translate
 		t.Fields[v.Field] = v.Target
 	}
 	_, by := f.matchKey(to, t)

@@ -90,7 +90,11 @@ func (f *Flow) stamp(j *journey, plan *Plan, w *Written) ledger.Stamp {
 		}
 	}
 	for _, sys := range []record.System{j.source, j.target} {
-		if seen := f.seen(j, plan, w, sys); seen.Version != "" {
+		seen := f.seen(j, plan, w, sys)
+		if plan.Stuck {
+			seen.ETag = ""
+		}
+		if seen.Version != "" {
 			st.Seen[sys] = seen
 		}
 	}

@@ -113,9 +113,8 @@ func (f *Flow) shows(ctx context.Context, j *journey, ref record.Ref, sys record
 	}
 	texts := t.Canonical(rec.Fields)
 	if ref.System != sys {
-		out, _ := t.Apply(rec.Fields) // what does not translate does not come
 		clear(texts)
-		for _, v := range out {
+		for _, v := range t.Possible(rec.Fields) { // what does not translate does not come
 			texts[v.Field] = v.Target
 		}
 	}

@@ -96,6 +96,22 @@ func (t *Translator) Properties() []string { return slices.Clone(t.properties) }
 // the spec's order. The first field whose value cannot be translated makes the
 // whole record an *Error.
 func (t *Translator) Apply(in record.Fields) ([]Translated, error) {
+	var first error
+	out := t.each(in, func(err *Error) bool { first = err; return false })
+	if first != nil {
+		return nil, first
+	}
+	return out, nil
+}
+
+// Possible is Apply for a record that is only compared with: a field whose value
+// cannot be translated is left out, and the others do not suffer for it.
+func (t *Translator) Possible(in record.Fields) []Translated {
+	return t.each(in, func(*Error) bool { return true })
+}
+
+// each translates field by field; failed says whether to go on after one that fails.
+func (t *Translator) each(in record.Fields, failed func(*Error) bool) []Translated {
 	out := make([]Translated, 0, len(t.steps))
 	scratch := make([]string, t.widest)
 	for i := range t.steps {
@@ -108,14 +124,16 @@ func (t *Translator) Apply(in record.Fields) ([]Translated, error) {
 		if err == nil && present {
 			target, err = s.rule.Apply(texts)
 		}
-		if err != nil {
-			return nil, &Error{Code: codeOf(err), Pair: t.pair, Field: s.name, Err: err}
-		}
-		if present {
+		switch {
+		case err != nil:
+			if !failed(&Error{Code: codeOf(err), Pair: t.pair, Field: s.name, Err: err}) {
+				return nil
+			}
+		case present:
 			out = append(out, Translated{Field: s.name, Property: s.rule.Target.Property, Target: target, Ref: s.ref})
 		}
 	}
-	return out, nil
+	return out
 }
 
 // gather collects the canonical texts of the step's inputs in scratch; present

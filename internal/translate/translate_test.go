@@ -260,3 +260,23 @@ func BenchmarkShare(b *testing.B) {
 	}
 	b.ReportMetric(float64(translating)/float64(decoding), "of-decoding")
 }
+
+// TestPossible: a field that does not translate is left out alone, where Apply refuses the record.
+func TestPossible(t *testing.T) {
+	p := spec.Pair{Name: "people", Fields: []spec.Field{
+		{Name: "stage", HubSpot: spec.Prop{Property: "stage", Type: record.Enum}, Destination: spec.Prop{Property: "stage", Type: record.Enum},
+			Formula: &spec.Formula{EnumMap: map[string]string{"lead": "LEAD"}}},
+		{Name: "city", HubSpot: spec.Prop{Property: "city"}, Destination: spec.Prop{Property: "town"}},
+	}}
+	tr, err := translate.Compile(p, spec.ToDestination)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := record.Fields{"stage": "evangelist", "city": "Perth"}
+	if out, err := tr.Apply(in); err == nil {
+		t.Errorf("Apply made %v of a value that the table does not know", out)
+	}
+	if out := tr.Possible(in); len(out) != 1 || out[0].Field != "city" || out[0].Target != "Perth" {
+		t.Errorf("Possible made %v, want the city alone", out)
+	}
+}
