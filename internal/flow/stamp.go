@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"tandem/internal/ledger"
 	"tandem/internal/record"
@@ -51,7 +52,8 @@ func (f *Flow) store(ctx context.Context, j *journey, plan *Plan, w *Written, fe
 	case plan.Archive != "":
 		return f.Ledger.Bury(ctx, fence, deletedIn+string(j.source), st)
 	case plan.Link:
-		return f.Ledger.Link(ctx, fence, j.pair, j.ref, ids(j, plan, w), plan.MatchKey, plan.Other, st)
+		c := ledger.Claimant{Pair: j.pair.Name, Ref: j.ref, MatchKey: plan.MatchKey, Until: time.UnixMilli(plan.Until)}
+		return f.Ledger.Link(ctx, fence, j.pair, c, ids(j, plan, w), plan.Other, st)
 	}
 	return f.Ledger.Stamp(ctx, fence, st)
 }

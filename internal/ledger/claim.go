@@ -35,7 +35,11 @@ func (l *Ledger) Claim(ctx context.Context, p *Pair, ref record.Ref, matchKey st
 		l.flight(ref, in.Create, since, now, matchKey),
 	}
 	if p.MatchKey != matchKey {
-		updates = append(updates, l.leaveKey(p, ref)...)
+		left, err := l.leaveKey(ctx, p, ref)
+		if err != nil {
+			return err
+		}
+		updates = append(updates, left...)
 		p.Orphan = false
 	}
 	if matchKey != "" {
@@ -66,20 +70,57 @@ func (l *Ledger) Claim(ctx context.Context, p *Pair, ref record.Ref, matchKey st
 }
 
 // leaveKey ends the claim on the key that a record had before.
-func (l *Ledger) leaveKey(p *Pair, ref record.Ref) []table.Update {
-	if p.MatchKey == "" {
-		return nil
-	}
+func (l *Ledger) leaveKey(ctx context.Context, p *Pair, ref record.Ref) ([]table.Update, error) {
 	left := *p
 	left.Intent = nil // what it has made, it still looks for
-	return []table.Update{l.endKey(&left, ref, outcomeLife)}
+	return l.endKey(ctx, &left, ref, outcomeLife)
 }
 
 // Claimant is an unlinked record with what it claims while its partner is made.
 type Claimant struct {
 	Pair     string
 	Ref      record.Ref
-	MatchKey string
+	MatchKey string // "" for none
+	// Until is when the lease that the key was claimed under ends, or did before it
+	// was renewed; zero where that is not known.
+	Until time.Time
+}
+
+// claimant is the record of a claim with what it holds.
+func (p *Pair) claimant(ref record.Ref) Claimant {
+	return Claimant{Pair: p.Name, Ref: ref, MatchKey: p.MatchKey, Until: p.LeaseUntil}
+}
+
+// held prepares a change of the claimant's key row, none where it claims none or
+// another does by now: a claim that was not renewed has lapsed, and the key may be
+// somebody else's. It outlives its lease by some seconds, so that only later the
+// row has to be read.
+func (l *Ledger) held(ctx context.Context, c Claimant) ([]table.Update, error) {
+	if c.MatchKey == "" {
+		return nil, nil
+	}
+	u := table.Update{Key: l.keyRow(c.Pair, c.MatchKey), If: table.Always}
+	if l.Now().Before(c.Until) {
+		return []table.Update{u}, nil
+	}
+	items, err := l.Table.Get(ctx, u.Key)
+	if err != nil {
+		return nil, err
+	}
+	if owner := items[0].Attrs["owner"]; owner != "" && owner != c.Ref.String() {
+		return nil, nil
+	}
+	u.If = table.AtRev(items[0].Rev)
+	return []table.Update{u}, nil
+}
+
+// freed ends what held finds.
+func (l *Ledger) freed(ctx context.Context, c Claimant) ([]table.Update, error) {
+	rows, err := l.held(ctx, c)
+	for i := range rows {
+		rows[i].Delete = true
+	}
+	return rows, err
 }
 
 // Renew extends a lease; ErrMoved when it is no longer ours. The fence moves on.
@@ -216,13 +257,13 @@ func (l *Ledger) InFlight(ctx context.Context, system record.System, object stri
 // Link joins two records for good, in one transaction: the pair row, the
 // pointer from the destination's side, and the end of every claim. ErrMoved
 // when the lease was lost or either side is linked to another record by now.
-func (l *Ledger) Link(ctx context.Context, f Fence, sp spec.Pair, source record.Ref, ids map[record.System]string, matchKey string, other *Fence, s Stamp) error {
+func (l *Ledger) Link(ctx context.Context, f Fence, sp spec.Pair, c Claimant, ids map[record.System]string, other *Fence, s Stamp) error {
 	hub := MapKey(record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: ids[record.HubSpot]})
 	dest := MapKey(record.Ref{System: record.Destination, Object: sp.Destination.Object, ID: ids[record.Destination]})
 	pairSet := s.set(l.Now())
 	pairSet[attrPair], pairSet[attrPartner], pairSet[attrLinked] = sp.Name, ids[record.Destination], ms(l.Now())
 	pointer := map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: ids[record.HubSpot], attrStamped: ms(l.Now())}
-	target := source.System.Other()
+	source, target := c.Ref, c.Ref.System.Other()
 	updates := []table.Update{
 		linkRow(hub, f, other, pairSet), linkRow(dest, f, other, pointer),
 		{Key: l.flightKey(target, source.Object, source.ID), If: table.Always, Delete: true},
@@ -230,10 +271,11 @@ func (l *Ledger) Link(ctx context.Context, f Fence, sp spec.Pair, source record.
 	if other != nil {
 		updates = append(updates, table.Update{Key: l.flightKey(source.System, sp.Side(target).Object, ids[target]), If: table.Always, Delete: true})
 	}
-	if matchKey != "" {
-		updates = append(updates, table.Update{Key: l.keyRow(sp.Name, matchKey), If: table.Always, Delete: true})
+	freed, err := l.freed(ctx, c)
+	if err != nil {
+		return err
 	}
-	_, err := l.Table.Update(ctx, append(updates, l.await(s.Waits)...)...)
+	_, err = l.Table.Update(ctx, slices.Concat(updates, freed, l.await(s.Waits))...)
 	if _, moved := table.Moved(err); moved {
 		return ErrMoved
 	}

@@ -68,11 +68,16 @@ func (r *rig) claimed(ref record.Ref, key string) ledger.Fence {
 	return ledger.Fence{Key: p.Key, Rev: p.Rev}
 }
 
+// claimant is who has just claimed key, as its execution knows it.
+func (r *rig) claimant(ref record.Ref, key string) ledger.Claimant {
+	return ledger.Claimant{Pair: contacts.Name, Ref: ref, MatchKey: key, Until: r.Now().Add(ledger.Lease)}
+}
+
 // linked joins hub and dest.
 func (r *rig) linked() *ledger.Pair {
 	r.Helper()
 	base := map[string]ledger.Base{"email": {HubSpot: "h", Destination: "d"}}
-	r.must(r.Link(r.Context(), r.claimed(hub, "k"), contacts, hub, ids, "k", nil, ledger.Stamp{Base: base}))
+	r.must(r.Link(r.Context(), r.claimed(hub, "k"), contacts, r.claimant(hub, "k"), ids, nil, ledger.Stamp{Base: base}))
 	return r.find(hub)
 }
 

@@ -26,9 +26,11 @@ func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state Stat
 	updates := []table.Update{{Key: p.Key, If: table.AtRev(p.Rev), Set: set, Remove: remove}}
 	if p.State == Claimed {
 		updates = append(updates, table.Update{Key: l.flightKey(ref.System.Other(), ref.Object, ref.ID), If: table.Always, Delete: true})
-		if p.MatchKey != "" {
-			updates = append(updates, l.endKey(p, ref, outcomeLife))
+		ended, err := l.endKey(ctx, p, ref, outcomeLife)
+		if err != nil {
+			return err
 		}
+		updates = append(updates, ended...)
 	}
 	revs, err := l.Table.Update(ctx, updates...)
 	if _, moved := table.Moved(err); moved {
@@ -48,12 +50,15 @@ func (l *Ledger) Owe(ctx context.Context, p *Pair) error {
 // endKey ends the claim on a match key. Where a create in doubt may have made a
 // record for this one, or for another that had the key before it, the key stays known
 // for a time, so that the record is not taken for a new one when it is met.
-func (l *Ledger) endKey(p *Pair, ref record.Ref, life time.Duration) table.Update {
-	u := table.Update{Key: l.keyRow(p.Name, p.MatchKey), If: table.Always, Delete: true}
-	if p.Orphan || !p.Intent.LastCreate().IsZero() {
-		u.Delete, u.Set, u.Expires = false, map[string]string{"owner": ref.String(), "orphan": ms(l.Now())}, l.Now().Add(life)
+func (l *Ledger) endKey(ctx context.Context, p *Pair, ref record.Ref, life time.Duration) ([]table.Update, error) {
+	if !p.Orphan && p.Intent.LastCreate().IsZero() {
+		return l.freed(ctx, p.claimant(ref))
 	}
-	return u
+	rows, err := l.held(ctx, p.claimant(ref))
+	for i := range rows {
+		rows[i].Set, rows[i].Expires = map[string]string{"owner": ref.String(), "orphan": ms(l.Now())}, l.Now().Add(life)
+	}
+	return rows, err
 }
 
 // Bury ends a leased pair as a tombstone, conditional on its fence.
@@ -253,9 +258,11 @@ func (l *Ledger) Purge(ctx context.Context, sp spec.Pair, p *Pair) (n int, err e
 	for _, ref := range refs {
 		claims = append(claims, table.Update{Key: l.flightKey(ref.System.Other(), ref.Object, ref.ID), If: table.Always, Delete: true})
 	}
-	if p.MatchKey != "" {
-		claims = append(claims, l.endKey(p, refs[0], purgedKey))
+	ended, err := l.endKey(ctx, p, refs[0], purgedKey)
+	if err != nil {
+		return n, err
 	}
+	claims = append(claims, ended...)
 	tomb := map[string]string{attrPair: sp.Name, attrState: string(Gone), attrReason: "erased on a privacy request", attrStamped: ms(l.Now())}
 	if err := l.empty(ctx, sp, p, tomb, claims...); err != nil {
 		return n, err

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,49 @@ var onPairs = map[string]func(*rig){
 		r.claimed(record.Ref{System: record.HubSpot, Object: "contacts", ID: "8"}, "other")
 		r.pass(time.Hour)
 		r.claimed(dest, "k")
+	},
+	"the end of a claim that has lapsed leaves the key to who has it now": func(r *rig) {
+		type ending struct {
+			end  func(ledger.Fence, ledger.Claimant) error
+			free error // what the next one meets where nobody else has claimed the key
+		}
+		for name, e := range map[string]ending{
+			"linked": {end: func(f ledger.Fence, c ledger.Claimant) error {
+				both := map[record.System]string{record.HubSpot: c.Ref.ID, record.Destination: "of " + c.Ref.ID}
+				return r.Link(r.Context(), f, contacts, c, both, nil, ledger.Stamp{})
+			}},
+			"settled": {end: func(_ ledger.Fence, c ledger.Claimant) error {
+				return r.Settle(r.Context(), r.find(c.Ref), c.Ref, ledger.Parked, "why")
+			}},
+			"in doubt": {free: ledger.ErrOrphan, end: func(_ ledger.Fence, c ledger.Claimant) error {
+				sent := map[record.System]map[string][]string{record.Destination: {"email": {"print"}}}
+				r.must(r.Intend(r.Context(), r.find(c.Ref), ledger.Intent{Create: record.Destination, Sent: sent}, ""))
+				return r.Settle(r.Context(), r.find(c.Ref), c.Ref, ledger.Gone, "why")
+			}},
+			"purged": {end: func(_ ledger.Fence, c ledger.Claimant) error {
+				_, err := r.Purge(r.Context(), contacts, r.find(c.Ref))
+				return err
+			}},
+			"keyed anew": {end: func(_ ledger.Fence, c ledger.Claimant) error {
+				return r.Claim(r.Context(), r.find(c.Ref), c.Ref, "new "+c.MatchKey, ledger.Intent{Create: record.Destination})
+			}},
+		} {
+			for _, taken := range []bool{true, false} {
+				key, want := fmt.Sprint(name, taken), e.free
+				slow, next, other := hub, hub, dest
+				slow.ID, next.ID, other.ID = key+" slow", key+" next", key+" other"
+				f, c := r.claimed(slow, key), r.claimant(slow, key)
+				r.pass(ledger.Lease + 16*time.Second)
+				if taken {
+					r.claimed(next, key)
+					want = ledger.ErrHeld
+				}
+				r.must(e.end(f, c))
+				if err := r.Claim(r.Context(), r.find(other), other, key, ledger.Intent{}); !errors.Is(err, want) {
+					r.Errorf("%s, taken %v: the next claim of the key is answered %v, want %v", name, taken, err, want)
+				}
+			}
+		}
 	},
 	"the holder learns of its rival": func(r *rig) {
 		r.claimed(hub, "k")
@@ -39,7 +83,7 @@ var onPairs = map[string]func(*rig){
 				r.Fatalf("in flight by key %q: %v, %v", key, got, err)
 			}
 		}
-		r.must(r.Link(r.Context(), f, contacts, hub, ids, "k", nil, ledger.Stamp{}))
+		r.must(r.Link(r.Context(), f, contacts, r.claimant(hub, "k"), ids, nil, ledger.Stamp{}))
 		if got, err := r.InFlight(r.Context(), record.Destination, "contacts", r.Now(), ""); got || err != nil {
 			r.Fatalf("still in flight: %v", err)
 		}
@@ -52,7 +96,7 @@ var onPairs = map[string]func(*rig){
 		}
 		eight := record.Ref{System: record.HubSpot, Object: "contacts", ID: "8"}
 		f := r.claimed(eight, "")
-		err := r.Link(r.Context(), f, contacts, eight, map[record.System]string{record.HubSpot: "8", record.Destination: "c_1"}, "", nil, ledger.Stamp{})
+		err := r.Link(r.Context(), f, contacts, r.claimant(eight, ""), map[record.System]string{record.HubSpot: "8", record.Destination: "c_1"}, nil, ledger.Stamp{})
 		r.is(err, ledger.ErrMoved)
 	},
 	"a lease that was taken over cannot stamp or be renewed": func(r *rig) {
@@ -130,7 +174,7 @@ var onPairs = map[string]func(*rig){
 		slow := r.find(hub)
 		r.must(r.Forget(r.Context(), contacts, r.find(hub)))
 		again := map[record.System]string{record.HubSpot: "7", record.Destination: "c_2"}
-		r.must(r.Link(r.Context(), r.claimed(hub, "k"), contacts, hub, again, "k", nil, ledger.Stamp{}))
+		r.must(r.Link(r.Context(), r.claimed(hub, "k"), contacts, r.claimant(hub, "k"), again, nil, ledger.Stamp{}))
 		r.is(r.Forget(r.Context(), contacts, slow), ledger.ErrMoved)
 		_, err := r.Purge(r.Context(), contacts, slow)
 		r.is(err, ledger.ErrMoved)
@@ -150,7 +194,7 @@ var onPairs = map[string]func(*rig){
 			again := map[record.System]string{record.HubSpot: hub.ID, record.Destination: fmt.Sprint("c_", n)}
 			there := record.Ref{System: record.Destination, Object: dest.Object, ID: again[record.Destination]}
 			r.must(r.Forget(r.Context(), contacts, r.find(hub)))
-			r.must(r.Link(r.Context(), r.claimed(hub, "k"), contacts, hub, again, "k", nil, ledger.Stamp{}))
+			r.must(r.Link(r.Context(), r.claimed(hub, "k"), contacts, r.claimant(hub, "k"), again, nil, ledger.Stamp{}))
 			r.must(r.Lose(r.Context(), there, ledger.Conflict{At: r.Now(), Field: "email", Loser: "a"}))
 			r.must(r.Record(r.Context(), there, ledger.Outcome{At: r.Now(), Execution: "e", Kind: ledger.Dropped, Reason: "why"}))
 			whole := r.Table
@@ -175,7 +219,7 @@ var onPairs = map[string]func(*rig){
 			ref := record.Ref{System: record.HubSpot, Object: "contacts", ID: hubID}
 			both := map[record.System]string{record.HubSpot: hubID, record.Destination: destID}
 			stamp := ledger.Stamp{Base: map[string]ledger.Base{"email": {HubSpot: "h", Destination: "d"}}}
-			r.must(r.Link(r.Context(), r.claimed(ref, destID), contacts, ref, both, destID, nil, stamp))
+			r.must(r.Link(r.Context(), r.claimed(ref, destID), contacts, r.claimant(ref, destID), both, nil, stamp))
 			r.must(r.Lose(r.Context(), record.Ref{System: record.Destination, Object: "customers", ID: destID}, ledger.Conflict{At: r.Now(), Field: "email", Loser: destID}))
 			r.pass(time.Second)
 			return r.find(ref)
@@ -222,7 +266,7 @@ var onPairs = map[string]func(*rig){
 	"a merge may prefer another's partner to the survivor's own, and hands on what is in doubt": func(r *rig) {
 		own, eight := r.linked(), record.Ref{System: record.HubSpot, Object: "contacts", ID: "8"}
 		both := map[record.System]string{record.HubSpot: "8", record.Destination: "c_2"}
-		r.must(r.Link(r.Context(), r.claimed(eight, "l"), contacts, eight, both, "l", nil, ledger.Stamp{Base: map[string]ledger.Base{"email": {HubSpot: "h8", Destination: "d8"}}}))
+		r.must(r.Link(r.Context(), r.claimed(eight, "l"), contacts, r.claimant(eight, "l"), both, nil, ledger.Stamp{Base: map[string]ledger.Base{"email": {HubSpot: "h8", Destination: "d8"}}}))
 		other := r.find(eight)
 		r.must(r.Take(r.Context(), other, ledger.Intent{Execution: "x", At: r.Now(), Sent: map[record.System]map[string][]string{record.Destination: {"email": {"s"}}}}, ledger.Change{}))
 		other = r.find(eight)
@@ -244,7 +288,7 @@ var onPairs = map[string]func(*rig){
 		r.must(r.Settle(r.Context(), r.linked(), hub, ledger.Gone, "deleted"))
 		eight := record.Ref{System: record.HubSpot, Object: "contacts", ID: "8"}
 		two := record.Ref{System: record.Destination, Object: "customers", ID: "c_2"}
-		r.must(r.Link(r.Context(), r.claimed(eight, "l"), contacts, eight, map[record.System]string{record.HubSpot: "8", record.Destination: "c_2"}, "l", nil, ledger.Stamp{}))
+		r.must(r.Link(r.Context(), r.claimed(eight, "l"), contacts, r.claimant(eight, "l"), map[record.System]string{record.HubSpot: "8", record.Destination: "c_2"}, nil, ledger.Stamp{}))
 		r.must(r.Relink(r.Context(), contacts, r.find(hub), r.find(eight), nil, nil))
 		if p := r.find(two); p.State != ledger.Linked || p.IDs[record.HubSpot] != "7" {
 			r.Fatalf("%s is %q with %v", two, p.State, p.IDs)
