@@ -64,6 +64,7 @@ var tableGrants = map[string][]tableGrant{
 		{"DeleteItem", "a claim is released when nothing was made"},
 	},
 	"stamp": {
+		{"GetItem", "whose a match key is by now, when the lease has passed"},
 		{"PutItem", "the way back of a new link, as a new row"},
 		{"UpdateItem", "base, hash, time and outcome; the lease is released"},
 		{"DeleteItem", "claims that are done"},
