@@ -52,6 +52,8 @@ func Run(s *spec.Spec, seed uint64, actions int, v Variant, keep bool) (Report, 
 	if !r.world.run(2 * r.lasts()) {
 		fail("terminate: still busy after its faults had stopped")
 	}
+	r.left(fail)
+	r.rightly(fail)
 	r.check(fail)
 	if v.Crowded {
 		r.alone(fail)
@@ -94,17 +96,22 @@ func (r *run) settle() {
 	}
 }
 
-// replay delivers everything again, in any order: nothing may be written.
+// replay delivers everything again, in any order: nothing may be written, but what a
+// dead letter has left undone, which any event of its pair may do.
 func (r *run) replay(fail func(string, ...any)) {
-	before, left := r.writes, len(r.letters)
+	r.written = nil
+	left := r.letters
 	r.rng.Shuffle(len(r.told), func(i, j int) { r.told[i], r.told[j] = r.told[j], r.told[i] })
 	for _, d := range r.told {
 		r.bring(d, 3)
 	}
 	r.after(time.Second, r.pump)
 	r.world.run(4 * r.lasts())
-	if r.writes != before && left == 0 { // what a dead letter has left undone, any event of its pair may do
-		fail("replay-safe: delivering everything again made %d writes", r.writes-before)
+	r.letters = left
+	for _, ref := range r.written {
+		if !r.leftUndone(ref) {
+			fail("replay-safe: delivering everything again wrote to %s", ref)
+		}
 	}
 }
 
@@ -134,13 +141,19 @@ func (r *run) followed(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func
 	}
 }
 
-func (r *run) mergedAway(ref record.Ref) bool {
-	for survivor, ids := range r.merged {
-		if strings.HasPrefix(survivor, ref.Object+"/") && slices.Contains(ids, ref.ID) {
-			return true
+func (r *run) mergedAway(ref record.Ref) bool { return r.survivor(ref) != ref }
+
+// survivor is the record that now stands for one that was merged away; else itself.
+func (r *run) survivor(ref record.Ref) record.Ref {
+	if ref.System != record.HubSpot {
+		return ref
+	}
+	for by, ids := range r.merged {
+		if id, ok := strings.CutPrefix(by, ref.Object+"/"); ok && slices.Contains(ids, ref.ID) {
+			return r.survivor(record.Ref{System: ref.System, Object: ref.Object, ID: id}) // it may have been merged in turn
 		}
 	}
-	return false
+	return ref
 }
 
 // personal are values and secrets that nobody must meet in what operators read.
@@ -170,10 +183,9 @@ func (r *run) pairs(p spec.Pair, fail func(string, ...any)) map[record.Ref]*ledg
 				continue
 			}
 			out[ref] = pair
-			if r.dead(p, pair) {
-				continue // what it left open is taken up when a person redrives it
-			}
-			if pair.State == ledger.Claimed || pair.Intent != nil && pair.State == ledger.Linked || pair.Held(r.now) {
+			open := pair.State == ledger.Claimed || pair.Intent != nil && pair.State == ledger.Linked
+			// What a dead letter has left open is taken up when a person redrives it.
+			if pair.Held(r.now) || open && !r.dead(p, pair) {
 				fail("no stuck claim: %s is %s, intent %v, lease until %s", ref, pair.State, pair.Intent != nil, pair.LeaseUntil)
 			}
 			if pair.State == ledger.Linked {
@@ -198,6 +210,7 @@ func (r *run) converged(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail fun
 		}
 		h, d := r.now1(p, record.HubSpot, ref.ID), r.now1(p, record.Destination, pair.IDs[record.Destination])
 		if h == nil || d == nil {
+			fail("converge: %s is linked to %s; there is the one: %v, the other: %v", ref, pair.IDs[record.Destination], h != nil, d != nil)
 			continue
 		}
 		for _, f := range p.Fields {
@@ -210,12 +223,17 @@ func (r *run) converged(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail fun
 			}
 			there, okThere := r.translated(forward, p, f, record.HubSpot, h)
 			here, okHere := r.translated(back, p, f, record.Destination, d)
-			if r.atBase(p, pair, f.Name, h, d) || okThere && there == d[f.Name] || okHere && here == h[f.Name] || f.Direction != "" && pair.Drifted[f.Name] != "" {
+			if r.otherForm(p, pair, f.Name, h, d) || okThere && there == d[f.Name] || okHere && here == h[f.Name] || f.Direction != "" && pair.Drifted[f.Name] != "" {
 				continue
 			}
 			fail("converge: %s field %s holds %q here and %q there", ref, f.Name, h[f.Name], d[f.Name])
 		}
 	}
+}
+
+// otherForm: both sides stand where they last agreed, and one of them trims.
+func (r *run) otherForm(p spec.Pair, pair *ledger.Pair, field string, h, d map[string]string) bool {
+	return strings.TrimSpace(h[field]) == strings.TrimSpace(d[field]) && r.atBase(p, pair, field, h, d)
 }
 
 // atBase reports whether both sides hold exactly what they last agreed on.
@@ -250,29 +268,6 @@ func (r *run) translated(t *translate.Translator, p spec.Pair, f spec.Field, s r
 		}
 	}
 	return "", false
-}
-
-// unique: no record of ours doubles another live record of the same key.
-func (r *run) unique(p spec.Pair, fail func(string, ...any)) {
-	for _, s := range []record.System{record.HubSpot, record.Destination} {
-		byKey := map[string][]string{}
-		for _, id := range r.known[s][p.Side(s).Object] {
-			if now := r.now1(p, s, id); now != nil && now[p.Match[0].Field] != "" {
-				k := strings.ToLower(now[p.Match[0].Field])
-				byKey[k] = append(byKey[k], id)
-			}
-		}
-		for k, ids := range byKey {
-			ours := slices.ContainsFunc(ids, func(id string) bool {
-				return !r.foreign[record.Ref{System: s, Object: p.Side(s).Object, ID: id}]
-			})
-			// Where people delete and restore, doubles of their own meet again.
-			deleted := slices.ContainsFunc(r.removed, func(d removal) bool { return d.pair == p.Name && d.key == k })
-			if len(ids) > 1 && ours && !deleted && !r.anyParked(p, s, ids) {
-				fail("no duplicate: %s %s %v share %s", s, p.Side(s).Object, ids, k)
-			}
-		}
-	}
 }
 
 // underWay bounds how long a create is under way: the state's time to send it,
@@ -315,25 +310,8 @@ func (r *run) lived(p spec.Pair, s record.System, key string, at time.Time) bool
 	})
 }
 
-func (r *run) anyParked(p spec.Pair, s record.System, ids []string) bool {
-	return slices.ContainsFunc(ids, func(id string) bool {
-		pair := r.pairOf(p, record.Ref{System: s, Object: p.Side(s).Object, ID: id})
-		// A merge gives a record another's key: what doubles it then is people's doing.
-		merged := len(r.merged[p.HubSpot.Object+"/"+pair.IDs[record.HubSpot]]) > 0
-		return pair.State == ledger.Parked || pair.State == ledger.Gone || merged || r.dead(p, pair)
-	})
-}
-
 func (r *run) pairOf(p spec.Pair, ref record.Ref) *ledger.Pair {
 	look := &ledger.Ledger{Table: r.table, Client: r.spec.Client, Now: func() time.Time { return r.now }}
 	pair, _ := look.Find(context.Background(), p, ref, "")
 	return pair
-}
-
-// dead reports whether either record of a pair has a dead letter left.
-func (r *run) dead(p spec.Pair, pair *ledger.Pair) bool {
-	return slices.ContainsFunc(r.letters, func(l letter) bool {
-		e := l.state.Event
-		return e.Pair == p.Name && pair.IDs[e.Direction.Source()] == e.ID
-	})
 }

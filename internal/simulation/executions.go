@@ -74,14 +74,14 @@ func (r *run) end(name string, input json.RawMessage, result asl.Result) {
 	if result.Status != asl.Succeeded && last != "Failed" {
 		// What no Catch saw is found by the alarm, and started again by a person.
 		r.counts["execution ended past the dead letter"]++
-		r.letter(input, result.Error)
+		r.letter(input, result.Error, result.Cause)
 	}
 }
 
-func (r *run) letter(input json.RawMessage, code string) {
+func (r *run) letter(input json.RawMessage, code, cause string) {
 	var s flow.State
 	_ = json.Unmarshal(input, &s)
-	r.letters = append(r.letters, letter{input, s, code})
+	r.letters = append(r.letters, letter{input, s, code, cause})
 }
 
 // Invoke implements asl.Invoker: a lambda, or the dead-letter queue.
@@ -153,12 +153,12 @@ func (r *run) deadLetter(input json.RawMessage) (json.RawMessage, error) {
 	var m struct {
 		MessageBody struct {
 			Event json.RawMessage `json:"event"`
-			Error struct{ Error string }
+			Error struct{ Error, Cause string }
 		}
 	}
 	if err := json.Unmarshal(input, &m); err != nil {
 		return nil, err
 	}
-	r.letter(json.RawMessage(fmt.Sprintf(`{"event":%s}`, m.MessageBody.Event)), m.MessageBody.Error.Error)
+	r.letter(json.RawMessage(fmt.Sprintf(`{"event":%s}`, m.MessageBody.Event)), m.MessageBody.Error.Error, m.MessageBody.Error.Cause)
 	return json.RawMessage(`{}`), nil
 }

@@ -24,17 +24,21 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 	for at, e := range last {
 		pair := pairs[e.ref]
 		now := r.now1(p, e.ref.System, e.ref.ID)
-		if now != nil && pair.State == ledger.Gone && r.back(e.ref, e.at) && !strings.HasPrefix(pair.Reason, "erased") && !strings.HasSuffix(pair.Reason, "kept in "+string(e.ref.System)) {
-			fail("no silent loss: %s was restored, edited at %s and is at rest: %s", e.ref, e.at.Sub(epoch), pair.Reason)
-		}
-		if pair == nil || now == nil || r.dead(p, pair) || pair.State == ledger.Parked || pair.State == ledger.Gone {
+		rests := pair.State == ledger.Gone || pair.State == ledger.Parked
+		switch {
+		case now == nil:
+			r.buried(p, pair, e, fail)
 			continue
-		}
-		if pair.State != ledger.Linked {
+		case rests && r.buriedAs(pair, e.ref.System) && r.back(e.ref, e.at):
+			fail("no silent loss: %s was restored, edited at %s and is at rest: %s", e.ref, e.at.Sub(epoch), pair.Reason)
+			continue
+		case strings.HasPrefix(pair.Reason, "erased"):
+			continue // nothing may be known of it
+		case pair.State != ledger.Linked && !rests && !r.dead(p, pair):
 			fail("no silent loss: %s was edited and is %q, not linked", e.ref, pair.State)
 			continue
 		}
-		if _, parked := pair.ParkedFields[e.field]; parked || now[e.field] == e.text || pair.IDs[e.ref.System] != e.ref.ID {
+		if _, parked := pair.ParkedFields[e.field]; parked || now[e.field] == e.text {
 			continue
 		}
 		if e.text == "" && e.at.Before(pair.LinkedAt) {
@@ -47,6 +51,26 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 		if !r.reached(p, pair, e) && !r.recorded(p, pair, e) && !r.undone(p, pair, e) {
 			fail("no silent loss: %s field %s was set to %q at %s and is %q (linked at %s)", at.ref, at.field, e.text, e.at.Sub(epoch), now[e.field], pair.LinkedAt.Sub(epoch))
 		}
+	}
+}
+
+// buriedAs: the pair is at rest for the reason that the record of that system is gone.
+func (r *run) buriedAs(pair *ledger.Pair, s record.System) bool {
+	if pair.State == ledger.Parked {
+		return strings.HasPrefix(pair.Reason, "deleted in "+string(s))
+	}
+	return !strings.HasPrefix(pair.Reason, "erased") && !strings.HasSuffix(pair.Reason, "kept in "+string(s))
+}
+
+// buried: what we have deleted takes no edit with it that the other side does not know.
+func (r *run) buried(p spec.Pair, pair *ledger.Pair, e edit, fail func(string, ...any)) {
+	gone, ours := r.archived[e.ref]
+	switch {
+	case !ours, r.mergedAway(e.ref), strings.HasPrefix(pair.Reason, "erased"), r.reached(p, pair, e), r.recorded(p, pair, e), r.undone(p, pair, e):
+	case gone.Sub(e.at) < underWay:
+		r.counts["edited while we deleted it"]++ // it is in the recycle bin
+	default:
+		fail("no silent loss: %s field %s was set to %q at %s, and we have deleted the record", e.ref, e.field, e.text, e.at.Sub(epoch))
 	}
 }
 
@@ -130,14 +154,21 @@ func (r *run) carried(p spec.Pair, pair *ledger.Pair, e edit, byUs bool) bool {
 	})
 }
 
-// was lists a pair's id on one side and those that were merged into it; where
-// records were deleted or restored it may have had another partner before: all ids.
+// was lists a pair's id on one side and those that were merged into it; where records
+// were deleted or restored it may have had another partner before: those that ever had
+// its match value.
 func (r *run) was(p spec.Pair, s record.System, pair *ledger.Pair) []string {
-	_, back := r.restored[record.Ref{System: s.Other(), Object: p.Side(s.Other()).Object, ID: pair.IDs[s.Other()]}]
+	own := record.Ref{System: s.Other(), Object: p.Side(s.Other()).Object, ID: pair.IDs[s.Other()]}
+	ids := append([]string{pair.IDs[s]}, r.merged[p.Side(s).Object+"/"+pair.IDs[s]]...)
+	_, back := r.restored[own]
 	if back || slices.ContainsFunc(r.removed, func(d removal) bool { return d.pair == p.Name && d.ref.System == s }) {
-		return r.known[s][p.Side(s).Object]
+		for _, id := range r.known[s][p.Side(s).Object] {
+			if r.akin(p, own, record.Ref{System: s, Object: p.Side(s).Object, ID: id}) {
+				ids = append(ids, id)
+			}
+		}
 	}
-	return append([]string{pair.IDs[s]}, r.merged[p.Side(s).Object+"/"+pair.IDs[s]]...)
+	return ids
 }
 
 func (r *run) recorded(p spec.Pair, pair *ledger.Pair, e edit) bool {

@@ -71,7 +71,7 @@ type run struct {
 	executions int
 	ended      map[string]int // how executions ended
 	letters    []letter
-	writes     int // requests of ours that a system carried out
+	written    []record.Ref // what requests of ours that a system carried out wrote to
 	edits      []edit
 	past       map[place][]moment
 	known      map[record.System]map[string][]string // object -> ids
@@ -79,6 +79,7 @@ type run struct {
 	told       []delivered
 	merged     map[string][]string // HubSpot id -> the ids that were merged into it
 	removed    []removal
+	archived   map[record.Ref]time.Time // deleted by us
 	restored   map[record.Ref]time.Time
 	wanted     map[keyOf]time.Time // when somebody outside last made a record with that key, or restored it
 }
@@ -88,6 +89,7 @@ type letter struct {
 	input json.RawMessage
 	state flow.State
 	code  string
+	cause string
 }
 
 var machines = func() map[spec.Direction]*asl.Machine {
@@ -152,7 +154,7 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 		w.counts["blank fields left out"]++
 	}
 	r := &run{
-		world: w, spec: s, variant: v, machines: machines, ended: map[string]int{}, past: map[place][]moment{}, merged: map[string][]string{}, wanted: map[keyOf]time.Time{}, restored: map[record.Ref]time.Time{},
+		world: w, spec: s, variant: v, machines: machines, ended: map[string]int{}, past: map[place][]moment{}, merged: map[string][]string{}, wanted: map[keyOf]time.Time{}, restored: map[record.Ref]time.Time{}, archived: map[record.Ref]time.Time{},
 		foreign: map[record.Ref]bool{}, known: map[record.System]map[string][]string{record.HubSpot: {}, record.Destination: {}},
 		remotes: map[record.System]flow.Remote{}, calm: map[record.System]flow.Remote{}, handlers: map[record.System]http.Handler{},
 	}
@@ -276,9 +278,24 @@ func writes(req *http.Request) bool {
 // wrote looks at what changed whenever a request of ours was carried out.
 func (r *run) wrote(s record.System) func(*http.Request, []byte, int) {
 	return func(req *http.Request, _ []byte, status int) {
-		if status < 300 && writes(req) {
-			r.writes++
-			r.observe(s, true)
+		if status >= 300 || !writes(req) {
+			return
+		}
+		ref := r.target(s, req)
+		if r.written = append(r.written, ref); req.Method == http.MethodDelete {
+			r.archived[ref] = r.now
+		}
+		r.observe(s, true)
+	}
+}
+
+// target names the record that a request writes to; one without an id makes it.
+func (r *run) target(s record.System, req *http.Request) record.Ref {
+	parts := strings.Split(strings.Trim(req.URL.Path, "/"), "/")
+	for _, p := range r.spec.Pairs {
+		if i := slices.Index(parts, p.Side(s).Object); i >= 0 {
+			return record.Ref{System: s, Object: parts[i], ID: strings.Join(parts[i+1:], "/")}
 		}
 	}
+	return record.Ref{System: s, ID: req.URL.Path}
 }

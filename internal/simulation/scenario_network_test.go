@@ -79,9 +79,8 @@ func (l *line) serve(req *http.Request, body []byte, remark string) *http.Respon
 	case "create", "update", "archive":
 		l.st.tell("    -> %s %s %s %s %d%s", l.system, req.Method, req.URL.RequestURI(), brief(body), resp.StatusCode, remark)
 		if resp.StatusCode < 300 {
-			l.st.writes++
 			l.st.writesTo[l.system]++
-			l.st.observe(l.system, true)
+			l.st.wrote(l.system)(req, body, resp.StatusCode)
 		}
 	}
 	return resp
