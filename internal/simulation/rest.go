@@ -38,7 +38,7 @@ func (r *run) happened(p spec.Pair, ref record.Ref, reason string) bool {
 	case said("deleted in destination"):
 		return r.wasRemoved(p, ref, record.Destination)
 	case said("it was made for"):
-		return r.wasRemoved(p, ref, ref.System.Other())
+		return true // an adoption in doubt looks like a create in doubt, to the row of its key
 	case said("two or more records of "), said("the matching record of "):
 		other := ref.System.Other()
 		return slices.ContainsFunc(r.known[other][p.Side(other).Object], func(id string) bool {

@@ -40,6 +40,7 @@ func (r *run) double(p spec.Pair, k string, ours, other record.Ref, fail func(st
 	case made.IsZero(): // it got the key later
 	case held.Before(made.Add(-underWay)):
 		fail("no duplicate: %s was made at %s with the key of %s, which had it from %s", ours, made.Sub(epoch), other, held.Sub(epoch))
+	case r.combined(other): // a merge gave it the key of one that may have been parked for it
 	case held.Before(made.Add(underWay)) || r.born(p, other, k):
 		if !r.asked(p, ours) && !r.asked(p, other) {
 			fail("no duplicate: %s was made at %s with the key of %s, which had it from %s, and nobody is asked", ours, made.Sub(epoch), other, held.Sub(epoch))
@@ -64,7 +65,7 @@ func (r *run) made(p spec.Pair, ref record.Ref, k string) time.Time {
 
 // born: the record has held that key for all its life and was never away.
 func (r *run) born(p spec.Pair, ref record.Ref, k string) bool {
-	return r.holds(p, ref, k).Equal(r.made(p, ref, k)) && !r.combined(ref)
+	return r.holds(p, ref, k).Equal(r.made(p, ref, k))
 }
 
 // combined: the record is what a merge has made.
