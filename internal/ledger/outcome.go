@@ -42,7 +42,7 @@ type Outcome struct {
 const outcomeLife = 30 * 24 * time.Hour
 
 func outcomeKey(ref record.Ref, o Outcome) table.Key {
-	return table.Key{PK: outcomePK(ref), SK: strconv.FormatInt(o.At.UnixMilli(), 10) + "#" + o.Execution}
+	return table.Key{PK: outcomePK(ref), SK: newestFirst(o.At) + "#" + o.Execution}
 }
 
 func outcomePK(ref record.Ref) string {
@@ -58,15 +58,21 @@ func (l *Ledger) Record(ctx context.Context, ref record.Ref, o Outcome) error {
 	return err
 }
 
-// Outcomes lists the recorded outcomes of one record that stamped nothing, oldest first.
+// mostOutcomes is how many outcomes of a record are read: what is compared every
+// quarter of an hour and waits for a person has thousands.
+const mostOutcomes = 100
+
+// Outcomes lists the newest recorded outcomes of one record that stamped nothing,
+// oldest first.
 func (l *Ledger) Outcomes(ctx context.Context, ref record.Ref) ([]Outcome, error) {
-	items, err := l.Table.Query(ctx, outcomePK(ref), "", 100)
+	items, err := l.Table.Query(ctx, outcomePK(ref), "", mostOutcomes)
 	out := make([]Outcome, 0, len(items))
 	for _, it := range items {
 		var o Outcome
 		fromJSON(it.Attrs["outcome"], &o)
 		out = append(out, o)
 	}
+	slices.Reverse(out)
 	return out, err
 }
 

@@ -137,6 +137,16 @@ var onOtherRows = map[string]func(*rig){
 			r.Fatalf("seen %q", v)
 		}
 	},
+	"of many outcomes the newest are listed": func(r *rig) {
+		for n := range 130 {
+			r.pass(time.Minute)
+			r.must(r.Record(r.Context(), hub, ledger.Outcome{At: r.Now(), Execution: fmt.Sprint("e", n), Kind: ledger.Dropped}))
+		}
+		out, err := r.Outcomes(r.Context(), hub)
+		if len(out) != 100 || out[99].Execution != "e129" || out[0].Execution != "e30" || err != nil {
+			r.Fatalf("%d outcomes, %v: %+v", len(out), err, out)
+		}
+	},
 	"outcomes and conflicts are kept in order": func(r *rig) {
 		for i, reason := range []string{"first", "second"} {
 			at := r.Now().Add(time.Duration(i) * time.Second)
