@@ -41,8 +41,8 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 		if _, parked := pair.ParkedFields[e.field]; parked || now[e.field] == e.text {
 			continue
 		}
-		if e.text == "" && e.at.Before(pair.LinkedAt) {
-			continue // at first contact a blank side is filled
+		if e.text == "" && (rests || e.at.Before(pair.LinkedAt)) {
+			continue // at first contact, of which a row at rest says nothing, a blank side is filled
 		}
 		if now[e.field] == strings.TrimSpace(e.text) && e.at.After(pair.LinkedAt) && !r.chosen(p, pair, e) && !r.recorded(p, pair, e) {
 			fail("no silent loss: %s field %s was set to %q and was rewritten in the other side's form", at.ref, at.field, e.text)

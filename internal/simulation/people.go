@@ -133,6 +133,8 @@ func (r *run) act() {
 		r.restore()
 	case n < 91:
 		r.rekey(pair, side)
+	case n < 98 && swaps && n > 95:
+		r.swap(pair, side)
 	case n < 98:
 		r.combine()
 	default: // both sides at once
@@ -144,10 +146,8 @@ func (r *run) act() {
 
 // make creates a record on one side, unless somebody can see that it is there.
 func (r *run) make(p spec.Pair, s record.System, k string) {
-	for _, id := range r.known[s][p.Side(s).Object] {
-		if k != "" && r.now1(p, s, id)[p.Match[0].Field] == k {
-			return
-		}
+	if k != "" && r.seen(p, s, k) {
+		return
 	}
 	fields := map[string]string{p.Match[0].Field: k}
 	for _, f := range p.Fields {
