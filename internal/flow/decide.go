@@ -114,6 +114,8 @@ func (m *merge) field(field spec.Field, s, t cell, v *verdict) {
 		m.reference(field, s, t, v)
 	case !field.Travels(m.direction):
 		m.wrongWay(field, s, t, agreed, v)
+	case !m.blind && !t.known && !agreed && m.forward[field.Name] == "":
+		m.agree(field.Name, s, t, v) // missing is never cleared: should it hold something, it will tell
 	case m.blind || !t.known:
 		if s.changed || !agreed {
 			m.send(field, s, v)

@@ -117,7 +117,7 @@ func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Tr
 			return nil, err
 		}
 		if id == t.Partner && !parted(j, p, id) {
-			if err := f.widowed(ctx, j, id); err != nil {
+			if err := f.widowed(ctx, j, id, rec.Archived); err != nil {
 				return nil, err
 			}
 		}
@@ -156,12 +156,14 @@ var errWidowed = errors.New("it was made for a record that has been deleted sinc
 
 // widowed: the record that this one names as its partner is not there. If it had
 // been synced, this one is what a create of ours has made before its source was
-// deleted, and nothing is made anew for it. A claim of the partner's is waited for
-// as long as it is worked on and no longer: nobody may come to end it.
-func (f *Flow) widowed(ctx context.Context, j *journey, partner string) error {
+// deleted, and nothing is made anew for it. So it is if the ledger, which may have been
+// lost, knows nothing of a partner that is in its system's recycle bin: nobody else
+// writes such names. A claim of the partner's is waited for as long as it is worked on
+// and no longer: nobody may come to end it.
+func (f *Flow) widowed(ctx context.Context, j *journey, partner string, deleted bool) error {
 	p, err := f.Ledger.Find(ctx, j.pair, record.Ref{System: j.target, Object: j.object(j.target), ID: partner}, "")
 	switch {
-	case err != nil || p.State == "":
+	case err != nil || p.State == "" && !deleted:
 		return err
 	case p.State == ledger.Claimed && f.Now().Before(later(p.LeaseUntil, p.Intent.Lands())):
 		return Errorf(ClaimHeld, "the record that it was made for is still being worked on")

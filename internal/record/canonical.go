@@ -36,7 +36,8 @@ var Types = []Type{String, Number, Bool, Date, DateTime, Enum, Set, Reference}
 //	string    Unicode NFC, line ends as \n
 //	number    plain decimal, no exponent, no trailing zeros, "-0" is "0"
 //	bool      "true" or "false"
-//	date      YYYY-MM-DD (also from ISO instants and HubSpot's UTC milliseconds)
+//	date      YYYY-MM-DD (also from ISO instants, the day they name in their own
+//	          zone, and from HubSpot's UTC milliseconds)
 //	datetime  RFC 3339 in UTC with milliseconds (also from milliseconds)
 //	enum      trimmed text
 //	set       members trimmed, sorted, without repeats, joined by ";"
@@ -102,14 +103,17 @@ func canonicalBool(s string) (string, error) {
 	return "", fmt.Errorf("not a bool")
 }
 
-// timeLayouts are the spellings met in HubSpot reads and in common REST APIs.
-var timeLayouts = []string{time.RFC3339Nano, time.DateOnly, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04:05.000Z07:00"}
+// timeLayouts are the spellings met in HubSpot reads and in common REST APIs; a
+// zone without a colon is Salesforce's.
+var timeLayouts = []string{
+	time.RFC3339Nano, time.DateOnly, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04:05.000Z07:00", "2006-01-02T15:04:05Z0700",
+}
 
 func canonicalTime(s, layout string) (string, error) {
 	// HubSpot's webhooks carry dates and instants as UTC milliseconds
 	// (facts: a datetime arrives as "1752559200000" where a read answers ISO).
 	if ms, err := strconv.ParseInt(s, 10, 64); err == nil && len(s) > 8 {
-		return formatTime(time.UnixMilli(ms), layout)
+		return formatTime(time.UnixMilli(ms).UTC(), layout)
 	}
 	for _, l := range timeLayouts {
 		if t, err := time.Parse(l, s); err == nil {
@@ -120,9 +124,13 @@ func canonicalTime(s, layout string) (string, error) {
 }
 
 // formatTime refuses instants whose year has not four digits: their canonical
-// text could not be read again.
+// text could not be read again. A day is that of the zone it was told in: a system
+// that tells days as its own midnights means those.
 func formatTime(t time.Time, layout string) (string, error) {
-	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
+	if layout != time.DateOnly {
+		t = t.UTC()
+	}
+	if t.Year() < 1 || t.Year() > 9999 {
 		return "", fmt.Errorf("not a time in the years 1 to 9999")
 	}
 	return t.Format(layout), nil

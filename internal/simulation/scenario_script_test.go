@@ -38,6 +38,7 @@ import (
 //	crash | restart | power cut                            the lambda, the execution or everything dies
 //	fault STATUS|lost|late DURATION                        in a hook before or after a request
 //	habit NAME=VALUE...                                    the destination's ways change
+//	table keep|back|lost                                   it is backed up, put back to that, or lost
 //	spec set PATH JSON | spec remove PATH                  the spec changes, a deployment
 //	second COMMAND                                         in another integration on the same portal
 //	mark                                                   counts begin anew
@@ -51,7 +52,7 @@ func init() {
 		"poll": (*stage).look, "backfill": (*stage).backfill, "hold": (*stage).hold, "release": (*stage).release, "forget": (*stage).forget, "redeliver": (*stage).redeliver,
 		"start": (*stage).startAgain, "redrive": (*stage).redrive, "on": (*stage).on, "crash": (*stage).crash,
 		"restart": (*stage).restart, "power": (*stage).powerCut, "fault": (*stage).fault, "habit": (*stage).habit,
-		"spec": (*stage).deploy, "mark": (*stage).mark, "second": (*stage).other, "expect": (*stage).expect,
+		"spec": (*stage).deploy, "table": (*stage).fate, "mark": (*stage).mark, "second": (*stage).other, "expect": (*stage).expect,
 	}
 }
 

@@ -45,6 +45,7 @@ type stage struct {
 	source        any // the spec's file once it was changed
 	seen          int // dead letters told
 	excused       map[string]bool
+	backup        []table.Update
 	where         string // file and line of the command under way
 }
 
@@ -76,6 +77,7 @@ func newStage(s *spec.Spec) (*stage, error) {
 	}
 	st.faults = false
 	st.erp.SetHabits(func(h *erp.Habits) { *h = erp.Usual() })
+	st.table = &diary{Table: st.table}
 	return st, st.adopt(s)
 }
 

@@ -64,6 +64,8 @@ func (st *stage) habit(_ context.Context, w []string) error {
 				h.Phones = text == "true"
 			case name == "skew":
 				h.Skew, st.run.skew = d, d
+			case name == "omits":
+				h.Omits = text == "true"
 			case name == "findlag":
 				h.FindLag = d
 			case strings.HasPrefix(name, "longest."):
