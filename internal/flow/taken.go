@@ -58,6 +58,41 @@ func (f *Flow) taken(ctx context.Context, j *journey, plan *Plan, sys record.Sys
 	}
 }
 
+// stranger: a create was refused because of another record. That one is looked at
+// again as the partner if it holds this one's match value or was made for it. Else some
+// other unique field stands in the way, which says nothing about who it is: nothing is
+// adopted. HubSpot refuses for a match value only, which may be a second e-mail address.
+func (f *Flow) stranger(ctx context.Context, j *journey, plan *Plan, cause error) error {
+	id := existing(cause)
+	if CodeOf(cause) != AlreadyExists || id == "" || j.target == record.HubSpot {
+		return cause
+	}
+	rec, err := j.to.Read(ctx, j.object(j.target), id, f.properties(j))
+	if err != nil {
+		return cause // the next round asks again
+	}
+	had, patch := j.back.Canonical(rec.Fields), plan.Patch[j.target]
+	for _, by := range j.pair.Match {
+		if text := patch[by.Field]; text != "" && strings.EqualFold(strings.TrimSpace(had[by.Field]), strings.TrimSpace(text)) {
+			return cause
+		}
+	}
+	external := j.pair.Side(j.target).ExternalID
+	if name, told := rec.Fields[external]; external != "" && (!told || name == j.ref.ID) {
+		return cause
+	}
+	var same []string
+	for name, text := range patch {
+		if text != "" && strings.EqualFold(had[name], text) {
+			same = append(same, name)
+		}
+	}
+	slices.Sort(same)
+	return &Error{Code: RemoteRefused, Err: cause, ExistingID: id, Message: fmt.Sprintf(
+		"%s %s, which has another match value, stands in the way: a value that both have must be unique there (the same are %s): change one of the two, then redrive this",
+		j.object(j.target), id, orElse(names(same), "none that can be seen"))}
+}
+
 // standing says what is known of the pair of a record that stands in the way.
 func (j *journey) standing(p *ledger.Pair, sys record.System) string {
 	switch p.State {

@@ -151,6 +151,7 @@ func (f *Flow) writeSide(ctx context.Context, j *journey, plan *Plan, sys record
 	var err error
 	if plan.Create == sys {
 		rec, err = f.create(ctx, j, sys, fields)
+		err = f.stranger(ctx, j, plan, err)
 	} else {
 		rec, err = remote.Update(ctx, object, plan.ids(j)[sys], fields, plan.ETag[sys])
 		err = f.unpatched(ctx, j, plan, sys, err)
