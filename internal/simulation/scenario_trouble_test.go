@@ -113,6 +113,7 @@ func (st *stage) deploy(_ context.Context, w []string) error {
 		return err
 	}
 	st.source = doc
+	st.hub.DefineFor(s)
 	return st.adopt(s)
 }
 
