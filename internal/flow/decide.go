@@ -66,7 +66,7 @@ type cell struct {
 	text, print string
 	known       bool // the side was asked and told
 	changed     bool // differs from the base by an outside edit
-	ours        bool // differs from the base by a write of ours that was never confirmed
+	ours        bool // differs from the base by a write of ours that was never confirmed, or that made room
 	// reverted: stands at the base although an unconfirmed write of ours, to this
 	// side or from it, shows that it stood elsewhere, and the record has moved:
 	// somebody may have set the old value again.
@@ -84,11 +84,12 @@ func (m *merge) cell(sd side, name string) cell {
 	c := cell{system: sd.system, field: name, text: text, known: ok, print: m.print(name, sd.system, text)}
 	c.mine = slices.Contains(sd.sent[name], c.print)
 	if base, agreed := m.base[name]; agreed && ok && c.print != base.Side(sd.system) {
-		c.ours = c.mine
+		c.ours = c.mine || text == "" && base.Owes(sd.system)
 		c.changed = !c.ours
 	} else if agreed && ok {
 		c.met = sd.met[name]
-		c.reverted = sd.moved && len(m.source.sent[name])+len(m.target.sent[name]) > 0
+		room := text == "" && base.Owes(sd.system) // nobody sets what is so already
+		c.reverted = !room && sd.moved && len(m.source.sent[name])+len(m.target.sent[name]) > 0
 	}
 	return c
 }

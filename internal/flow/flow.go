@@ -15,6 +15,7 @@
 //	merge.go             two HubSpot records have become one of a new id
 //	write.go             the only place that changes a remote system
 //	taken.go             a patch that is refused: its record is gone, or another holds a unique value
+//	aside.go             records that wait for a unique value of each other's: one makes room
 //	stamp.go             what was observed is remembered, conditional on the lease
 //	reference.go         references to records that have no partner now
 //	reunite.go           what waited is looked at when that has changed
@@ -215,6 +216,8 @@ type journey struct {
 	forward, back   *translate.Translator
 	from, to        Remote
 	salt, execution string
+	// round counts how often the execution has decided again.
+	round int
 }
 
 // journey resolves an envelope against the spec.

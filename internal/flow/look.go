@@ -207,16 +207,17 @@ func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record
 // complete reports whether every field that would be written has a base that is
 // believed: no write of ours is unconfirmed on the source, and no event told of
 // another who has set what ours has written. Nor may a reference depend on what the
-// target's refers to: one that is gone may only be hidden.
+// target's refers to: one that is gone may only be hidden. Nor is a side at the base
+// whose part of that is empty.
 func (m *merge) complete() bool {
 	if m.waits || len(m.lacks[m.source.system]) > 0 {
 		return false
 	}
 	for _, field := range m.pair.Fields {
 		c := m.cell(m.source, field.Name)
-		_, agreed := m.base[field.Name]
+		base, agreed := m.base[field.Name]
 		hidden := c.changed && c.text == "" && field.HubSpot.Type == record.Reference
-		if c.known && (!agreed || c.ours || c.met || hidden) {
+		if c.known && (!agreed || c.ours || c.met || hidden) || agreed && (base.HubSpot == "" || base.Destination == "") {
 			return false
 		}
 	}

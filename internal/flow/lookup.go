@@ -27,6 +27,9 @@ func (f *Flow) Lookup(ctx context.Context, s State) (*Plan, error) {
 	if s.Transform == nil {
 		return nil, Errorf(BadEnvelope, "the state has no transform section")
 	}
+	if s.Lookup != nil {
+		j.round = s.Lookup.Round + 1
+	}
 	p, err := f.Ledger.Find(ctx, j.pair, j.ref, s.Transform.Partner)
 	if err != nil {
 		return nil, store(err)
@@ -42,9 +45,7 @@ func (f *Flow) Lookup(ctx context.Context, s State) (*Plan, error) {
 		return plan, f.conclude(ctx, j, plan)
 	}
 	plan.shorten(j)
-	if plan.Made = s.made(j.target); s.Lookup != nil {
-		plan.Round = s.Lookup.Round + 1
-	}
+	plan.Made, plan.Round = s.made(j.target), j.round
 	return plan, nil
 }
 
@@ -271,6 +272,7 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 	if len(waits) > 0 {
 		plan.Reason = waitsFor(waits)
 	}
+	change.Base = f.makeRoom(ctx, j, p, m, plan)
 	if err := f.Ledger.Take(ctx, p, f.intent(j, plan), change); err != nil {
 		return nil, err
 	}

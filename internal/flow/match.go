@@ -49,7 +49,7 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 		plan, err = f.choose(ctx, j, s, p, plan, found, doubt)
 	}
 	if err != nil {
-		if back := f.Ledger.Release(ctx, ledger.Fence{Key: p.Key, Rev: p.Rev}, doubt != nil, ""); back != nil {
+		if back := f.Ledger.Release(ctx, ledger.Fence{Key: p.Key, Rev: p.Rev}, doubt != nil, ledger.Named{}); back != nil {
 			return nil, back
 		}
 		return nil, err

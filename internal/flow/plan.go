@@ -51,6 +51,13 @@ type Plan struct {
 	// that it created before it had to.
 	Round int    `json:"round,omitempty"`
 	Made  string `json:"made,omitempty"`
+	// Aside are fields that are blanked instead of getting their value yet, Owed those
+	// that were blanked before and get it (aside.go).
+	Aside []string `json:"aside,omitempty"`
+	Owed  []string `json:"owed,omitempty"`
+	// Refused is when the plan's patch was refused first because another record was
+	// about to give a value up, in milliseconds.
+	Refused int64 `json:"refused,omitempty"`
 	// Parked are fields that the loop breaker took out, and references that began to
 	// wait; Waits are those of a pair that is only linked by this plan.
 	Parked []string      `json:"parkedFields,omitempty"`

@@ -42,6 +42,9 @@ func (f *Flow) Stamp(ctx context.Context, s State) (*Stamped, error) {
 	} else if err != nil {
 		return nil, store(err)
 	}
+	if len(plan.Aside) > 0 {
+		return nil, Errorf(LeaseLost, "given up after %s was blanked in favour of a record that waits for its value: what it is to hold itself is written in the next round", names(plan.Aside))
+	}
 	return &Stamped{IDs: ids(j, plan, w), Fields: written(plan)}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"tandem/internal/ledger"
 	"tandem/internal/record"
@@ -15,18 +16,37 @@ import (
 // the decision was made has been deleted since, or what it refers to has: that is for
 // the next round to decide, like any other move of the target.
 func (f *Flow) unpatched(ctx context.Context, j *journey, plan *Plan, sys record.System, err error) error {
-	switch CodeOf(err) {
-	case RecordMissing:
+	final, known := Codes[CodeOf(err)]
+	final = known && !final
+	switch code := CodeOf(err); {
+	case code == RecordMissing:
 		return &Error{Code: PreconditionFailed, Message: "deleted since it was looked at: " + err.Error(), Maybe: isMaybe(err), Err: err}
-	case AlreadyExists:
-		return f.taken(ctx, j, plan, sys, err)
+	case len(plan.Aside) > 0 && (final || code == AlreadyExists):
+		return unmoved(plan, sys, err)
+	case code == AlreadyExists:
+		return plan.owing(sys, f.taken(ctx, j, plan, sys, err))
+	case final:
+		return plan.owing(sys, err)
 	}
 	return err
 }
 
+// patience is how long a value is waited for that another record is about to give up:
+// long enough for a comparison to find what no delivery told of.
+const patience = 90 * time.Minute
+
+// refused is when a plan's patch was refused first.
+func (f *Flow) refused(plan *Plan) time.Time {
+	if plan.Refused != 0 {
+		return time.UnixMilli(plan.Refused)
+	}
+	return f.Now()
+}
+
 // taken: a unique value of the patch belongs to another record. Where that one is
-// about to give it up, or nobody knows yet which it is, another round tries again (the
-// machines bound them). Else no round would help, and the dead letter says whose it is.
+// about to give it up, it is waited for, round after round and then in executions that
+// follow, for as long as there is patience; where nobody knows yet which it is, another
+// round tries again. Else no round would help, and the dead letter says whose it is.
 func (f *Flow) taken(ctx context.Context, j *journey, plan *Plan, sys record.System, cause error) error {
 	own := plan.ids(j)[sys]
 	id := orElse(existing(cause), f.holder(ctx, j, sys, plan.Patch[sys], own))
@@ -43,10 +63,12 @@ func (f *Flow) taken(ctx context.Context, j *journey, plan *Plan, sys record.Sys
 	}
 	held, leaving := f.leaving(ctx, j, p, ref, plan.Patch[sys])
 	if leaving {
-		return &Error{Code: AlreadyExists, Message: fmt.Sprintf("%s %s holds the value that %s is to get, and has not given it up yet; "+
-			"if it waits for a value of this record in turn, the two have been swapped: give one of them a third value where "+
-			"they were changed, redrive this, then set it right", ref.Object, id, orElse(names(held), "a unique field")),
-			ExistingID: id, Maybe: isMaybe(cause), Err: cause}
+		code := PreconditionFailed
+		if f.Now().Sub(f.refused(plan)) > patience {
+			code = AlreadyExists
+		}
+		return &Error{Code: code, Message: fmt.Sprintf("%s %s holds the value that %s is to get, and has not given it up yet: its own change is waited for; redrive that first where it is a dead letter, then this",
+			ref.Object, id, orElse(names(held), "a unique field")), ExistingID: id, Err: cause}
 	}
 	if len(held) == 0 && plan.Round == 0 {
 		return cause
@@ -126,6 +148,7 @@ func (f *Flow) holder(ctx context.Context, j *journey, sys record.System, patch 
 // deletion is under way.
 func (f *Flow) leaving(ctx context.Context, j *journey, p *ledger.Pair, ref record.Ref, patch map[string]string) (held []string, leaving bool) {
 	holds, err := f.shows(ctx, j, ref, ref.System, patch)
+	holds = f.unique(j, ref.System, holds)
 	if err != nil || p.State != ledger.Linked {
 		return holds, CodeOf(err) == RecordMissing || p.State == ledger.Claimed && p.Held(f.Now())
 	}
@@ -135,9 +158,38 @@ func (f *Flow) leaving(ctx context.Context, j *journey, p *ledger.Pair, ref reco
 	return holds, CodeOf(err) == RecordMissing || err == nil && slices.ContainsFunc(holds, func(name string) bool { return !stays(name) })
 }
 
+// unique keeps, of the fields in which two records hold the same, those that the
+// system is known to keep unique; all where none is known.
+func (f *Flow) unique(j *journey, sys record.System, fields []string) []string {
+	known := slices.DeleteFunc(slices.Clone(fields), func(name string) bool {
+		if sys == record.Destination {
+			return !slices.Contains(f.Spec.Destination.Objects[j.object(sys)].Unique, j.property(name, sys))
+		}
+		matches := slices.ContainsFunc(j.pair.Match, func(by spec.Match) bool { return by.Field == name })
+		return !matches || !f.Remotes[sys].Abilities(j.object(sys)).Unique
+	})
+	if len(known) == 0 {
+		return fields
+	}
+	return known
+}
+
 // shows names the fields in which a record holds, in a system's terms, what a patch is
 // to bring there. Case does not make another value of a unique one.
 func (f *Flow) shows(ctx context.Context, j *journey, ref record.Ref, sys record.System, patch map[string]string) (fields []string, err error) {
+	texts, err := f.texts(ctx, j, ref, sys)
+	for name, text := range patch {
+		if text != "" && strings.EqualFold(texts[name], text) {
+			fields = append(fields, name)
+		}
+	}
+	slices.Sort(fields)
+	return fields, err
+}
+
+// texts are what a record holds, in a system's terms: what does not translate is
+// left out.
+func (f *Flow) texts(ctx context.Context, j *journey, ref record.Ref, sys record.System) (map[string]string, error) {
 	t := f.translators[spec.From(ref.System)][j.pair.Name]
 	rec, err := f.read(ctx, f.Remotes[ref.System], ref.System, ref.Object, ref.ID, t, j.pair)
 	if err == nil && rec.Archived {
@@ -153,11 +205,5 @@ func (f *Flow) shows(ctx context.Context, j *journey, ref record.Ref, sys record
 			texts[v.Field] = v.Target
 		}
 	}
-	for name, text := range patch {
-		if text != "" && strings.EqualFold(texts[name], text) {
-			fields = append(fields, name)
-		}
-	}
-	slices.Sort(fields)
-	return fields, nil
+	return texts, nil
 }

@@ -304,10 +304,16 @@ func agreedVersions(p *ledger.Pair, g *group) bool {
 	return seen != "" && !slices.ContainsFunc(g.events, func(n Notification) bool { return record.CompareVersions(n.Version, seen) > 0 }) && !owes(p, g)
 }
 
-// owes reports whether a field that HubSpot feeds has never been agreed on. HubSpot
-// tells every property it is asked for, so that one execution settles it; another
-// system may leave one out for ever.
+// owes reports whether the other side was blanked and is to get a field yet, or whether
+// a field that HubSpot feeds has never been agreed on. HubSpot tells every property it
+// is asked for, so that one execution settles it; another system may leave one out for
+// ever.
 func owes(p *ledger.Pair, g *group) bool {
+	for _, base := range p.Base {
+		if base.Owes(g.ref.System.Other()) {
+			return true
+		}
+	}
 	return g.ref.System == record.HubSpot && slices.ContainsFunc(g.pair.Fields, func(fd spec.Field) bool {
 		_, agreed := p.Base[fd.Name]
 		_, parked := p.ParkedFields[fd.Name]

@@ -104,14 +104,17 @@ func (f *Flow) stillWanted(ctx context.Context, j *journey, plan *Plan, w *Writt
 // giveBack ends the lease where the machine will not repeat this step, and
 // names the way on. A step that is repeated as it is keeps its lease.
 func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written, cause error) error {
-	code, adopt := CodeOf(cause), ""
+	code, named := CodeOf(cause), ledger.Named{}
+	if plan.Create == "" && Codes[code] {
+		named.Holder, named.Since = existing(cause), f.refused(plan)
+	}
 	// What was plainly refused at the first attempt is withdrawn, unless an earlier
 	// round left doubt. There is no second attempt of this step after one that may
 	// have written: see below.
 	maybe := len(w.Sides) > 0 || isMaybe(cause)
 	switch {
 	case code == AlreadyExists && plan.Create != "":
-		adopt = existing(cause)
+		named.Adopt = existing(cause)
 	case plan.Archive == "" && (isMaybe(cause) || maybe && Codes[code]):
 		// Repeating it blindly could overwrite what somebody has edited since.
 		cause = &Error{Code: InDoubt, Message: "the write may have happened: " + cause.Error(), Maybe: true, Err: cause}
@@ -126,7 +129,7 @@ func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written,
 	// The lease must go back even when the step's own time is up.
 	ctx = context.WithoutCancel(ctx)
 	doubt := maybe || len(plan.Ghosts) > 0
-	give := func() error { return f.Ledger.Release(ctx, *w.Fence, doubt, adopt) }
+	give := func() error { return f.Ledger.Release(ctx, *w.Fence, doubt, named) }
 	if plan.Create != "" && !doubt && !Codes[code] {
 		give = func() error { return f.Ledger.Withdraw(ctx, *w.Fence, j.ref) }
 	}

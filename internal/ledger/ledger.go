@@ -222,6 +222,9 @@ func (l *Ledger) Note(ctx context.Context, p *Pair, change Change) error {
 	if len(change.Seen) > 1 { // both were compared
 		remove = append(remove, attrOwes)
 	}
+	if p.Holder != "" {
+		remove = append(remove, attrHolder, attrRefused)
+	}
 	return l.update(ctx, p, set, remove, func() {}, l.await(change.Waits)...)
 }
 
@@ -328,17 +331,27 @@ func (f *Fence) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Named is the record that a refused write has named: of a create the one to
+// adopt, of a patch the one that holds the value, with when it was first refused.
+type Named struct {
+	Adopt, Holder string
+	Since         time.Time
+}
+
 // Release gives a lease back without a stamp. The intent stays open when the
 // write may have happened; otherwise it is withdrawn. A row that moved on is
 // somebody else's by now and is left alone.
-func (l *Ledger) Release(ctx context.Context, f Fence, maybe bool, adopt string) error {
+func (l *Ledger) Release(ctx context.Context, f Fence, maybe bool, named Named) error {
 	remove := []string{attrLease, attrLeaseBy}
 	if !maybe {
 		remove = append(remove, attrIntent)
 	}
 	set := map[string]string{}
-	if adopt != "" {
-		set[attrAdopt] = adopt
+	if named.Adopt != "" {
+		set[attrAdopt] = named.Adopt
+	}
+	if named.Holder != "" {
+		set[attrHolder], set[attrRefused] = named.Holder, ms(named.Since)
 	}
 	p := Pair{Key: f.Key, Rev: f.Rev}
 	err := l.update(ctx, &p, set, remove, func() {})
@@ -396,5 +409,5 @@ func (s Stamp) set(now time.Time) map[string]string {
 // when the lease was lost, in which case nothing is stored.
 func (l *Ledger) Stamp(ctx context.Context, f Fence, s Stamp) error {
 	p := Pair{Key: f.Key, Rev: f.Rev}
-	return l.update(ctx, &p, s.set(l.Now()), []string{attrLease, attrLeaseBy, attrIntent, attrSends, attrAdopt, attrOwes}, func() {})
+	return l.update(ctx, &p, s.set(l.Now()), []string{attrLease, attrLeaseBy, attrIntent, attrSends, attrAdopt, attrHolder, attrRefused, attrOwes}, func() {})
 }

@@ -48,7 +48,8 @@ const (
 )
 
 // Base is what a field held on both sides when they last agreed, as
-// fingerprints of what was observed.
+// fingerprints of what was observed. A part that is empty, which no value's
+// fingerprint is, stands for a value that the other side is still owed (Owed).
 type Base struct{ HubSpot, Destination string }
 
 // Side returns the fingerprint for one system.
@@ -68,6 +69,14 @@ func (b Base) With(s record.System, print string) Base {
 	}
 	return b
 }
+
+// Owed returns b from when a system is about to be blanked, to make room, until it
+// gets the other side's value: what the other side holds then always differs from
+// the base, whatever it is.
+func (b Base) Owed(s record.System) Base { return b.With(s.Other(), "") }
+
+// Owes reports whether a system is owed its value; a blank there is ours.
+func (b Base) Owes(s record.System) bool { return b.Side(s.Other()) == "" }
 
 // text is the form of a base in a row and in a machine's data.
 func (b Base) text() string { return b.HubSpot + " " + b.Destination }
@@ -229,6 +238,10 @@ type Pair struct {
 	Tries int
 	// Adopt is a record id that a refused create named.
 	Adopt string
+	// Holder is a record that holds a unique value which a refused patch was to bring,
+	// and was about to give it up; Refused is when that was first found.
+	Holder  string
+	Refused time.Time
 	// Rival is a record of the other side that wanted the same match key, known
 	// after Claim.
 	Rival    string
@@ -281,6 +294,7 @@ const (
 	attrGhosts, attrGhostsUntil, attrSlot        = "ghosts", "ghostsUntil", "slot"
 	attrAdopt, attrAlias, attrKey                = "adopt", "aliasOf", "matchKey"
 	attrLinked, attrSends, attrWas, attrOwes     = "linkedAt", "sends", "was", "owes"
+	attrHolder, attrRefused                      = "holder", "refusedAt"
 	attrOrphan                                   = "orphan"
 	prefixBase, prefixSwing, prefixWindow        = "f:", "l:", "w:"
 	prefixParked, prefixDrift, prefixSeen        = "p:", "d:", "seen:"
@@ -298,7 +312,7 @@ func decode(it table.Item, self record.Ref) *Pair {
 		StampedAt: millis(a[attrStamped]), LinkedAt: millis(a[attrLinked]),
 		LeaseUntil: millis(a[attrLease]), LeaseBy: a[attrLeaseBy],
 		GhostsUntil: millis(a[attrGhostsUntil]), Since: millis(a[attrSince]),
-		Adopt: a[attrAdopt], AliasOf: a[attrAlias], Orphan: a[attrOrphan] != "", Key: it.Key, Rev: it.Rev, attrs: a,
+		Adopt: a[attrAdopt], Holder: a[attrHolder], Refused: millis(a[attrRefused]), AliasOf: a[attrAlias], Orphan: a[attrOrphan] != "", Key: it.Key, Rev: it.Rev, attrs: a,
 	}
 	p.Tries, _ = strconv.Atoi(a[attrTries])
 	p.Slot, _ = strconv.Atoi(a[attrSlot])

@@ -111,7 +111,7 @@ var onPairs = map[string]func(*rig){
 		r.is(r.Stamp(r.Context(), slow, ledger.Stamp{}), ledger.ErrMoved)
 		_, err := r.Renew(r.Context(), &slow, nil)
 		r.is(err, ledger.ErrMoved)
-		r.must(r.Release(r.Context(), slow, false, ""))
+		r.must(r.Release(r.Context(), slow, false, ledger.Named{}))
 		if q := r.find(hub); q.LeaseBy != "next" || q.Intent == nil {
 			r.Fatalf("a late release took the lease of %q", q.LeaseBy)
 		}

@@ -1,0 +1,216 @@
+package flow_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/record"
+)
+
+// people are n linked contacts with e-mails of their own, which both systems keep
+// unique; the two ids of each.
+type people struct {
+	*bench
+	ids map[record.System][]string
+}
+
+var mails = []string{"ada@example.com", "bob@example.com", "cleo@example.com"}
+
+func newPeople(t *testing.T, n int) *people {
+	t.Helper()
+	b := &people{newBench(t), map[record.System][]string{}}
+	for i := range n {
+		hub, dest := strconv.Itoa(7+i), fmt.Sprint("c_", 1+i)
+		b.hub.put("contacts/"+hub, record.Fields{"email": mails[i], "firstname": "P" + hub, "lastname": "Q" + hub})
+		b.want(b.event(record.HubSpot, "contacts", hub, flow.Changed), "Stamp")
+		b.event(record.Destination, "contacts", dest, flow.Changed)
+		b.ids[record.HubSpot], b.ids[record.Destination] = append(b.ids[record.HubSpot], hub), append(b.ids[record.Destination], dest)
+	}
+	for _, s := range []*shelf{b.hub, b.dest} {
+		s.refuse = func(id string, fields record.Fields) error {
+			for _, row := range s.rows {
+				if email := fields["email"]; email != "" && row.ID != id && row.Fields["email"] == email {
+					return &flow.Error{Code: flow.AlreadyExists, Message: "409, duplicate", ExistingID: row.ID}
+				}
+			}
+			return nil
+		}
+	}
+	return b
+}
+
+func (b *people) key(sys record.System, i int) (*shelf, string) {
+	if sys == record.HubSpot {
+		return b.hub, "contacts/" + b.ids[sys][i]
+	}
+	return b.dest, "customers/" + b.ids[sys][i]
+}
+
+func (b *people) email(sys record.System, i int) string {
+	s, key := b.key(sys, i)
+	return s.rows[key].Fields["email"]
+}
+
+func (b *people) set(sys record.System, i int, email string) {
+	s, key := b.key(sys, i)
+	s.put(key, record.Fields{"email": email})
+}
+
+// rotate gives each record the e-mail of the next one, and the last the first's.
+func (b *people) rotate(sys record.System) {
+	for i := range b.ids[sys] {
+		b.set(sys, i, mails[(i+1)%len(b.ids[sys])])
+	}
+}
+
+func (b *people) changed(sys record.System, i int) string {
+	b.t.Helper()
+	return b.event(sys, "contacts", b.ids[sys][i], flow.Changed)
+}
+
+// all asks that both sides hold these e-mails, that nothing was recorded as lost, and
+// that further events of either side write nothing.
+func (b *people) all(lost int, emails ...string) {
+	b.t.Helper()
+	held, writes := 0, len(b.hub.writes)+len(b.dest.writes)
+	for i, email := range emails {
+		for _, sys := range []record.System{record.HubSpot, record.Destination} {
+			b.changed(sys, i)
+			if got := b.email(sys, i); got != email {
+				b.t.Errorf("%s %d holds %q, want %q", sys, i, got, email)
+			}
+		}
+		some, err := b.flow.Ledger.Conflicts(b.t.Context(), record.Ref{System: record.Destination, Object: "customers", ID: b.ids[record.Destination][i]})
+		if held += len(some); err != nil {
+			b.t.Fatal(err)
+		}
+		for _, c := range some {
+			b.t.Log("lost: ", c)
+		}
+	}
+	if got := len(b.hub.writes) + len(b.dest.writes) - writes; got != 0 || held != lost {
+		b.t.Errorf("%d writes more, %d lost values, want 0 and %d: %v %v", got, held, lost, b.hub.writes, b.dest.writes)
+	}
+}
+
+// Records that wait for a unique value of each other's come through, in whatever order
+// their events do, with one write more than there are records.
+func TestRing(t *testing.T) {
+	for name, c := range map[string]struct {
+		source record.System
+		order  []int
+	}{
+		"swapped in HubSpot":                          {record.HubSpot, []int{0, 1}},
+		"the same, the other event first":             {record.HubSpot, []int{1, 0}},
+		"swapped in the destination":                  {record.Destination, []int{0, 1}},
+		"the same, the other event first there":       {record.Destination, []int{1, 0}},
+		"passed round by three in HubSpot":            {record.HubSpot, []int{0, 1, 2}},
+		"passed round by three, backwards":            {record.HubSpot, []int{2, 1, 0}},
+		"passed round by three, the middle one first": {record.HubSpot, []int{1, 2, 0}},
+		"passed round by three in the destination":    {record.Destination, []int{0, 2, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newPeople(t, len(c.order))
+			b.hub.writes, b.dest.writes = nil, nil
+			b.rotate(c.source)
+			waiting := map[int]bool{}
+			for _, i := range c.order {
+				waiting[i] = b.changed(c.source, i) != "Stamp"
+				b.changed(c.source.Other(), i) // an echo, if there was a write
+			}
+			for range 3 {
+				for _, i := range c.order {
+					if waiting[i] {
+						waiting[i] = b.later(c.source, "contacts", b.ids[c.source][i], 1) != "Stamp"
+					}
+				}
+			}
+			if n := len(b.hub.writes) + len(b.dest.writes); n > 2*len(c.order) || len(b.deadLetters) > 0 {
+				t.Errorf("%d writes, %d dead letters: %v", n, len(b.deadLetters), b.deadLetters)
+			}
+			want := append(slices.Clone(mails[1:len(c.order)]), mails[0])
+			b.all(0, want...)
+		})
+	}
+}
+
+// made room: the first of two has been blanked, and waits.
+func swapped(t *testing.T, source record.System) *people {
+	t.Helper()
+	b := newPeople(t, 2)
+	b.rotate(source)
+	b.want(b.changed(source, 0), "Deferred")
+	if got := b.email(source.Other(), 0); got != "" || b.email(source, 0) != mails[1] {
+		t.Fatalf("%s holds %q", source.Other(), got)
+	}
+	return b
+}
+
+// What a person does while a field is blank to make room follows the same rules as ever.
+func TestEditedWhileThereIsRoom(t *testing.T) {
+	both := func(b *people, source record.System) {
+		for range 2 {
+			b.changed(source, 1)
+			b.changed(source, 0)
+		}
+	}
+	for name, c := range map[string]struct {
+		edit func(*people, record.System, record.System)
+		lost int
+		want []string
+		// hub is what HubSpot's policy makes of it where that is the source.
+		hub []string
+	}{
+		"the blank's own event comes late": {func(b *people, from, to record.System) {
+			b.now = b.now.Add(time.Hour)
+			b.want(b.changed(to, 0), "Dropped")
+		}, 0, []string{mails[1], mails[0]}, nil},
+		"another field of the blank record": {func(b *people, from, to record.System) {
+			s, key := b.key(to, 0)
+			s.put(key, record.Fields{map[record.System]string{record.HubSpot: "zip", record.Destination: "postcode"}[to]: "2000"})
+			b.changed(to, 0)
+			s, key = b.key(from, 0)
+			if got := s.rows[key].Fields[map[record.System]string{record.HubSpot: "zip", record.Destination: "postcode"}[from]]; got != "2000" {
+				b.t.Errorf("the other field is %q there", got)
+			}
+		}, 0, []string{mails[1], mails[0]}, nil},
+		"the blank field": {func(b *people, from, to record.System) {
+			b.now = b.now.Add(time.Hour)
+			b.set(to, 0, "third@example.com")
+			b.changed(to, 0)
+		}, 1, []string{"third@example.com", mails[0]}, []string{mails[1], mails[0]}},
+		"the blank field, by the value it had": {func(b *people, from, to record.System) {
+			b.now = b.now.Add(time.Hour)
+			b.set(to, 0, mails[0])
+			b.set(from, 1, "third@example.com")
+			b.changed(from, 1)
+		}, 1, []string{mails[0], "third@example.com"}, []string{mails[1], "third@example.com"}},
+		"both are set back": {func(b *people, from, to record.System) {
+			b.set(from, 0, mails[0])
+			b.set(from, 1, mails[1])
+		}, 0, []string{mails[0], mails[1]}, nil},
+		"the other is given a third value": {func(b *people, from, to record.System) {
+			b.set(from, 1, "third@example.com")
+		}, 0, []string{mails[1], "third@example.com"}, nil},
+		"the blank one is to be blank": {func(b *people, from, to record.System) {
+			b.set(from, 0, "")
+		}, 0, []string{"", mails[0]}, nil},
+	} {
+		for _, source := range []record.System{record.HubSpot, record.Destination} {
+			t.Run(name+", swapped in "+string(source), func(t *testing.T) {
+				b := swapped(t, source)
+				c.edit(b, source, source.Other())
+				both(b, source)
+				want := c.want
+				if source == record.HubSpot && c.hub != nil {
+					want = c.hub
+				}
+				b.all(c.lost, want...)
+			})
+		}
+	}
+}
