@@ -251,8 +251,11 @@ func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, 
 		if followed, err := f.mergeUntold(ctx, j, other); err != nil || followed {
 			return nil, orElse(err, error(Errorf(LeaseHeld, "a record has been merged into this one: its pair is looked at afresh")))
 		}
-		if f.handsOn(ctx, j, other, found[0], plan.Patch[j.target]) {
-			return nil, Errorf(LeaseHeld, "the matching record is linked to another, and that one has been deleted or has another key by now: it is looked at again")
+		if f.handsOn(ctx, j, other, found[0], plan.Patch[j.target]) && f.Now().Before(p.Since.Add(patience)) {
+			if doubt == nil { // nothing is being made meanwhile, so no record of the other side is held up
+				err = f.Ledger.Withdraw(ctx, ledger.Fence{Key: p.Key, Rev: p.Rev}, j.ref)
+			}
+			return nil, orElse(err, error(Errorf(LeaseHeld, "the matching record is linked to another, and that one has been deleted or has another key by now: it is looked at again")))
 		}
 		return f.ambiguous(ctx, j, p, s.Transform, itsMatch+string(j.target)+" is linked to another record")
 	case other.State == ledger.Claimed && other.Held(f.Now()):
