@@ -9,7 +9,6 @@ import (
 
 	"tandem/internal/ledger"
 	"tandem/internal/record"
-	"tandem/spec"
 )
 
 // Two people's addresses have been swapped in one system, and the other keeps
@@ -67,24 +66,18 @@ func (f *Flow) makeRoom(ctx context.Context, j *journey, p *ledger.Pair, m *merg
 }
 
 // contested are the fields of a patch whose values wait in a ring that this record is
-// to open.
+// to open. A field that nobody has said is unique is never blanked.
 func (f *Flow) contested(ctx context.Context, j *journey, p *ledger.Pair, m *merge, sd side, patch map[string]string) []string {
 	rival := record.Ref{System: sd.system, Object: j.object(sd.system), ID: p.Holder}
 	held, _ := f.shows(ctx, j, rival, sd.system, patch) // who cannot be asked is in no ring
-	return slices.DeleteFunc(f.unique(j, sd.system, held), func(name string) bool {
+	return slices.DeleteFunc(held, func(name string) bool {
 		own, id := m.cell(sd, name), p.IDs[sd.system]
-		if _, agreed := p.Base[name]; !agreed || !own.known || own.text == "" || own.changed || m.refers(name) {
+		if _, agreed := p.Base[name]; !agreed || own.text == "" || !f.keepsUnique(j, sd.system, name) {
 			return true
 		}
 		ring := f.ring(ctx, j, rival, name, patch[name], own.text, id)
 		return len(ring) == 0 || j.round < turn && slices.Min(ring) != id
 	})
-}
-
-// refers reports whether a field is a reference: of such none is unique.
-func (m *merge) refers(name string) bool {
-	i := slices.IndexFunc(m.pair.Fields, func(field spec.Field) bool { return field.Name == name })
-	return m.pair.Fields[i].HubSpot.Type == record.Reference
 }
 
 // ring follows who holds a value that a record is to get, and what that one is to get
@@ -95,7 +88,7 @@ func (f *Flow) ring(ctx context.Context, j *journey, holder record.Ref, field, v
 		next, ok := f.givesUp(ctx, j, holder, field, value)
 		ids = append(ids, holder.ID)
 		switch {
-		case !ok || next == "":
+		case !ok:
 			return nil
 		case strings.EqualFold(next, own):
 			return ids

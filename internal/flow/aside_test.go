@@ -12,6 +12,7 @@ import (
 	"tandem/internal/flow"
 	"tandem/internal/ledger"
 	"tandem/internal/record"
+	"tandem/spec"
 )
 
 // people are n linked contacts with e-mails of their own, which both systems keep
@@ -381,6 +382,8 @@ func TestMatchThatIsGivenUp(t *testing.T) {
 			b.set(record.HubSpot, 1, "third@example.com")
 			b.hub.put("contacts/9", record.Fields{"email": mails[1], "firstname": "New"})
 			ends := []string{b.event(record.HubSpot, "contacts", "9", flow.Changed)}
+			b.dest.put("customers/c_9", record.Fields{"last_name": "Nobody waits"})
+			b.want(b.event(record.Destination, "contacts", "c_9", flow.Changed), "Stamp")
 			b.now = b.now.Add(2 * time.Hour)
 			if !c.keeps {
 				b.want(b.changed(record.HubSpot, 1), "Stamp")
@@ -389,8 +392,81 @@ func TestMatchThatIsGivenUp(t *testing.T) {
 			if !slices.Equal(ends, c.ends) {
 				t.Errorf("ended in %v, want %v: %s", ends, c.ends, b.reason())
 			}
-			if c.keeps != (b.state(record.HubSpot, "9") == ledger.Parked) || len(b.dest.rows) != 3-map[bool]int{true: 1}[c.keeps] {
+			if c.keeps != (b.state(record.HubSpot, "9") == ledger.Parked) || len(b.dest.rows) != 4-map[bool]int{true: 1}[c.keeps] {
 				t.Errorf("%q; %v", b.state(record.HubSpot, "9"), b.dest.rows)
+			}
+		})
+	}
+}
+
+// Who makes room: the record with the smallest id at once, another when it has tried
+// for some rounds, since the first one's event may be late or lost.
+func TestWhoseTurnItIs(t *testing.T) {
+	for i, round := range []int{1, 3} {
+		b := newPeople(t, 2)
+		b.rotate(record.HubSpot)
+		if s := b.dies(record.HubSpot, i, "Write"); s.Lookup.Round != round || !slices.Equal(s.Lookup.Aside, []string{"email"}) {
+			t.Errorf("record %d makes room in round %d with %v, want %d", i, s.Lookup.Round, s.Lookup.Aside, round)
+		}
+	}
+}
+
+// The holder's partner shows another value, but what the holder itself shows is an edit
+// that will win there: that is no ring, and nothing is blanked for it.
+func TestHolderThatWillKeepItsValue(t *testing.T) {
+	b := newPeople(t, 2)
+	for i, field := range b.flow.Spec.Pairs[0].Fields {
+		if field.Name == "email" {
+			b.flow.Spec.Pairs[0].Fields[i].Policy = spec.PolicyDestination
+		}
+	}
+	b.set(record.Destination, 1, "third@example.com")
+	b.set(record.HubSpot, 1, mails[0])
+	b.set(record.HubSpot, 0, "third@example.com")
+	b.want(b.changed(record.HubSpot, 0), "Deferred")
+	if got := b.email(record.Destination, 0); got != mails[0] {
+		t.Errorf("the destination holds %q", got)
+	}
+}
+
+// A person sets the old value again after a worker that made room by half: that is an
+// edit, though both sides had agreed on it before.
+func TestSetBackWhileThereIsRoomByHalf(t *testing.T) {
+	b := newPeople(t, 2)
+	b.rotate(record.HubSpot)
+	b.dies(record.HubSpot, 0, "Stamp")
+	b.now = b.now.Add(ledger.Lease)
+	b.want(b.changed(record.HubSpot, 0), "Deferred")
+	b.now = b.now.Add(time.Hour)
+	b.set(record.Destination, 0, mails[0])
+	for range 2 {
+		b.changed(record.HubSpot, 1)
+		b.changed(record.HubSpot, 0)
+	}
+	lost, err := b.flow.Ledger.Conflicts(t.Context(), record.Ref{System: record.Destination, Object: "customers", ID: "c_1"})
+	if err != nil || !slices.ContainsFunc(lost, func(c ledger.Conflict) bool { return c.Field == "email" && c.Loser == mails[0] }) {
+		t.Errorf("lost %v, %v", lost, err)
+	}
+}
+
+// The time for which a value is waited for begins anew with every change that waits.
+func TestPatienceBeginsAnew(t *testing.T) {
+	for name, c := range map[string]struct {
+		email string
+		end   string
+	}{
+		"after another value was written": {"fourth@example.com", "Stamp"},
+		"after it was set back":           {mails[0], "Dropped"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newPeople(t, 2)
+			b.set(record.HubSpot, 1, "third@example.com")
+			for n, step := range []struct{ email, end string }{{mails[1], "Deferred"}, {c.email, c.end}, {mails[1], "Deferred"}} {
+				b.set(record.HubSpot, 0, step.email)
+				if end := b.changed(record.HubSpot, 0); end != step.end {
+					t.Fatalf("step %d ended in %s, want %s: %s", n, end, step.end, b.reason())
+				}
+				b.now = b.now.Add(2 * time.Hour)
 			}
 		})
 	}

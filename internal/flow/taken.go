@@ -161,17 +161,20 @@ func (f *Flow) leaving(ctx context.Context, j *journey, p *ledger.Pair, ref reco
 // unique keeps, of the fields in which two records hold the same, those that the
 // system is known to keep unique; all where none is known.
 func (f *Flow) unique(j *journey, sys record.System, fields []string) []string {
-	known := slices.DeleteFunc(slices.Clone(fields), func(name string) bool {
-		if sys == record.Destination {
-			return !slices.Contains(f.Spec.Destination.Objects[j.object(sys)].Unique, j.property(name, sys))
-		}
-		matches := slices.ContainsFunc(j.pair.Match, func(by spec.Match) bool { return by.Field == name })
-		return !matches || !f.Remotes[sys].Abilities(j.object(sys)).Unique
-	})
+	known := slices.DeleteFunc(slices.Clone(fields), func(name string) bool { return !f.keepsUnique(j, sys, name) })
 	if len(known) == 0 {
 		return fields
 	}
 	return known
+}
+
+// keepsUnique reports whether a system is known to keep a field unique.
+func (f *Flow) keepsUnique(j *journey, sys record.System, name string) bool {
+	if sys == record.Destination {
+		return slices.Contains(f.Spec.Destination.Objects[j.object(sys)].Unique, j.property(name, sys))
+	}
+	matches := slices.ContainsFunc(j.pair.Match, func(by spec.Match) bool { return by.Field == name })
+	return matches && f.Remotes[sys].Abilities(j.object(sys)).Unique
 }
 
 // shows names the fields in which a record holds, in a system's terms, what a patch is

@@ -92,6 +92,10 @@ func TestTakenValue(t *testing.T) {
 	}{
 		"by a linked record whose partner holds it too": {true, func(b *bench) {}, 1,
 			"customers c_2 holds the value that email is to get, and is linked to contacts 8"},
+		"the same, which gives up what need not be unique": {true, func(b *bench) {
+			b.hub.put("contacts/7", record.Fields{"firstname": "Bob"})
+			b.hub.put("contacts/8", record.Fields{"firstname": "Rob"})
+		}, 1, "customers c_2 holds the value that email is to get, and is linked to contacts 8"},
 		"the same, where the refusal does not tell": {false, func(b *bench) {}, 1,
 			"customers c_2 holds the value that email is to get, and is linked to contacts 8"},
 		"by a record of nobody's": {true, func(b *bench) {
