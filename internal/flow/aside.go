@@ -51,7 +51,7 @@ func (f *Flow) makeRoom(ctx context.Context, j *journey, p *ledger.Pair, m *merg
 				plan.Owed, now[name] = append(plan.Owed, name), base.With(sys, cell.print)
 			}
 		}
-		if p.Holder == "" || m.blind {
+		if p.Holder == "" {
 			continue
 		}
 		for _, name := range f.contested(ctx, j, p, m, sd, patch) {
