@@ -70,7 +70,11 @@
 //	RecordMissing       the record or its deletion's event; then a dead letter
 //	LeaseLost, PreconditionFailed, AlreadyExists, InDoubt
 //	                    no wait: the next round, of four, decides on what is there by then; then
-//	                    the next execution, but after AlreadyExists, a dead letter
+//	                    the next execution, but after AlreadyExists, a dead letter. A unique
+//	                    value that its holder is about to give up is waited for with the second,
+//	                    and once patience is over with the third; holders that wait in a ring
+//	                    are opened by one that makes room (makeRoom). A match that is about to be
+//	                    given up is waited for as long (choose)
 //	RateLimited, RemoteBusy, StoreBusy, QuotaExhausted
 //	                    the remote or the table recovers, or their window passes
 //

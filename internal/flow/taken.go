@@ -70,13 +70,14 @@ func (f *Flow) taken(ctx context.Context, j *journey, plan *Plan, sys record.Sys
 		return &Error{Code: code, Message: fmt.Sprintf("%s %s holds the value that %s is to get, and has not given it up yet: its own change is waited for; redrive that first where it is a dead letter, then this",
 			ref.Object, id, orElse(names(held), "a unique field")), ExistingID: id, Err: cause}
 	}
-	if len(held) == 0 && plan.Round == 0 {
-		return cause
+	code := RemoteRefused
+	if len(held) == 0 { // it has given the value up since, or keeps it where we do not look
+		code = AlreadyExists
 	}
 	return &Error{
-		Code: RemoteRefused, Err: cause, ExistingID: id,
+		Code: code, Err: cause, ExistingID: id,
 		Message: fmt.Sprintf("%s %s holds the value that %s is to get, %s: change one of the two, then redrive this",
-			ref.Object, id, orElse(names(held), "a unique field"), j.standing(p, sys)),
+			ref.Object, id, orElse(names(held), "a unique field"), j.standing(p, sys, held)),
 	}
 }
 
@@ -116,9 +117,12 @@ func (f *Flow) stranger(ctx context.Context, j *journey, plan *Plan, cause error
 }
 
 // standing says what is known of the pair of a record that stands in the way.
-func (j *journey) standing(p *ledger.Pair, sys record.System) string {
+func (j *journey) standing(p *ledger.Pair, sys record.System, held []string) string {
 	switch p.State {
 	case ledger.Linked:
+		if len(held) == 0 {
+			return "in a way that is not seen in what is synced of it"
+		}
 		return fmt.Sprintf("and is linked to %s %s, which holds it too", j.object(sys.Other()), p.IDs[sys.Other()])
 	case ledger.Gone, ledger.Parked:
 		return "and is at rest (" + p.Reason + ")"
