@@ -40,9 +40,6 @@ const longest = 8
 // one that makes room, and returns what the row is to say of the base from now on.
 func (f *Flow) makeRoom(ctx context.Context, j *journey, p *ledger.Pair, m *merge, plan *Plan) map[string]ledger.Base {
 	now := map[string]ledger.Base{}
-	if !p.Refused.IsZero() {
-		plan.Refused = p.Refused.UnixMilli()
-	}
 	for _, sd := range []side{m.target, m.source} {
 		sys, patch := sd.system, plan.Patch[sd.system]
 		for name, text := range patch {

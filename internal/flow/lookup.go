@@ -46,6 +46,9 @@ func (f *Flow) Lookup(ctx context.Context, s State) (*Plan, error) {
 	}
 	plan.shorten(j)
 	plan.Made, plan.Round = s.made(j.target), j.round
+	if !p.Refused.IsZero() {
+		plan.Refused = p.Refused.UnixMilli()
+	}
 	return plan, nil
 }
 

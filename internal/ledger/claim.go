@@ -283,7 +283,7 @@ func (l *Ledger) Link(ctx context.Context, f Fence, sp spec.Pair, c Claimant, id
 }
 
 // claimAttrs are what a row no longer needs once it is linked.
-var claimAttrs = []string{attrLease, attrLeaseBy, attrIntent, attrSends, attrAdopt, attrSince, attrTries, attrKey, attrReason, attrOrphan}
+var claimAttrs = []string{attrLease, attrLeaseBy, attrIntent, attrSends, attrAdopt, attrSince, attrTries, attrKey, attrReason, attrOrphan, attrHolder, attrRefused}
 
 // linkRow conditions the source's row on the fence, and the other on its own
 // claim as it was read or on its absence.

@@ -17,7 +17,7 @@ import (
 // Settle moves a pair to a resting state (Gone or Parked) under a condition on
 // what was read, ending lease and claims. A record without a row gets one.
 func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state State, reason string) error {
-	remove := []string{attrLease, attrLeaseBy, attrAdopt, attrTries, attrSince, attrKey, attrOrphan}
+	remove := []string{attrLease, attrLeaseBy, attrAdopt, attrTries, attrSince, attrKey, attrOrphan, attrHolder, attrRefused}
 	if p.State != Linked { // should a linked pair come back, what was in doubt still is
 		remove = append(remove, attrIntent, attrSends)
 	}
