@@ -70,6 +70,9 @@ func (f *Flow) taken(ctx context.Context, j *journey, plan *Plan, sys record.Sys
 		return &Error{Code: code, Message: fmt.Sprintf("%s %s holds the value that %s is to get, and has not given it up yet: its own change is waited for; redrive that first where it is a dead letter, then this",
 			ref.Object, id, orElse(names(held), "a unique field")), ExistingID: id, Err: cause}
 	}
+	if len(held) == 0 && plan.Round == 0 {
+		return cause
+	}
 	code := RemoteRefused
 	if len(held) == 0 { // it has given the value up since, or keeps it where we do not look
 		code = AlreadyExists
