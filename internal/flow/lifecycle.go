@@ -16,11 +16,11 @@ import (
 // record is in its recycle bin, or a deletion event and a 404 agree.
 func (f *Flow) deleted(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
 	reason := deletedIn + string(j.source)
-	if p.State != ledger.Linked {
-		return f.neverLinked(ctx, j, p, reason)
-	}
 	if there, err := f.isThere(ctx, j); err != nil || there {
 		return nil, orElse(err, error(Errorf(LeaseHeld, "the record is there again: it is looked at again")))
+	}
+	if p.State != ledger.Linked {
+		return f.neverLinked(ctx, j, p, reason)
 	}
 	switch j.deletes() {
 	case "archive":
@@ -124,27 +124,32 @@ const (
 // settling is for how long after a deletion a read may still show the record.
 const settling = 5 * time.Second
 
-// cameBack: the record was there after the tombstone, which says that it, or it
+// cameBack: the record may be there after the tombstone, which says that it, or it
 // with its partner, was deleted. Not every system tells of a restore; the level
 // does. A record that was kept when its partner was deleted was never away.
-func (j *journey) cameBack(p *ledger.Pair, t *Transformed) bool {
-	if p.State != ledger.Gone && p.State != ledger.Parked || j.Kind != Restored && time.UnixMilli(t.ReadAt).Before(p.StampedAt) {
+func (j *journey) cameBack(p *ledger.Pair) bool {
+	if p.State != ledger.Gone && p.State != ledger.Parked {
 		return false
 	}
 	return strings.HasPrefix(p.Reason, deletedIn+string(j.source)) || p.Reason == deletedIn+string(j.target) || p.Reason == deletedInBoth
 }
 
 // back waits until the record can no longer be seen just because its deletion has
-// yet to settle, unless an event says that it was restored.
+// yet to settle, unless an event says that it was restored. What was read before that
+// is read again: it may tell of the time before the deletion, or of a restore that
+// came while the tombstone was written.
 func (f *Flow) back(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
 	if settled := p.StampedAt.Add(settling); j.Kind != Restored && time.UnixMilli(s.Transform.ReadAt).Before(settled) {
-		t, err := f.stillThere(ctx, j, s.Transform)
+		asked := f.Now()
+		there, err := f.isThere(ctx, j)
 		switch {
 		case err != nil:
 			return nil, err
-		case t.Archived:
+		case !there && p.State == ledger.Parked:
+			return park(p.Reason), nil
+		case !there:
 			return drop("the record or its partner was deleted: " + p.Reason), nil
-		case time.UnixMilli(t.ReadAt).Before(settled):
+		case asked.Before(settled):
 			return nil, Errorf(LeaseHeld, "the record was deleted a moment ago and is there: it is looked at again")
 		}
 	}

@@ -54,12 +54,18 @@ func (f *Flow) Lookup(ctx context.Context, s State) (*Plan, error) {
 
 // tidy looks after a record that this very execution created before it lost its
 // lease. Where another worker's record was linked meanwhile, ours is the extra
-// one: it is seconds old and known to nobody, so it goes. Else it is adopted.
+// one: it is seconds old and known to nobody, so it goes, unless a row of its own says
+// that it has a history, as the partner of a record merged into another since. Else it
+// is adopted.
 func (f *Flow) tidy(ctx context.Context, j *journey, s State, p *ledger.Pair) error {
 	made := s.made(j.target)
 	switch {
 	case made == "":
 	case p.State == ledger.Linked && p.IDs[j.target] != made:
+		row, err := f.Ledger.Row(ctx, j.pair, record.Ref{System: j.target, Object: j.object(j.target), ID: made})
+		if err != nil || row.Exists() && row.State != ledger.Claimed {
+			return store(err)
+		}
 		f.Log.Warn("an extra record made by a worker that lost its lease is removed", "execution", j.execution, "system", j.target)
 		return j.to.Archive(ctx, j.object(j.target), made)
 	case p.State != ledger.Linked:
@@ -95,7 +101,7 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 		return f.purge(ctx, j, p)
 	case j.source == record.HubSpot && (j.Kind == Merged || t.ID != "" || len(t.Merged) > 0 && p.State != ledger.Linked):
 		return f.merged(ctx, j, s, p)
-	case !t.Missing && !t.Archived && j.cameBack(p, t):
+	case !t.Missing && !t.Archived && j.cameBack(p):
 		return f.back(ctx, j, s, p)
 	case p.State == ledger.Gone:
 		return drop("the record or its partner was deleted: " + p.Reason), nil

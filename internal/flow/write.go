@@ -86,7 +86,8 @@ func (f *Flow) hold(ctx context.Context, j *journey, plan *Plan, fence *ledger.F
 
 // stillWanted looks again before a create or a deletion that has waited so long
 // that its lease had to be renewed: nothing is made for a record that was deleted
-// meanwhile, and nothing deleted for one that was restored.
+// meanwhile, or for one whose partner somebody has made, and nothing deleted for one
+// that was restored.
 func (f *Flow) stillWanted(ctx context.Context, j *journey, plan *Plan, w *Written) error {
 	if plan.Create == "" && plan.Archive == "" || *w.Fence == *plan.Fence {
 		return nil
@@ -97,6 +98,8 @@ func (f *Flow) stillWanted(ctx context.Context, j *journey, plan *Plan, w *Writt
 		return Errorf(LeaseLost, "the record was deleted while its create waited")
 	case err == nil && plan.Archive != "" && there:
 		return Errorf(LeaseLost, "the record was restored while its partner's deletion waited")
+	case err == nil && plan.Create != "" && f.holder(ctx, j, plan.Create, plan.Patch[plan.Create], "") != "":
+		return Errorf(LeaseLost, "a record that matches was made while the create waited")
 	}
 	return err
 }

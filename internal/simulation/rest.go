@@ -68,8 +68,8 @@ func (r *run) wasRemoved(p spec.Pair, ref record.Ref, s record.System) bool {
 // by a merge. Nobody else can have been each other's partner.
 func (r *run) akin(p spec.Pair, a, b record.Ref) bool {
 	keys := map[string]bool{}
-	for _, m := range r.history(a, p.Match[0].Field) {
+	for _, m := range r.history(r.survivor(a), p.Match[0].Field) {
 		keys[strings.ToLower(m.text)] = true
 	}
-	return slices.ContainsFunc(r.history(b, p.Match[0].Field), func(m moment) bool { return keys[strings.ToLower(m.text)] })
+	return slices.ContainsFunc(r.history(r.survivor(b), p.Match[0].Field), func(m moment) bool { return keys[strings.ToLower(m.text)] })
 }

@@ -1,0 +1,94 @@
+package flow_test
+
+import (
+	"testing"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+)
+
+// TestCreateThatWaited: somebody makes the partner while the create of it waits.
+func TestCreateThatWaited(t *testing.T) {
+	for name, c := range map[string]struct {
+		email string
+		want  flow.Code
+	}{
+		"another's is there": {"b@example.com", ""},
+		"it is there":        {"a@example.com", flow.LeaseLost},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.hub.put("contacts/7", record.Fields{"email": "a@example.com", "firstname": "A"})
+			s := b.steps(record.HubSpot, "7", flow.Changed, "Transform", "Lookup")
+			b.now = b.now.Add(ledger.Lease + time.Second)
+			b.dest.put("customers/c_9", record.Fields{"email": c.email})
+			_, err := b.flow.Handle(t.Context(), "Write", s)
+			if code := flow.CodeOf(err); err != nil && code != c.want || err == nil && c.want != "" {
+				t.Fatalf("%v, want %q", err, c.want)
+			}
+			b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+			if c.want != "" && len(b.dest.rows) != 1 {
+				t.Fatalf("%d customers", len(b.dest.rows))
+			}
+		})
+	}
+}
+
+// TestExtraRecord: an execution that begins again has made a record which is not its
+// pair's partner. It goes, unless it has been a record's partner before.
+func TestExtraRecord(t *testing.T) {
+	for name, c := range map[string]struct {
+		made string
+		left int
+	}{
+		"nobody knows it":         {"c_9", 2},
+		"it is another's partner": {"c_2", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.many(2)
+			b.dest.put("customers/c_9", record.Fields{"email": "x@example.com"})
+			s := b.steps(record.HubSpot, "100", flow.Changed, "Transform")
+			s.Lookup = &flow.Plan{Made: c.made}
+			if _, err := b.flow.Handle(t.Context(), "Lookup", s); err != nil {
+				t.Fatal(err)
+			}
+			if len(b.dest.rows) != c.left {
+				t.Fatalf("%d customers are left, want %d: %v", len(b.dest.rows), c.left, b.dest.writes)
+			}
+		})
+	}
+}
+
+// TestRestoredBeforeItWasLinked: a record that has no partner yet is deleted and
+// restored at once. Whichever comes first, it is there and gets its partner.
+func TestRestoredBeforeItWasLinked(t *testing.T) {
+	b := newBench(t)
+	back := func() { b.hub.put("contacts/7", record.Fields{"email": "a@example.com", "firstname": "A"}) }
+	b.hub.fail = func(op string) error {
+		if b.hub.reads > 1 && len(b.hub.rows) == 0 { // after Transform has missed it
+			back()
+		}
+		return nil
+	}
+	b.event(record.HubSpot, "contacts", "7", flow.Deleted)
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+
+	// What was read just before the tombstone says that it is there: it is asked again.
+	b = newBench(t)
+	back()
+	s := b.steps(record.HubSpot, "7", flow.Changed, "Transform")
+	row := b.hub.rows["contacts/7"]
+	delete(b.hub.rows, "contacts/7")
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Deleted), "Dropped")
+	b.hub.rows["contacts/7"] = row
+	for range 3 {
+		if plan, err := b.flow.Handle(t.Context(), "Lookup", s); err == nil {
+			t.Fatalf("decided on an old read: %+v", plan)
+		}
+		b.now = b.now.Add(3 * time.Second)
+	}
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+}
