@@ -53,8 +53,10 @@ type verdict struct {
 	base      map[string]ledger.Base
 	conflicts []ledger.Conflict
 	drift     map[string]string
-	// stuck are fields of which the target holds a new value that has no translation.
+	// stuck are fields of which the target holds a new value that has no translation;
+	// loose: a field does not stand where the base says, and stays so.
 	stuck []string
+	loose bool
 	// waits are references that are left alone until what they refer to is linked.
 	waits []lacking
 }
@@ -181,8 +183,8 @@ func (m *merge) wrongWay(field spec.Field, s, t cell, agreed bool, v *verdict) {
 		m.agree(field.Name, s, t, v)
 	case t.known && (t.changed || s.ours || !agreed && t.text != ""): // s.ours: a late write of ours
 		m.fetch(field, t, v)
-	case s.changed && m.drift[field.Name] != s.print:
-		v.drift[field.Name] = s.print
+	case s.changed:
+		m.drifted(field, s, v)
 	}
 }
 
@@ -220,10 +222,11 @@ func (m *merge) send(field spec.Field, s cell, v *verdict) {
 }
 
 // unbound takes from what was compared the entity tags that let the next write
-// believe, unread, that the other side stands where both agreed: a stuck field does not.
+// believe, unread, that the other side stands where both agreed. A field that is stuck
+// or has drifted does not, and what overwrites it has to see it.
 func (v *verdict) unbound(seen map[record.System]ledger.Seen) {
 	for sys, s := range seen {
-		if len(v.stuck) > 0 {
+		if v.loose {
 			seen[sys] = ledger.Seen{Version: s.Version}
 		}
 	}
@@ -238,9 +241,9 @@ func (m *merge) fetch(field spec.Field, t cell, v *verdict) bool {
 		switch {
 		case !t.changed:
 		case field.Travels(spec.From(t.system)):
-			v.stuck = append(v.stuck, field.Name)
-		case m.drift[field.Name] != t.print:
-			v.drift[field.Name] = t.print
+			v.stuck, v.loose = append(v.stuck, field.Name), true
+		default:
+			m.drifted(field, t, v)
 		}
 		return false
 	}
@@ -249,12 +252,19 @@ func (m *merge) fetch(field spec.Field, t cell, v *verdict) bool {
 	return true
 }
 
+// drifted reports once that a one-way field was edited on its wrong side.
+func (m *merge) drifted(field spec.Field, c cell, v *verdict) {
+	if v.loose = true; m.drift[field.Name] != c.print {
+		v.drift[field.Name] = c.print
+	}
+}
+
 // conflict: both sides hold different values and neither is known to be older.
 func (m *merge) conflict(field spec.Field, s, t cell, v *verdict) {
 	winner, loser := m.winner(field), t.text
 	switch _, translates := m.back[field.Name]; {
 	case winner == m.target.system && !translates && field.Travels(spec.From(winner)):
-		v.stuck = append(v.stuck, field.Name) // nothing else takes its place meanwhile
+		v.stuck, v.loose = append(v.stuck, field.Name), true // nothing else takes its place meanwhile
 		return
 	case winner == m.target.system && m.fetch(field, t, v):
 		loser = s.text

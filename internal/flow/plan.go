@@ -30,8 +30,8 @@ type Plan struct {
 	// observed; until then it holds what HubSpot's fields held, which a write, never
 	// conditional there, replaces.
 	Base map[string]ledger.Base `json:"base,omitempty"`
-	// Stuck: a field holds what has no translation, so that the next write has to look.
-	Stuck bool `json:"stuck,omitempty"`
+	// Loose: a field stays where the base does not say, so that the next write has to look.
+	Loose bool `json:"loose,omitempty"`
 	// Open is when the destination's record was last changed, where a write towards
 	// it is not conditional.
 	Open string `json:"open,omitempty"`
@@ -125,7 +125,7 @@ func (p *Plan) prior() map[string]string {
 // write drafts the plan of a verdict.
 func (f *Flow) write(j *journey, ids map[record.System]string, m *merge, v verdict, t *Transformed, target record.Record) *Plan {
 	plan := &Plan{
-		Act: ActWrite, IDs: maps.Clone(ids), Base: m.based(v), Stuck: len(v.stuck) > 0,
+		Act: ActWrite, IDs: maps.Clone(ids), Base: m.based(v), Loose: v.loose,
 		Patch: map[record.System]map[string]string{},
 		ETag:  map[record.System]string{}, Before: map[record.System]string{},
 	}

@@ -96,7 +96,7 @@ func (f *Flow) stamp(j *journey, plan *Plan, w *Written) ledger.Stamp {
 	}
 	for _, sys := range []record.System{j.source, j.target} {
 		seen := f.seen(j, plan, w, sys)
-		if plan.Stuck {
+		if plan.Loose {
 			seen.ETag = ""
 		}
 		if seen.Version != "" {
