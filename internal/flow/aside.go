@@ -90,8 +90,9 @@ func (f *Flow) ring(ctx context.Context, j *journey, holder record.Ref, field, v
 		case strings.EqualFold(next, own):
 			return ids
 		}
-		holder.ID = f.holder(ctx, j, holder.System, map[string]string{field: next}, holder.ID)
-		if value = next; holder.ID == "" {
+		value = next
+		var err error
+		if holder.ID, err = f.holder(ctx, j, holder.System, map[string]string{field: next}, holder.ID); err != nil || holder.ID == "" {
 			return nil
 		}
 	}

@@ -134,24 +134,22 @@ func (j *journey) cameBack(p *ledger.Pair) bool {
 	return strings.HasPrefix(p.Reason, deletedIn+string(j.source)) || p.Reason == deletedIn+string(j.target) || p.Reason == deletedInBoth
 }
 
-// back waits until the record can no longer be seen just because its deletion has
-// yet to settle, unless an event says that it was restored. What was read before that
-// is read again: it may tell of the time before the deletion, or of a restore that
-// came while the tombstone was written.
+// back asks whether the record is there now: what was read may tell of the time before
+// the deletion, of a restore that came while the tombstone was written, or of one that
+// has been deleted once more. It waits until the record can no longer be seen just
+// because its deletion has yet to settle, unless an event says that it was restored.
 func (f *Flow) back(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
-	if settled := p.StampedAt.Add(settling); j.Kind != Restored && time.UnixMilli(s.Transform.ReadAt).Before(settled) {
-		asked := f.Now()
-		there, err := f.isThere(ctx, j)
-		switch {
-		case err != nil:
-			return nil, err
-		case !there && p.State == ledger.Parked:
-			return park(p.Reason), nil
-		case !there:
-			return drop("the record or its partner was deleted: " + p.Reason), nil
-		case asked.Before(settled):
-			return nil, Errorf(LeaseHeld, "the record was deleted a moment ago and is there: it is looked at again")
-		}
+	asked := f.Now()
+	there, err := f.isThere(ctx, j)
+	switch {
+	case err != nil:
+		return nil, err
+	case !there && p.State == ledger.Parked:
+		return park(p.Reason), nil
+	case !there:
+		return drop("the record or its partner was deleted: " + p.Reason), nil
+	case j.Kind != Restored && asked.Before(p.StampedAt.Add(settling)):
+		return nil, Errorf(LeaseHeld, "the record was deleted a moment ago and is there: it is looked at again")
 	}
 	return f.restored(ctx, j, s, p)
 }
@@ -198,6 +196,11 @@ func (f *Flow) restored(ctx context.Context, j *journey, s State, p *ledger.Pair
 	}
 	if err := f.Ledger.Revive(ctx, j.pair, p); err != nil {
 		return nil, err
+	}
+	// A deletion that came before the row was changed has found the pair at rest, as it
+	// is to be, and has left it so.
+	if there, err := f.isThere(ctx, j); err == nil && !there && p.State == ledger.Linked {
+		return f.deleted(ctx, j, p)
 	}
 	return nil, Errorf(LeaseHeld, "the record was restored: its pair is looked at afresh")
 }

@@ -49,7 +49,10 @@ func (f *Flow) refused(plan *Plan) time.Time {
 // round tries again. Else no round would help, and the dead letter says whose it is.
 func (f *Flow) taken(ctx context.Context, j *journey, plan *Plan, sys record.System, cause error) error {
 	own := plan.ids(j)[sys]
-	id := orElse(existing(cause), f.holder(ctx, j, sys, plan.Patch[sys], own))
+	id := existing(cause)
+	if id == "" {
+		id, _ = f.holder(ctx, j, sys, plan.Patch[sys], own) // the next round asks again
+	}
 	switch {
 	case id == "" && plan.Round == 0 || isMaybe(cause):
 		return cause
@@ -135,7 +138,7 @@ func (j *journey) standing(p *ledger.Pair, sys record.System, held []string) str
 
 // holder finds the record that holds a match value of the patch, where the refusal
 // does not name it; "" when none is found.
-func (f *Flow) holder(ctx context.Context, j *journey, sys record.System, patch map[string]string, own string) string {
+func (f *Flow) holder(ctx context.Context, j *journey, sys record.System, patch map[string]string, own string) (string, error) {
 	for _, by := range j.pair.Match {
 		value := patch[by.Field]
 		if value == "" {
@@ -143,11 +146,11 @@ func (f *Flow) holder(ctx context.Context, j *journey, sys record.System, patch 
 		}
 		found, _, err := f.Remotes[sys].Find(ctx, j.object(sys), j.property(by.Field, sys), value, nil)
 		others := slices.DeleteFunc(found, func(r record.Record) bool { return r.ID == own })
-		if err == nil && len(others) > 0 {
-			return others[0].ID
+		if err != nil || len(others) > 0 {
+			return first(others), err
 		}
 	}
-	return ""
+	return "", nil
 }
 
 // leaving tells which of the patch's values the other record holds now, and whether

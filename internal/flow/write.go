@@ -94,12 +94,18 @@ func (f *Flow) stillWanted(ctx context.Context, j *journey, plan *Plan, w *Writt
 	}
 	there, err := f.isThere(ctx, j)
 	switch {
-	case err == nil && plan.Create != "" && !there:
-		return Errorf(LeaseLost, "the record was deleted while its create waited")
-	case err == nil && plan.Archive != "" && there:
+	case err != nil:
+		return err
+	case plan.Archive != "" && there:
 		return Errorf(LeaseLost, "the record was restored while its partner's deletion waited")
-	case err == nil && plan.Create != "" && f.holder(ctx, j, plan.Create, plan.Patch[plan.Create], "") != "":
-		return Errorf(LeaseLost, "a record that matches was made while the create waited")
+	case plan.Create == "":
+		return nil
+	case !there:
+		return Errorf(LeaseLost, "the record was deleted while its create waited")
+	}
+	id, err := f.holder(ctx, j, plan.Create, plan.Patch[plan.Create], "")
+	if err == nil && id != "" {
+		err = Errorf(LeaseLost, "a record that matches was made while the create waited")
 	}
 	return err
 }

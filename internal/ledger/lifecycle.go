@@ -82,7 +82,7 @@ func (l *Ledger) Revive(ctx context.Context, sp spec.Pair, p *Pair) error {
 	for sys := range p.Seen {
 		remove = append(remove, prefixSeen+string(sys))
 	}
-	return l.update(ctx, p, set, remove, func() {})
+	return l.update(ctx, p, set, remove, func() { p.State = Linked })
 }
 
 // Forget empties a pair's rows on both sides, so that its records are looked at

@@ -22,7 +22,8 @@ func (r *run) left(fail func(string, ...any)) {
 	}
 }
 
-// hopeless: a unique value of the record is another's, or the record is not there.
+// hopeless: a unique value of the record is another's, which is to keep it or waits for
+// a person itself; or the record is not there.
 func (r *run) hopeless(l letter) bool {
 	e := l.state.Event
 	p, _ := r.spec.PairByName(e.Pair)
@@ -31,20 +32,30 @@ func (r *run) hopeless(l letter) bool {
 	case flow.RecordMissing:
 		_, err := r.calm[source].Read(context.Background(), p.Side(source).Object, e.ID, nil)
 		return flow.CodeOf(err) == flow.RecordMissing
-	case flow.RemoteRefused:
-		ids := r.pairOf(p, r.survivor(record.Ref{System: source, Object: p.Side(source).Object, ID: e.ID})).IDs
-		return r.taken(p, source, ids) || r.taken(p, target, ids)
+	case flow.RemoteRefused, flow.AlreadyExists:
+		pair := r.pairOf(p, r.survivor(record.Ref{System: source, Object: p.Side(source).Object, ID: e.ID}))
+		return r.taken(p, source, pair) || r.taken(p, target, pair)
 	}
 	return false
 }
 
 // taken: the match value that one record of a pair is to bring to the other side is
-// held there by a record of another pair.
-func (r *run) taken(p spec.Pair, to record.System, ids map[record.System]string) bool {
-	own := r.now1(p, to.Other(), ids[to.Other()])
-	key := strings.ToLower(own[p.Match[0].Field])
-	return key != "" && slices.ContainsFunc(r.known[to][p.Side(to).Object], func(id string) bool {
-		return id != ids[to] && strings.ToLower(r.now1(p, to, id)[p.Match[0].Field]) == key
+// held there by a record of another pair, which has a dead letter or is at rest or holds
+// it on both sides. Of a record that is still being linked, any such value will do: the
+// one that it was to be linked to has no name yet.
+func (r *run) taken(p spec.Pair, to record.System, pair *ledger.Pair) bool {
+	key := func(s record.System, id string) string { return strings.ToLower(r.now1(p, s, id)[p.Match[0].Field]) }
+	from := r.known[to.Other()][p.Side(to.Other()).Object]
+	if pair.State == ledger.Linked {
+		from = []string{pair.IDs[to.Other()]}
+	}
+	return slices.ContainsFunc(r.known[to][p.Side(to).Object], func(id string) bool {
+		holder := r.pairOf(p, record.Ref{System: to, Object: p.Side(to).Object, ID: id})
+		partner := holder.IDs[to.Other()]
+		stays := holder.State != ledger.Linked || r.dead(p, holder) || key(to.Other(), partner) == key(to, id)
+		return stays && slices.ContainsFunc(from, func(own string) bool {
+			return own != partner && key(to, id) != "" && key(to.Other(), own) == key(to, id)
+		})
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // swaps has people swap values that must be unique.
-const swaps = false
+const swaps = true
 
 // swap exchanges the match values of two records of one side, by way of a third value,
 // since most systems keep them unique. Each step is seen and synced in any order.

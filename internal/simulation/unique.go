@@ -41,7 +41,7 @@ func (r *run) double(p spec.Pair, k string, ours, other record.Ref, fail func(st
 	case held.Before(made.Add(-unseen)):
 		fail("no duplicate: %s was made at %s with the key of %s, which had it from %s", ours, made.Sub(epoch), other, held.Sub(epoch))
 	case r.combined(other): // a merge gave it the key of one that may have been parked for it
-	case held.Before(made) || r.born(p, other, k):
+	case r.born(p, other, k): // not by another key's change, which nobody asks about
 		if !r.asked(p, ours) && !r.asked(p, other) && !r.dissolved(p, ours, k) {
 			fail("no duplicate: %s was made at %s with the key of %s, which had it from %s, and nobody is asked", ours, made.Sub(epoch), other, held.Sub(epoch))
 		}

@@ -175,7 +175,7 @@ var Faults = []string{
 	unreachable, answering, hanging, readOnly,
 	"merge heard of late", "merge told as deletions, too", "merge of a record that does not tell it", "edit just before a merge",
 	"partner edited just before a merge", "merged record deleted", "restored at once", "blank fields left out",
-	"reference waits", "reference travels at last",
+	"reference waits", "reference travels at last", "values swapped",
 }
 
 // Crash probabilities per step.
