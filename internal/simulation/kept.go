@@ -41,8 +41,8 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 		if _, parked := pair.ParkedFields[e.field]; parked || now[e.field] == e.text {
 			continue
 		}
-		if rests && e.ref.System == record.Destination && r.spec.Destination.Objects[e.ref.Object].Version == "" {
-			continue // without versions nothing tells what a write that was cut off has replaced: a person is asked anyway
+		if rests && e.ref.System == record.Destination && r.spec.Destination.Objects[e.ref.Object].Conditional == "" {
+			continue // what a write has replaced unseen is remembered by a linked row only: a person is asked anyway
 		}
 		if e.text == "" && (rests || e.at.Before(pair.LinkedAt)) {
 			continue // at first contact, of which a row at rest says nothing, a blank side is filled
