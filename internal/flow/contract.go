@@ -58,6 +58,12 @@ type Recents interface {
 	Created(ctx context.Context, object string, from, until time.Time, properties []string) ([]record.Record, error)
 }
 
+// Relations is a Remote that can list which records of another object type a record
+// is associated with, 5,000 at most; more tells that there are others.
+type Relations interface {
+	Related(ctx context.Context, object, id, to string) (ids []string, more bool, err error)
+}
+
 // Changes lists what changed in one object type since a cursor; a system that
 // is polled offers it. Cursors are opaque text, "" at the beginning. Every
 // record that changed after the cursor was taken is listed at least once.

@@ -38,6 +38,8 @@ type merge struct {
 	waits bool
 	// lacks are the references of each side that have no translation now.
 	lacks map[record.System]map[string]*Lack
+	// was are what the records that each side refers to were linked to before.
+	was map[record.System]map[string][]string
 	// forward and back are the translations of each side for the other.
 	forward, back map[string]string
 	print         func(field string, s record.System, text string) string
@@ -119,14 +121,21 @@ func (m *merge) field(field spec.Field, s, t cell, v *verdict) {
 		m.wrongWay(field, s, t, agreed, v)
 	case !m.blind && !t.known && !agreed && m.forward[field.Name] == "":
 		m.agree(field.Name, s, t, v) // missing is never cleared: should it hold something, it will tell
+	case (m.blind || !t.known) && s.changed && m.sameRecord(field, s, t):
+		v.base[field.Name] = m.base[field.Name].With(s.system, s.print)
 	case m.blind || !t.known:
-		if s.changed || !agreed {
+		if s.changed || !agreed || m.turned(s) {
 			m.send(field, s, v)
 		}
 	case m.equal(field.Name, s, t):
 		m.agree(field.Name, s, t, v)
 	case !agreed:
 		m.firstContact(field, s, t, v)
+	case t.text == "" && m.turned(s):
+		m.emptied(field, t, v)
+		m.send(field, s, v)
+	case s.text == "" && m.turned(t) && m.fetch(field, t, v):
+		m.emptied(field, s, v)
 	case s.changed && t.changed && m.reshaped(field.Name, m.target, m.forward):
 		m.lost(field, t, v)
 		m.send(field, s, v)

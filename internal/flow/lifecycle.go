@@ -188,6 +188,9 @@ func (f *Flow) restored(ctx context.Context, j *journey, s State, p *ledger.Pair
 			return nil, err
 		}
 		if err != nil || rec.Archived {
+			if err := f.tellChildren(ctx, j, p.IDs[record.HubSpot]); err != nil {
+				return nil, err
+			}
 			if err := f.Ledger.Forget(ctx, j.pair, p); err != nil {
 				return nil, err
 			}

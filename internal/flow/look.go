@@ -84,7 +84,7 @@ func (f *Flow) merge(j *journey, p *ledger.Pair, t *Transformed) *merge {
 		pair: j.pair, direction: j.Direction, base: p.Base, parked: p.ParkedFields, drift: p.Drifted,
 		source: side{system: j.source, sent: sent[j.source], met: j.met(p)}, target: side{system: j.target, sent: sent[j.target]},
 		blind: true, print: j.print, skew: f.skew(), seen: p.Seen, waits: len(p.Waits) > 0,
-		lacks: map[record.System]map[string]*Lack{},
+		lacks: map[record.System]map[string]*Lack{}, was: map[record.System]map[string][]string{},
 	}
 	m.see(j, t)
 	return m
@@ -99,7 +99,7 @@ func (m *merge) see(j *journey, t *Transformed) {
 		}
 	}
 	m.source.moved = t.Version != m.seen[j.source].Version
-	m.lacks[j.source] = map[string]*Lack{}
+	m.lacks[j.source], m.was[j.source] = map[string]*Lack{}, t.Was
 	for name, lack := range t.Lacks {
 		m.lacks[j.source][name] = &lack
 	}
@@ -140,7 +140,7 @@ func (m *merge) quiet() bool {
 		c := m.cell(m.source, field.Name)
 		_, agreed := m.base[field.Name]
 		_, parked := m.parked[field.Name]
-		if c.known && !parked && (c.changed || c.ours || c.met || !agreed) {
+		if c.known && !parked && (c.changed || c.ours || c.met || !agreed || m.turned(c)) {
 			return false
 		}
 	}
@@ -187,18 +187,18 @@ func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record
 	}
 	m.target.moved = rec.Version != m.seen[j.target].Version
 	m.back = map[string]string{}
-	m.lacks[j.target] = map[string]*Lack{}
+	m.lacks[j.target], m.was[j.target] = map[string]*Lack{}, map[string][]string{}
 	// A value of the target that does not translate stays where it is: its own
 	// execution reports it.
 	for _, v := range j.back.Possible(rec.Fields) {
-		text, lack, err := f.resolve(ctx, v, j.target)
+		to, err := f.resolve(ctx, v, j.target)
 		switch {
 		case err != nil:
 			return err
-		case lack != nil:
-			m.lacks[j.target][v.Field] = lack
+		case to.lack != nil:
+			m.lacks[j.target][v.Field] = to.lack
 		default:
-			m.back[v.Field] = text
+			m.back[v.Field], m.was[j.target][v.Field] = to.text, to.was
 		}
 	}
 	return nil
@@ -217,7 +217,7 @@ func (m *merge) complete() bool {
 		c := m.cell(m.source, field.Name)
 		base, agreed := m.base[field.Name]
 		hidden := c.changed && c.text == "" && field.HubSpot.Type == record.Reference
-		if c.known && (!agreed || c.ours || c.met || hidden) || agreed && (base.HubSpot == "" || base.Destination == "") {
+		if c.known && (!agreed || c.ours || c.met || hidden || m.turned(c)) || agreed && (base.HubSpot == "" || base.Destination == "") {
 			return false
 		}
 	}

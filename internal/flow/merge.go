@@ -99,7 +99,10 @@ func (f *Flow) follow(ctx context.Context, j *journey, rec record.Record, named 
 	}
 	winner, losers := f.heir(j, rec, rows)
 	unmet := slices.DeleteFunc(slices.Clone(rows[1:]), (*ledger.Pair).Exists)
-	if winner != nil && winner != rows[0] || len(losers)+len(unmet) > 0 {
+	if !rec.Archived && slices.ContainsFunc(rows[1:], func(p *ledger.Pair) bool { return p.State != ledger.Alias }) {
+		err = f.tellChildren(ctx, j, rec.ID)
+	}
+	if err == nil && (winner != nil && winner != rows[0] || len(losers)+len(unmet) > 0) {
 		err = f.Ledger.Relink(ctx, j.pair, rows[0], winner, losers, unmet)
 	}
 	return &survivor, err

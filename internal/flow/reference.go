@@ -27,28 +27,52 @@ type Lack struct {
 // way: some two and a half minutes with the retries.
 const parentPatience = 2
 
+// resolved is a translated value: a referenced record's is its partner, or what is
+// lacking for that.
+type resolved struct {
+	text string
+	lack *Lack
+	// was are the destination records that the referenced record, or one merged into
+	// it, was linked to before: of the destination's itself, it alone.
+	was []string
+}
+
 // resolve turns the id of a referenced record into its partner's, or says what is
 // lacking.
-func (f *Flow) resolve(ctx context.Context, v translate.Translated, source record.System) (string, *Lack, error) {
+func (f *Flow) resolve(ctx context.Context, v translate.Translated, source record.System) (resolved, error) {
 	if v.Ref == "" || v.Target == "" {
-		return v.Target, nil, nil
+		return resolved{text: v.Target}, nil
 	}
 	parent, ok := f.Spec.PairByName(v.Ref)
 	if !ok {
-		return "", nil, Errorf(BadEnvelope, "the spec has no pair %q to refer to", v.Ref)
+		return resolved{}, Errorf(BadEnvelope, "the spec has no pair %q to refer to", v.Ref)
 	}
 	ref := record.Ref{System: source, Object: parent.Side(source).Object, ID: v.Target}
 	p, err := f.Ledger.Find(ctx, parent, ref, "")
 	switch {
 	case err != nil:
-		return "", nil, store(err)
+		return resolved{}, store(err)
 	case p.State == ledger.Linked:
-		return p.IDs[source.Other()], nil, nil
+		was := slices.DeleteFunc(slices.Clone(p.Was), func(id string) bool {
+			return (id == p.IDs[record.Destination]) != (source == record.Destination)
+		})
+		return resolved{text: p.IDs[source.Other()], was: was}, nil
 	}
-	if id := p.IDs[record.HubSpot]; id != "" {
+	id, merged := p.IDs[record.HubSpot], p.MergedInto()
+	if merged != "" {
+		into := record.Ref{System: record.HubSpot, Object: parent.HubSpot.Object, ID: merged}
+		survivor, err := f.Ledger.Find(ctx, parent, into, "")
+		if err != nil {
+			return resolved{}, store(err)
+		}
+		if id = ""; survivor.State != ledger.Linked {
+			p, id = survivor, merged // what became of it says why HubSpot may hide it
+		}
+	}
+	if id != "" {
 		ref = record.Ref{System: record.HubSpot, Object: parent.HubSpot.Object, ID: id}
 	}
-	return "", &Lack{Parent: ref, State: p.State, Reason: p.Reason}, nil
+	return resolved{lack: &Lack{Parent: ref, State: p.State, Reason: p.Reason}}, nil
 }
 
 // late is ParentMissing where the parent's own execution may be under way, and the
@@ -68,11 +92,22 @@ func (f *Flow) late(ctx context.Context, j *journey, v translate.Translated, lac
 	return Errorf(ParentMissing, "%s: %s, to which it refers, is %s", v.Property, lack.Parent, lack.why())
 }
 
-func (t *Transformed) lack(field string, l *Lack) {
-	if t.Lacks == nil {
-		t.Lacks = map[string]Lack{}
+// refer notes what a field has been resolved to.
+func (t *Transformed) refer(field string, to resolved) {
+	switch {
+	case to.lack == nil:
+		t.Fields[field] = to.text
+	case t.Lacks == nil:
+		t.Lacks = map[string]Lack{field: *to.lack}
+	default:
+		t.Lacks[field] = *to.lack
 	}
-	t.Lacks[field] = *l
+	if len(to.was) > 0 && t.Was == nil {
+		t.Was = map[string][]string{}
+	}
+	if len(to.was) > 0 {
+		t.Was[field] = to.was
+	}
 }
 
 // wait is the row of a lack, of the record with that id.
@@ -159,6 +194,40 @@ func (m *merge) bring(field spec.Field, from cell, v *verdict) bool {
 		return true
 	}
 	return back && m.fetch(field, from, v)
+}
+
+// turned: both sides agreed on a record that has another partner now, after a merge
+// or since one of the two was made anew. The other side refers to the former one still,
+// or to none, if its system takes that away with the record: nobody has edited it.
+func (m *merge) turned(c cell) bool {
+	base, agreed := m.base[c.field]
+	was := m.was[c.system][c.field]
+	if !agreed || !c.known || len(was) == 0 {
+		return false
+	}
+	if c.system == record.HubSpot {
+		return slices.ContainsFunc(was, func(id string) bool { return m.print(c.field, record.Destination, id) == base.Destination })
+	}
+	now, ok := m.forward[c.field]
+	if c.system == m.target.system {
+		now, ok = m.back[c.field]
+	}
+	return ok && c.print == base.Destination && m.print(c.field, record.HubSpot, now) != base.HubSpot
+}
+
+// emptied records that a reference is filled again which the destination's system has
+// taken away with the record, or somebody has: HubSpot is known to hide them.
+func (m *merge) emptied(field spec.Field, c cell, v *verdict) {
+	if c.system == record.Destination {
+		m.lost(field, c, v)
+	}
+}
+
+// sameRecord: the source refers to another record than both sides agreed on, which a
+// merge has given the same partner.
+func (m *merge) sameRecord(field spec.Field, s, t cell) bool {
+	return field.HubSpot.Type == record.Reference && len(m.was[s.system][field.Name]) > 0 &&
+		m.print(field.Name, t.system, m.forward[field.Name]) == m.base[field.Name].Side(t.system)
 }
 
 // lack is what keeps a cell's value from being translated.

@@ -48,41 +48,108 @@ func (in *Ingress) reunite(ctx context.Context, pair spec.Pair, w ledger.Waiting
 	if err != nil {
 		return false, err
 	}
+	if followed, look, err := in.followed(ctx, w); err != nil {
+		return false, err
+	} else if look {
+		return true, in.wake(ctx, w, followed...)
+	}
 	waits := slices.DeleteFunc(slices.Clone(p.Waits), func(o ledger.Wait) bool { return o.Of.System != w.Ref.System })
 	switch {
+	case len(waits) == 0 && len(w.Moved) > 0:
+		return false, nil
 	case len(waits) == 0:
 		return false, l.Unlist(ctx, w)
 	case !w.Woken.IsZero() && (w.Listed.Before(w.Woken) || in.Flow.Now().Before(w.Woken.Add(wakeAgain))):
 		return false, nil // the execution has yet to end, or has just found it waiting again
 	}
 	for _, o := range waits {
-		linked, err := in.linked(ctx, o.Parent)
+		state, err := in.state(ctx, o.Parent)
 		if err != nil {
 			return false, err
 		}
-		if linked {
+		if state == ledger.Linked {
 			return true, in.wake(ctx, w)
 		}
 	}
 	return false, nil
 }
 
-// linked reports whether a record that is referred to has a partner now.
-func (in *Ingress) linked(ctx context.Context, ref record.Ref) (bool, error) {
-	pair, ok := in.Flow.Spec.PairByObject(ref.System, ref.Object)
-	if !ok {
-		return false, nil
+// followed lists what a listed record refers to and what has got its other partner by
+// now. It was listed before the step that brings that about, which is over in a lease.
+// It is to be looked at for those, and once for one that has come to rest instead, so
+// that people see what waits.
+func (in *Ingress) followed(ctx context.Context, w ledger.Waiting) (refs []record.Ref, look bool, err error) {
+	for ref, since := range w.Moved {
+		over := since.Add(ledger.Lease)
+		if in.Flow.Now().Before(over) {
+			continue
+		}
+		switch state, err := in.state(ctx, ref); {
+		case err != nil:
+			return nil, false, err
+		case state == ledger.Linked:
+			refs, look = append(refs, ref), true
+		case state == ledger.Parked || state == ledger.Gone:
+			look = look || w.Woken.Before(over)
+		}
 	}
-	p, err := in.Flow.Ledger.Find(ctx, pair, ref, "")
-	return err == nil && p.State == ledger.Linked, err
+	return refs, look, nil
 }
 
-// wake starts the execution of a record that waited.
-func (in *Ingress) wake(ctx context.Context, w ledger.Waiting) error {
+// state is what has become of a record that is referred to.
+func (in *Ingress) state(ctx context.Context, ref record.Ref) (ledger.State, error) {
+	pair, ok := in.Flow.Spec.PairByObject(ref.System, ref.Object)
+	if !ok {
+		return "", nil
+	}
+	p, err := in.Flow.Ledger.Find(ctx, pair, ref, "")
+	if err != nil {
+		return "", err
+	}
+	return p.State, nil
+}
+
+// wake starts the execution of a record that waited, or that has to follow others.
+func (in *Ingress) wake(ctx context.Context, w ledger.Waiting, followed ...record.Ref) error {
 	// Without a time: nobody has edited the record.
 	e := Notification{ID: MarkLinked + ledger.Version(in.Flow.Now()), Object: w.Ref.Object, Record: w.Ref.ID, Kind: Changed}
 	if a := in.accept(ctx, w.Ref.System, []Notification{e}); a.Problem != "" {
 		return Errorf(StoreBusy, "%s: %s", w.Ref, a.Problem)
 	}
-	return in.Flow.Ledger.Woke(ctx, w)
+	return in.Flow.Ledger.Woke(ctx, w, followed...)
+}
+
+// tellChildren lists the records that refer to a HubSpot record for a look as soon as
+// it is linked, because it is about to get another partner. HubSpot moves, hides and
+// shows associations then and tells nobody.
+func (f *Flow) tellChildren(ctx context.Context, j *journey, id string) error {
+	remote, ok := f.Remotes[record.HubSpot].(Relations)
+	if !ok || id == "" {
+		return nil
+	}
+	parent := record.Ref{System: record.HubSpot, Object: j.object(record.HubSpot), ID: id}
+	for _, pair := range f.Spec.Pairs {
+		if !slices.ContainsFunc(pair.Fields, func(field spec.Field) bool { return field.HubSpot.Pair == j.pair.Name }) {
+			continue
+		}
+		object := pair.HubSpot.Object
+		ids, more, err := remote.Related(ctx, parent.Object, id, object)
+		switch code := CodeOf(err); {
+		case code == RecordMissing: // of one that was deleted it may tell nothing
+		case err != nil && !Codes[code]:
+			f.Log.Warn("the records that refer to another are not told of its new partner: a backfill of them does", "execution", j.execution, "object", object, "error", err)
+		case err != nil:
+			return err
+		case more:
+			f.Log.Warn("too many records refer to one that gets another partner, not all are told: a backfill of them does", "execution", j.execution, "object", object)
+		}
+		children := make([]record.Ref, len(ids))
+		for i, child := range ids {
+			children[i] = record.Ref{System: record.HubSpot, Object: object, ID: child}
+		}
+		if err := f.Ledger.Follow(ctx, parent, children); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -38,6 +38,8 @@ type Transformed struct {
 	Own    map[string]string `json:"own,omitempty"`
 	// Lacks are the references, by field name, to records without a partner.
 	Lacks map[string]Lack `json:"lacks,omitempty"`
+	// Was are, by field, what a referenced record was linked to before (resolved).
+	Was map[string][]string `json:"was,omitempty"`
 	// Partner is the id that the source's external-id field holds, if any.
 	Partner string `json:"partner,omitempty"`
 }
@@ -117,18 +119,14 @@ func (f *Flow) translated(ctx context.Context, j *journey, rec record.Record, pa
 	}
 	t.Fields, t.Own = make(map[string]string, len(out)), map[string]string{}
 	for _, v := range out {
-		text, lack, err := f.resolve(ctx, v, j.source)
-		if err == nil && lack != nil && patient {
-			err = f.late(ctx, j, v, lack)
+		to, err := f.resolve(ctx, v, j.source)
+		if err == nil && to.lack != nil && patient {
+			err = f.late(ctx, j, v, to.lack)
 		}
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, err
-		case lack == nil:
-			t.Fields[v.Field] = text
-		default:
-			t.lack(v.Field, lack)
 		}
+		t.refer(v.Field, to)
 	}
 	for name, own := range j.forward.Canonical(rec.Fields) {
 		if translated, travels := t.Fields[name]; !travels || translated != own {

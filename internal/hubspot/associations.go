@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -205,4 +206,42 @@ var singulars = map[string]string{"companies": "company"}
 
 func singular(object string) string {
 	return cmp.Or(singulars[object], strings.TrimSuffix(object, "s"))
+}
+
+// Related pages: how many associations one page lists at most, and how many pages are
+// asked for.
+const (
+	relatedPage  = "500"
+	relatedPages = 10
+)
+
+// Related lists the live records of type to that a record is associated with, 5,000 at
+// most; more tells that there are others.
+func (c *Client) Related(ctx context.Context, object, id, to string) (ids []string, more bool, err error) {
+	query := url.Values{"limit": {relatedPage}}
+	for range relatedPages {
+		var page struct {
+			Results []struct {
+				ToObjectID integer `json:"toObjectId"`
+			} `json:"results"`
+			Paging struct {
+				Next struct {
+					After string `json:"after"`
+				} `json:"next"`
+			} `json:"paging"`
+		}
+		if err := c.do(ctx, call{method: http.MethodGet, path: objects(object, id, "associations", to), query: query}, &page); err != nil {
+			return nil, false, err
+		}
+		for _, r := range page.Results {
+			if r.ToObjectID != "" {
+				ids = append(ids, string(r.ToObjectID))
+			}
+		}
+		if page.Paging.Next.After == "" {
+			return ids, false, nil
+		}
+		query.Set("after", page.Paging.Next.After)
+	}
+	return ids, true, nil
 }

@@ -15,7 +15,10 @@ import (
 )
 
 // The client is one of the two systems of a flow.
-var _ flow.Remote = (*Client)(nil)
+var (
+	_ flow.Remote    = (*Client)(nil)
+	_ flow.Relations = (*Client)(nil)
+)
 
 // Contacts is the object type whose e-mail HubSpot itself keeps unique.
 const (

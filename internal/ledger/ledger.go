@@ -84,6 +84,7 @@ func (l *Ledger) Find(ctx context.Context, sp spec.Pair, ref record.Ref, hint st
 		}
 	}
 	if pair.IDs[record.Destination] == ref.ID {
+		pair.Was = strings.Fields(met(&Pair{Was: slices.Concat(pair.Was, p.Was)}))
 		return pair, nil
 	}
 	p.State = ""

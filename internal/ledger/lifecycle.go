@@ -210,7 +210,7 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pai
 			l.pointer(sp, winner, map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: newID, attrStamped: now}))
 	}
 	for _, p := range losers {
-		updates = append(updates, l.pointer(sp, p, map[string]string{attrState: string(Parked), attrReason: "its HubSpot record was merged into " + newID, attrStamped: now}))
+		updates = append(updates, l.pointer(sp, p, map[string]string{attrState: string(Parked), attrReason: mergedInto + newID, attrStamped: now}))
 	}
 	if len(updates) == 0 {
 		return nil
@@ -220,6 +220,20 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pai
 		return ErrMoved
 	}
 	return err
+}
+
+// mergedInto begins the reason of a destination record whose HubSpot record has been
+// merged into one that another stands for.
+const mergedInto = "its HubSpot record was merged into "
+
+// MergedInto is the HubSpot record into which the one of a parked destination record
+// was merged; "" where that is not why it is parked.
+func (p *Pair) MergedInto() string {
+	id, merged := strings.CutPrefix(p.Reason, mergedInto)
+	if !merged || p.State != Parked {
+		return ""
+	}
+	return id
 }
 
 // inherited is what a pair's row hands on to the survivor of a merge: all but the

@@ -67,6 +67,8 @@ const (
 	attrListed = "listed" // when it began to wait, or was found waiting again
 	attrWoken  = "woken"  // when an execution was started for it last
 	attrEnded  = "ended"  // nothing waits any more; the row goes with its expiry
+
+	prefixMoved = "moved:" // a record that it refers to and that gets another partner, and since when
 )
 
 // A row that ended stays a while: made again it would count its revisions, which
@@ -92,9 +94,42 @@ func (l *Ledger) await(waits []Wait) (updates []table.Update) {
 	return updates
 }
 
+// Follow lists records that refer to parent, which is about to get another partner:
+// should their other sides refer to the former one, nobody else tells them.
+func (l *Ledger) Follow(ctx context.Context, parent record.Ref, children []record.Ref) error {
+	for some := range slices.Chunk(children, table.MaxBatch) {
+		var updates []table.Update
+		for _, child := range some {
+			updates = append(updates, table.Update{
+				Key: waitKey(child), If: table.Always, Remove: []string{attrEnded}, Expires: l.Now().Add(waitLife),
+				Set: map[string]string{prefixMoved + toJSON(parent): ms(l.Now())},
+			})
+		}
+		if _, err := l.Table.Update(ctx, updates...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moved are the records whose other partner a listed one has yet to follow.
+func moved(row map[string]string) map[record.Ref]time.Time {
+	out := map[record.Ref]time.Time{}
+	for name, at := range row {
+		if text, ok := strings.CutPrefix(name, prefixMoved); ok {
+			var ref record.Ref
+			fromJSON(text, &ref)
+			out[ref] = millis(at)
+		}
+	}
+	return out
+}
+
 // Waiting is a listed record.
 type Waiting struct {
 	Ref record.Ref
+	// Moved are records that it refers to and that get another partner, since when.
+	Moved map[record.Ref]time.Time
 	// Listed is when it was found waiting last, Woken when an execution was last
 	// started because what it waits for was linked.
 	Listed, Woken time.Time
@@ -112,7 +147,7 @@ func (l *Ledger) Waiting(ctx context.Context, sys record.System, object, after s
 	for _, it := range items {
 		if it.Attrs[attrEnded] == "" {
 			ref := record.Ref{System: sys, Object: object, ID: it.SK}
-			list = append(list, Waiting{Ref: ref, Listed: millis(it.Attrs[attrListed]), Woken: millis(it.Attrs[attrWoken]), key: it.Key, rev: it.Rev})
+			list = append(list, Waiting{Ref: ref, Listed: millis(it.Attrs[attrListed]), Woken: millis(it.Attrs[attrWoken]), Moved: moved(it.Attrs), key: it.Key, rev: it.Rev})
 		}
 	}
 	if len(items) == waiting {
@@ -121,10 +156,15 @@ func (l *Ledger) Waiting(ctx context.Context, sys record.System, object, after s
 	return list, next, err
 }
 
-// Woke notes that an execution was started for a listed record, Unlist that
-// nothing of it waits any more; unless it was listed again meanwhile.
-func (l *Ledger) Woke(ctx context.Context, w Waiting) error {
-	return l.listed(ctx, table.Update{Key: w.key, If: table.AtRev(w.rev), Set: map[string]string{attrWoken: ms(l.Now())}})
+// Woke notes that an execution was started for a listed record, because of those of
+// Moved that are named if any, Unlist that nothing of it waits any more; unless it was
+// listed again meanwhile.
+func (l *Ledger) Woke(ctx context.Context, w Waiting, followed ...record.Ref) error {
+	var done []string
+	for _, ref := range followed {
+		done = append(done, prefixMoved+toJSON(ref))
+	}
+	return l.listed(ctx, table.Update{Key: w.key, If: table.AtRev(w.rev), Set: map[string]string{attrWoken: ms(l.Now())}, Remove: done})
 }
 
 // Unlist takes a record off the list, see Woke.

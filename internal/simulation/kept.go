@@ -38,7 +38,7 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 			fail("no silent loss: %s was edited and is %q, not linked", e.ref, pair.State)
 			continue
 		}
-		if _, parked := pair.ParkedFields[e.field]; parked || now[e.field] == e.text {
+		if _, parked := pair.ParkedFields[e.field]; parked || now[e.field] == e.text || r.standsFor(p, e, now[e.field]) {
 			continue
 		}
 		if rests && e.ref.System == record.Destination && r.spec.Destination.Objects[e.ref.Object].Conditional == "" {
@@ -75,6 +75,13 @@ func (r *run) buried(p spec.Pair, pair *ledger.Pair, e edit, fail func(string, .
 	default:
 		fail("no silent loss: %s field %s was set to %q at %s, and we have deleted the record", e.ref, e.field, e.text, e.at.Sub(epoch))
 	}
+}
+
+// standsFor: what an edit referred to has been merged into what the field refers to.
+func (r *run) standsFor(p spec.Pair, e edit, now string) bool {
+	f := p.Fields[slices.IndexFunc(p.Fields, func(f spec.Field) bool { return f.Name == e.field })]
+	parent, refers := r.spec.PairByName(f.HubSpot.Pair)
+	return refers && e.ref.System == record.HubSpot && slices.Contains(r.merged[parent.HubSpot.Object+"/"+now], e.text)
 }
 
 // back: somebody deleted the record and restored it well before that time.

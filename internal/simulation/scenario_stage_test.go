@@ -142,9 +142,7 @@ func (st *stage) name(linked map[record.System]string) {
 		if st.names[name] == nil {
 			st.names[name] = map[record.System]string{}
 		}
-		if st.names[name][sys.Other()] == "" {
-			st.names[name][sys.Other()] = other
-		}
+		st.names[name][sys.Other()] = other // of two, the one that it is linked to now
 	}
 }
 
