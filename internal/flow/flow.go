@@ -18,7 +18,7 @@
 //	aside.go             records that wait for a unique value of each other's: one makes room
 //	stamp.go             what was observed is remembered, conditional on the lease
 //	reference.go         references to records that have no partner now
-//	reunite.go           what waited is looked at when that has changed
+//	reunite.go           what waited is looked at when that has changed, and what has to follow
 //	later.go             what an execution cannot wait out goes on in another one
 //
 // The order, the retries and the timeouts belong to the state machines; each

@@ -31,7 +31,8 @@ func (b *bench) waits(sys record.System, id string) (out []string) {
 // reunite sweeps both sides' deals, runs what that starts and returns how many.
 func (b *bench) reunite() int {
 	b.t.Helper()
-	in := &flow.Ingress{Flow: b.flow, Lanes: 1, Starter: b}
+	var starts queue
+	in := &flow.Ingress{Flow: b.flow, Lanes: 1, Starter: &starts}
 	n := 0
 	for sys, object := range map[record.System]string{record.HubSpot: "deals", record.Destination: "orders"} {
 		started, err := in.Reunite(context.Background(), sys, object)
@@ -40,13 +41,27 @@ func (b *bench) reunite() int {
 		}
 		n += started
 	}
+	for _, s := range starts {
+		b.now = b.now.Add(time.Second)
+		b.executed(s.direction, s.name, s.input)
+	}
 	return n
 }
 
+// queue is a flow.Starter whose executions begin after the sweep that starts them.
+type queue []struct {
+	direction spec.Direction
+	name      string
+	input     json.RawMessage
+}
+
 // Start implements flow.Starter.
-func (b *bench) Start(_ context.Context, d spec.Direction, name string, input json.RawMessage) error {
-	b.now = b.now.Add(time.Second)
-	b.executed(d, name, input)
+func (q *queue) Start(_ context.Context, d spec.Direction, name string, input json.RawMessage) error {
+	*q = append(*q, struct {
+		direction spec.Direction
+		name      string
+		input     json.RawMessage
+	}{d, name, input})
 	return nil
 }
 

@@ -1,0 +1,131 @@
+package flow_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+)
+
+// related is a HubSpot that tells which deals a contact is associated with.
+type related struct {
+	*shelf
+	deals map[string][]string
+	fail  error
+}
+
+// Related implements flow.Relations.
+func (r *related) Related(_ context.Context, _, id, to string) ([]string, bool, error) {
+	if to != "deals" {
+		return nil, false, nil
+	}
+	return r.deals[id], false, r.fail
+}
+
+// merged merges contacts 7 and 8, whose deals are 50 and 51, into 900.
+func (b *bench) merged(hub *related) {
+	b.t.Helper()
+	b.flow.Remotes[record.HubSpot] = hub
+	b.linkedDeal()
+	b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+	b.hub.put("deals/51", record.Fields{"order_number": "A2", "@contacts": "8"})
+	b.want(b.event(record.HubSpot, "deals", "51", flow.Changed), "Stamp")
+	row := b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
+	row.Merged = []string{"8", "7"}
+	b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
+	for _, deal := range []string{"50", "51"} {
+		b.hub.put("deals/"+deal, record.Fields{"@contacts": "900"})
+	}
+	b.event(record.HubSpot, "contacts", "900", flow.Merged, "8", "7")
+	if b.state(record.HubSpot, "900") != ledger.Linked {
+		b.t.Fatalf("the survivor is %q: %s", b.state(record.HubSpot, "900"), b.reason())
+	}
+}
+
+// TestChildrenFollowAMerge: nobody tells of the deals of contacts that were merged.
+// They are looked at once the step that follows the merge is over, and once only.
+func TestChildrenFollowAMerge(t *testing.T) {
+	b := newBench(t)
+	b.merged(&related{shelf: b.hub, deals: map[string][]string{"900": {"50", "51"}}})
+	if n := b.reunite(); n != 0 {
+		t.Fatalf("%d started while the merge may still be under way", n)
+	}
+	b.now = b.now.Add(ledger.Lease)
+	before := b.wrote()
+	if n := b.reunite(); n != 2 {
+		t.Fatalf("%d started, want both deals", n)
+	}
+	winner := b.contactOf("900")
+	for _, deal := range []string{"50", "51"} {
+		if got := b.dest.rows["orders/"+b.partner(deal)].Fields["customer_id"]; got != winner {
+			t.Errorf("the order of deal %s is of %q, want %q: %s", deal, got, winner, b.reason())
+		}
+	}
+	if b.wrote() != before+1 {
+		t.Errorf("wrote %v; only one order was of the other customer", b.dest.writes)
+	}
+	for range 2 {
+		b.now = b.now.Add(time.Hour)
+		if n := b.reunite(); n != 0 {
+			t.Errorf("%d started again", n)
+		}
+	}
+	if list, _, err := b.flow.Ledger.Waiting(t.Context(), record.HubSpot, "deals", ""); len(list) != 0 || err != nil {
+		t.Errorf("still listed: %v, %v", list, err)
+	}
+}
+
+// TestMergeWithoutItsChildren: where HubSpot will not say who refers to the survivor, the
+// merge is followed all the same, and a later look at the deal brings it right.
+func TestMergeWithoutItsChildren(t *testing.T) {
+	b := newBench(t)
+	b.merged(&related{shelf: b.hub, fail: flow.Errorf(flow.RemoteRefused, "403: a scope is missing")})
+	b.now = b.now.Add(time.Minute)
+	if n := b.reunite(); n != 0 {
+		t.Fatalf("%d started", n)
+	}
+	b.want(b.event(record.HubSpot, "deals", "51", flow.Changed), "Stamp")
+	if got := b.dest.rows["orders/"+b.partner("51")].Fields["customer_id"]; got != b.contactOf("900") {
+		t.Errorf("the order is of %q: %s", got, b.reason())
+	}
+}
+
+// TestChildOfOneThatRestsInstead: the survivor is parked before its deals were looked at.
+// They are looked at once, so that people see what waits, and when it is linked at last.
+func TestChildOfOneThatRestsInstead(t *testing.T) {
+	b := newBench(t)
+	b.merged(&related{shelf: b.hub, deals: map[string][]string{"900": {"51"}}})
+	contacts, _ := b.flow.Spec.PairByName("contacts")
+	ref := record.Ref{System: record.HubSpot, Object: "contacts", ID: "900"}
+	p, err := b.flow.Ledger.Find(t.Context(), contacts, ref, "")
+	if err == nil {
+		err = b.flow.Ledger.Settle(t.Context(), p, ref, ledger.Parked, "a person is asked")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.now = b.now.Add(time.Minute)
+	if n := b.reunite(); n != 1 || len(b.waits(record.HubSpot, "51")) == 0 {
+		t.Fatalf("%d started, waits %q: %s", n, b.waits(record.HubSpot, "51"), b.reason())
+	}
+	b.now = b.now.Add(time.Hour)
+	if n := b.reunite(); n != 0 {
+		t.Errorf("%d started again while it rests", n)
+	}
+	if p, err = b.flow.Ledger.Find(t.Context(), contacts, ref, ""); err == nil {
+		err = b.flow.Ledger.Revive(t.Context(), contacts, p)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := b.reunite(); n == 0 {
+		t.Error("nothing was started when it was linked")
+	}
+	if got := b.dest.rows["orders/"+b.partner("51")].Fields["customer_id"]; got != b.contactOf("900") {
+		t.Errorf("the order is of %q: %s", got, b.reason())
+	}
+}
