@@ -21,6 +21,8 @@ type Lack struct {
 	Parent record.Ref   `json:"parent"`
 	State  ledger.State `json:"state,omitempty"`
 	Reason string       `json:"reason,omitempty"`
+	// Hidden: what stood for it in HubSpot has been erased there.
+	Hidden bool `json:"hidden,omitempty"`
 }
 
 // parentPatience is how often an event is put off for a parent that may be on its
@@ -58,21 +60,25 @@ func (f *Flow) resolve(ctx context.Context, v translate.Translated, source recor
 		})
 		return resolved{text: p.IDs[source.Other()], was: was}, nil
 	}
-	id, merged := p.IDs[record.HubSpot], p.MergedInto()
+	id, merged, hidden := p.IDs[record.HubSpot], p.MergedInto(), false
 	if merged != "" {
 		into := record.Ref{System: record.HubSpot, Object: parent.HubSpot.Object, ID: merged}
 		survivor, err := f.Ledger.Find(ctx, parent, into, "")
 		if err != nil {
 			return resolved{}, store(err)
 		}
-		if id = ""; survivor.State != ledger.Linked {
+		fate := Lack{State: survivor.State, Reason: survivor.Reason}
+		switch id = ""; {
+		case fate.erased(): // the record itself is still there, and waits for people
+			hidden = true
+		case survivor.State != ledger.Linked:
 			p, id = survivor, merged // what became of it says why HubSpot may hide it
 		}
 	}
 	if id != "" {
 		ref = record.Ref{System: record.HubSpot, Object: parent.HubSpot.Object, ID: id}
 	}
-	return resolved{lack: &Lack{Parent: ref, State: p.State, Reason: p.Reason}}, nil
+	return resolved{lack: &Lack{Parent: ref, State: p.State, Reason: p.Reason, Hidden: hidden}}, nil
 }
 
 // late is ParentMissing where the parent's own execution may be under way, and the
@@ -132,7 +138,7 @@ func (l *Lack) erased() bool { return strings.HasPrefix(l.Reason, erased) }
 // goneIn: the parent was deleted in sys, so that sys may show no reference to it any
 // more although nobody has taken that away.
 func (l *Lack) goneIn(sys record.System) bool {
-	return strings.HasPrefix(l.Reason, deletedIn+string(sys)) || l.Reason == deletedIn+string(sys.Other()) || l.Reason == deletedInBoth || l.erased()
+	return l.Hidden && sys == record.HubSpot || strings.HasPrefix(l.Reason, deletedIn+string(sys)) || l.Reason == deletedIn+string(sys.Other()) || l.Reason == deletedInBoth || l.erased()
 }
 
 // reference decides a field of which one side or both refer to a record that has no
