@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,35 +154,6 @@ type Change struct {
 // Landing is how long after it was sent a request may still be carried out.
 const Landing = 15 * time.Second
 
-// Shown is what a later read showed of one side: when the record was changed, in
-// the form of HubSpot's versions, and how far the side's clock is ahead of ours.
-type Shown struct {
-	Changed string
-	Ahead   time.Duration
-}
-
-// Left lists the windows that an open intent's writes may have made or may still
-// make, seen from a later read of both sides. A window is told in its side's clock.
-func (in *Intent) Left(shown map[record.System]Shown) (left []Window) {
-	if in == nil {
-		return nil
-	}
-	for _, w := range []Window{{From: in.Before}, {Side: record.Destination, From: in.Open}} {
-		sys := cmp.Or(w.Side, record.HubSpot)
-		sent, side := in.Sent[sys], shown[sys]
-		w.To = max(side.Changed, Version(in.Sends.Add(Landing+side.Ahead)))
-		if w.From == "" || len(sent) == 0 {
-			continue
-		}
-		w.Prints = map[string][2]string{}
-		for field, prints := range sent {
-			w.Prints[field] = [2]string{in.Prior[field], prints[len(prints)-1]}
-		}
-		left = append(left, w)
-	}
-	return left
-}
-
 func (c Change) encode(set map[string]string) {
 	for _, w := range c.Left {
 		// Kept beside the ring: by the time it began, so that a few survive.
@@ -234,51 +204,6 @@ func (l *Ledger) Note(ctx context.Context, p *Pair, change Change) error {
 // be read before deciding.
 func (p *Pair) InDoubt(now time.Time) bool {
 	return p.Intent != nil || p.Owes || now.Before(p.GhostsUntil)
-}
-
-// Version is an instant of HubSpot's clock in the form of its records' versions.
-func Version(at time.Time) string { return at.UTC().Format(versionLayout) }
-
-const versionLayout = "2006-01-02T15:04:05.000Z"
-
-// sameWrite bounds how far HubSpot's times of one write differ: of the record and
-// of the events that tell of it.
-const sameWrite = time.Second
-
-// Hides reports whether an edit of a field at instant at, with that
-// fingerprint, was overwritten inside the window without having been seen. The
-// value from before the write counts when it was set again inside the window, the
-// written value itself when it was set clearly before the write.
-func (w Window) Hides(field, print string, at time.Time) bool {
-	if w.Side != "" {
-		return false
-	}
-	version := Version(at)
-	prints, ok := w.Prints[field]
-	to, err := time.Parse(versionLayout, w.To)
-	if ok && print == prints[1] {
-		return version > w.From && err == nil && at.Add(sameWrite).Before(to)
-	}
-	return ok && version <= w.To && (version > w.From || version == w.From && print != prints[0])
-}
-
-// Meets reports whether a field was set inside the window to the very value that
-// the write brought: by the write or, as HubSpot keeps no version of a value that is
-// there already, by somebody before it, to whom the write's own time then belongs.
-// Only who set it, if the event tells, makes the difference.
-func (w Window) Meets(field, print string, at time.Time) bool {
-	prints, ok := w.Prints[field]
-	return w.Side == "" && ok && print == prints[1] && Version(at) > w.From && Version(at.Add(-sameWrite)) <= w.To
-}
-
-// Covers reports whether something happened inside the window, but for the write
-// itself. Some systems tell whole seconds only.
-func (w Window) Covers(side record.System, at time.Time) bool {
-	ends := at
-	if at.Truncate(time.Second).Equal(at) {
-		ends = at.Add(time.Second)
-	}
-	return w.Side == side && Version(at) > w.From && Version(ends) < w.To
 }
 
 // update changes one row at the revision it was read, and what belongs to it with

@@ -26,7 +26,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -90,106 +89,9 @@ func (b *Base) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Intent is recorded before a remote write and removed by the stamp. While one
-// is open, what it was about to write may or may not stand on the other side.
-type Intent struct {
-	Execution string    `json:"exec"`
-	At        time.Time `json:"at"`
-	// Sent are the fingerprints, by system and field, that may have been written.
-	Sent map[record.System]map[string][]string `json:"sent,omitempty"`
-	// Before is HubSpot's version, and Prior its fingerprints, that a write towards
-	// it was decided on: should no stamp follow, they bound the window it leaves.
-	Before string `json:"before,omitempty"`
-	// Open is when the destination's record was last changed, in its clock, where
-	// a write towards it is not conditional: it bounds the same window there.
-	Open  string            `json:"open,omitempty"`
-	Prior map[string]string `json:"prior,omitempty"`
-	// Create names the system a record is being created in.
-	Create record.System `json:"create,omitempty"`
-	// Archive names the system a record is being deleted in, because its partner was.
-	Archive record.System `json:"archive,omitempty"`
-	// Sends is when, at the latest, a write of this intent is sent: the end of the
-	// longest lease it was ever worked under. Kept beside the intent.
-	Sends time.Time `json:"-"`
-}
-
-// LastCreate is the latest moment at which a create in doubt can have been sent;
-// the zero time where there is none.
-func (in *Intent) LastCreate() time.Time {
-	if in == nil || in.Create == "" || len(in.Sent[in.Create]) == 0 {
-		return time.Time{}
-	}
-	return in.Sends
-}
-
-// Lands is when a create in doubt has been carried out or never will be; the zero
-// time where there is none.
-func (in *Intent) Lands() time.Time {
-	if last := in.LastCreate(); !last.IsZero() {
-		return last.Add(Landing)
-	}
-	return time.Time{}
-}
-
-// Deletes reports whether the intent is to delete a record in sys; a nil intent is not.
-func (in *Intent) Deletes(sys record.System) bool { return in != nil && in.Archive == sys }
-
-// MaySend lists what a write of this intent, were it carried out, put where;
-// nothing for a nil intent.
-func (in *Intent) MaySend() map[record.System]map[string][]string {
-	if in == nil {
-		return nil
-	}
-	return in.Sent
-}
-
-// After carries over what an earlier intent on the same row, never stamped, may
-// still bring about.
-func (in Intent) After(doubt *Intent) Intent {
-	if doubt == nil {
-		return in
-	}
-	if len(doubt.Sent) > 0 {
-		in.At = doubt.At
-	}
-	if in.Create == "" {
-		in.Create = doubt.Create
-	}
-	if doubt.Before != "" {
-		prior := maps.Clone(in.Prior)
-		if prior == nil {
-			prior = map[string]string{}
-		}
-		maps.Copy(prior, doubt.Prior)
-		in.Before, in.Prior = doubt.Before, prior
-	}
-	if doubt.Open != "" {
-		in.Open = doubt.Open
-	}
-	sent := map[record.System]map[string][]string{}
-	merge(sent, doubt.Sent)
-	merge(sent, in.Sent)
-	in.Sent = sent
-	return in
-}
-
 // Seen is what was last fully compared of one side: its version, and the ETag a
 // conditional write must quote while nothing else has touched the record.
 type Seen struct{ Version, ETag string }
-
-// Window is a time span, in the clock of a system that has no conditional write,
-// in which a write of ours replaced a value without having seen it: from the read
-// before the write to the answer. An event that falls inside tells of an edit
-// that was overwritten: which one, if its value was told as HubSpot does.
-type Window struct {
-	// Side is the system, HubSpot when empty. From and To are instants of its clock
-	// in the form of HubSpot's versions.
-	Side record.System `json:"s,omitempty"`
-	From string        `json:"from"`
-	To   string        `json:"to"`
-	// Prints are each written field's fingerprints before and after the write.
-	Prints map[string][2]string `json:"p"`
-}
 
 // Swing counts how often a field has alternated between the directions.
 type Swing struct {
