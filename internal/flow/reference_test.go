@@ -296,3 +296,24 @@ func (b *bench) contactOf(hub string) string {
 	}
 	return id
 }
+
+// What waits no longer is not forgotten by a write that is refused: the order's own
+// event has long ended, and the deal itself has not changed.
+func TestRefusedWriteOfWhatWaited(t *testing.T) {
+	b := newBench(t)
+	_, order := b.linkedDeal()
+	b.dest.put("customers/c_9", record.Fields{"email": "bob@example.com"})
+	b.dest.put("orders/"+order, record.Fields{"customer_id": "c_9"})
+	b.want(b.later(record.Destination, "deals", order, 2), "Dropped") // parked
+	if w := b.waits(record.HubSpot, "50"); len(w) != 1 {
+		t.Fatalf("waits %q: %s", w, b.reason())
+	}
+	b.want(b.event(record.Destination, "contacts", "c_9", flow.Changed), "Stamp")
+	b.hub.refuse = func(string, record.Fields) error { return flow.Errorf(flow.RemoteRefused, "400: not now") }
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Failed")
+	b.hub.refuse = nil
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Stamp")
+	if got := b.hub.rows["deals/50"].Fields["@contacts"]; got != "11" { // made for c_9
+		t.Errorf("the deal is of %q: %s", got, b.reason())
+	}
+}

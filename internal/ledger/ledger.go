@@ -105,6 +105,9 @@ func (l *Ledger) Take(ctx context.Context, p *Pair, in Intent, change Change) er
 		set[attrGhosts], set[attrGhostsUntil] = toJSON(ghosts), ms(now.Add(ghostLife))
 	}
 	change.encode(set)
+	if len(change.Ended) > 0 { // should the write not come about, nothing else tells of what waited
+		set[attrOwes] = "1"
+	}
 	remove := append(p.surplus(&in, set, now), change.removed()...)
 	return l.update(ctx, p, set, remove, func() { p.LeaseUntil, p.Slot = now.Add(Lease), p.Slot+1 }, l.await(change.Waits)...)
 }
