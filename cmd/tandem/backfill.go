@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"tandem/internal/cloud/names"
@@ -144,14 +145,25 @@ func (a onAWS) steps(context.Context) ([]flow.BackfillStep, error) {
 
 func (a onAWS) page(ctx context.Context, s flow.BackfillStep, cursor string) (p names.Swept, err error) {
 	pair, _ := a.spec.PairByName(s.Pair)
-	function := "reconcile"
-	if pair.Side(s.System).Trigger == "poll" {
-		function = "poll"
-	}
-	name := a.client + "-" + string(spec.From(s.System)) + "-" + function
+	name, _ := sweeper(a.spec, pair, s.System)
 	return p, a.api.Invoke(ctx, name, names.Tick{Pair: s.Pair, All: true, Cursor: cursor}, &p)
 }
 
 func (a onAWS) settle(ctx context.Context, last names.Swept) error {
 	return pause(ctx, time.Duration(float64(last.Started)/a.pace*float64(time.Second)))
+}
+
+// sweeper is the function of a deployment that reads a pair's records of a system by
+// itself; false if it has none.
+func sweeper(s *spec.Spec, pair spec.Pair, sys record.System) (string, bool) {
+	d := spec.From(sys)
+	polled := func(p spec.Pair) bool { return p.Side(sys).Trigger == "poll" }
+	name := s.Client + "-" + string(d)
+	switch {
+	case polled(pair):
+		return name + "-poll", true
+	case len(flow.Reconciled(s, d)) > 0:
+		return name + "-reconcile", true
+	}
+	return name + "-poll", slices.ContainsFunc(s.Pairs, polled)
 }

@@ -51,6 +51,7 @@ var commands = []command{
 	{"simulate", "[flags] NEW", "try a change of spec on the latest traffic, and write nothing", simulateCommand},
 	{"status", "[flags] [CLIENT]", "say how every integration is doing, or one", statusCommand},
 	{"why", "[flags] CLIENT OBJECT ID", "say why a record looks the way it does", whyCommand},
+	{"resync", "[flags] CLIENT OBJECT ID", "look at one record again, with the fields that were parked", resyncCommand},
 	{"redrive", "[flags] [ID...]", "list dead letters, or start their events again", redriveCommand},
 	{"backfill", "[flags] [CLIENT]", "tell of every record once: first contact, and repair", backfillCommand},
 	{"centre", "--demo [flags]", "show the Notification Centre's pages with sample data", centreCommand},

@@ -98,6 +98,7 @@ func TestMisuseIsSaidAndEndsWithTwo(t *testing.T) {
 		"no command":       {nil, "usage: tandem COMMAND"},
 		"check nothing":    {[]string{"check"}, "spec file"},
 		"why too little":   {[]string{"why", "acme"}, "an id"},
+		"resync no id":     {[]string{"resync", "acme", "contacts", "--spec", "spec/acme/integration-spec.json"}, "name a client, an object type and an id"},
 		"redrive no id":    {[]string{"redrive", "x"}, "not the id"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -183,7 +183,7 @@ func (d DemoOutcomes) Record(_ context.Context, _ string, ref record.Ref) (Recor
 		}
 		f.HubSpot, f.Destination = f.Base, f.Base
 		if f.Name == "phone" {
-			f.Frozen, f.DestinationDiffers, f.Destination = "alternated hubspot-to-destination past its budget", true, "fingerprint c41b88e0"
+			f.Frozen, f.DestinationDiffers, f.Destination = "alternated hubspot-to-destination past its budget; tandem resync frees it", true, "fingerprint c41b88e0"
 		}
 		v.Fields = append(v.Fields, f)
 	}

@@ -37,6 +37,10 @@ func (h *Host) sweep(ctx context.Context, t names.Tick, metric string, from flow
 	in := &flow.Ingress{Flow: h.Flow, Starter: h.starter, Mark: mark, Arrived: h.arrived}
 	object := pair.Side(source).Object
 	switch {
+	case t.Record != "":
+		if out.Freed, err = in.Resync(ctx, record.Ref{System: source, Object: object, ID: t.Record}); err == nil {
+			out.Started = 1
+		}
 	case t.Linked != "":
 		out.Started, err = in.Reunite(ctx, source, object)
 	case t.All:
@@ -60,7 +64,7 @@ func (h *Host) sweep(ctx context.Context, t names.Tick, metric string, from flow
 	if err != nil {
 		return out, Failure(err)
 	}
-	if !t.All && t.Linked == "" {
+	if !t.All && t.Linked == "" && t.Record == "" {
 		h.Metrics.Count(metric, h.Direction, 1)
 	}
 	return out, nil

@@ -79,6 +79,13 @@ func (f *fleet) scheduled(t *testing.T) {
 	if found, err := r.company.Find("customers", "email", "ada@example.com"); err != nil || len(found) != 1 || found[0].Fields["last_name"] != "King" {
 		t.Errorf("customers %v, %v", found, err)
 	}
+
+	var asked names.Swept
+	err = f.invoke(t.Context(), spec.ToDestination, "reconcile", names.Tick{Pair: "contacts", Record: ada.ID}, &asked)
+	if err != nil || asked.Started != 1 {
+		t.Fatalf("asked for one record it started %d, %v", asked.Started, err)
+	}
+	d.executed("dropped: " + flow.ReasonAgreed)
 }
 
 // refusals: a function's failure has the name that Retry and Catch know.

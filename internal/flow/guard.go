@@ -36,7 +36,7 @@ func (f *Flow) brake(j *journey, p *ledger.Pair, v *verdict) (map[string]ledger.
 		for name := range fields {
 			s := f.swing(p.Swings[name], string(d))
 			if swings[name] = s; s.Count >= orElse(f.Spec.Guards.Alternations, defaultAlternations) {
-				parked[name] = "alternated " + string(d) + " past its budget"
+				parked[name] = "alternated " + string(d) + " past its budget; tandem resync frees it"
 				delete(fields, name)
 				delete(v.base, name)
 			}

@@ -298,11 +298,11 @@ func (f *Flow) ambiguous(ctx context.Context, j *journey, p *ledger.Pair, t *Tra
 }
 
 // touched: a record whose match was not clear has been edited since, so that it is
-// looked for again. That is how a person who has set the matter right says so.
+// looked for again. That is how a person who has set the matter right says so, or asks.
 func (j *journey) touched(p *ledger.Pair, t *Transformed) bool {
-	return p.State == ledger.Parked && p.IDs[j.target] == "" && !t.Missing && !t.Archived &&
-		(strings.HasPrefix(p.Reason, severalMatch) || strings.HasPrefix(p.Reason, itsMatch)) &&
-		t.Version != "" && record.CompareVersions(t.Version, p.Seen[j.source].Version) > 0
+	unclear := strings.HasPrefix(p.Reason, severalMatch) || strings.HasPrefix(p.Reason, itsMatch)
+	edited := t.Version != "" && record.CompareVersions(t.Version, p.Seen[j.source].Version) > 0
+	return p.State == ledger.Parked && p.IDs[j.target] == "" && !t.Missing && !t.Archived && (unclear && edited || j.marked(MarkAsked))
 }
 
 // adopt links an existing record: what is equal is agreed, what is blank is

@@ -47,6 +47,16 @@ func (l *Ledger) Owe(ctx context.Context, p *Pair) error {
 	return l.update(ctx, p, map[string]string{attrOwes: "1"}, nil, func() { p.Owes = true })
 }
 
+// Free lets the fields travel again that the loop breaker took out, with their count
+// at zero, and has both sides read before the next decision.
+func (l *Ledger) Free(ctx context.Context, p *Pair) error {
+	var remove []string
+	for name := range p.ParkedFields {
+		remove = append(remove, prefixParked+name, prefixSwing+name)
+	}
+	return l.update(ctx, p, map[string]string{attrOwes: "1"}, remove, func() { p.Owes, p.ParkedFields = true, map[string]string{} })
+}
+
 // endKey ends the claim on a match key. Where a create in doubt may have made a
 // record for this one, or for another that had the key before it, the key stays known
 // for a time, so that the record is not taken for a new one when it is met.

@@ -51,6 +51,8 @@ server's), 500 (the server's own fault), 502 (a system does not answer) or 503 (
                                       one that ended Deferred goes on at due, code and cause say why
   GET  /api/executions/{name}         one execution: each state's input, output, attempts, error and times
   GET  /api/why/{object}/{id}         what is known of a record and what would happen next
+  POST /api/resync/{object}/{id}      looks at one record again: fields that the loop breaker has parked travel, a
+                                      record parked without a partner is looked for; answers {"freed": names}
   POST /api/poll                      polls every polled object now; answers {"started"}
   POST /api/reconcile                 asks the objects that deliver webhooks what changed, for deliveries that
                                       were lost; answers {"started"}
@@ -85,6 +87,7 @@ func (s *Server) handler() http.Handler {
 	own.HandleFunc("GET /api/executions", s.listExecutions)
 	own.HandleFunc("GET /api/executions/{name}", s.trace)
 	own.HandleFunc("GET /api/why/{object}/{id}", s.why)
+	own.HandleFunc("POST /api/resync/{object}/{id}", s.resync)
 	own.HandleFunc("POST /api/poll", s.pollNow)
 	own.HandleFunc("POST /api/reconcile", s.reconcileNow)
 	own.HandleFunc("GET /api/backfill", s.backfillSteps)

@@ -10,6 +10,7 @@ import (
 	"tandem/internal/flow"
 	"tandem/internal/hubspot"
 	"tandem/internal/limit"
+	"tandem/internal/local/why"
 	"tandem/internal/record"
 	"tandem/spec"
 )
@@ -75,4 +76,23 @@ func (s *Server) backfill(w http.ResponseWriter, r *http.Request) {
 func (s *Server) reconcileNow(w http.ResponseWriter, r *http.Request) {
 	started, err := s.Reconcile(r.Context())
 	answerSweep(w, r, started, err)
+}
+
+func (s *Server) resync(w http.ResponseWriter, r *http.Request) {
+	_, ref, err := why.Find(s.ingress.Flow.Spec, r.PathValue("object"), r.PathValue("id"))
+	if err != nil {
+		refuse(w, http.StatusNotFound, err.Error(), r.URL.Path, "use one of them")
+		return
+	}
+	s.polling.Add(1)
+	defer s.polling.Add(-1)
+	freed, err := s.ingress.Resync(r.Context(), ref)
+	switch code := flow.CodeOf(err); {
+	case err == nil:
+		write(w, http.StatusOK, map[string][]string{"freed": append([]string{}, freed...)})
+	case code == flow.RecordMissing:
+		refuse(w, http.StatusNotFound, err.Error(), r.URL.Path, "tandem why tells what is known of it")
+	default:
+		refuse(w, http.StatusBadGateway, err.Error(), r.URL.Path, "send the same request again in a moment")
+	}
 }

@@ -10,6 +10,8 @@ type Tick struct {
 	// Linked, when not empty, asks for nothing but references that wait for a record
 	// which is linked by now.
 	Linked string `json:"linked,omitempty"`
+	// Record is the id of the one record that `tandem resync` asks for.
+	Record string `json:"record,omitempty"`
 }
 
 // Swept is what came of a Tick: how many records an execution was started for,
@@ -20,4 +22,6 @@ type Swept struct {
 	Dropped int    `json:"dropped,omitempty"`
 	Cursor  string `json:"cursor,omitempty"`
 	More    bool   `json:"more,omitempty"`
+
+	Freed []string `json:"freed,omitempty"`
 }

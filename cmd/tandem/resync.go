@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"tandem/internal/cloud/names"
+	"tandem/internal/local/why"
+)
+
+func resyncCommand(ctx context.Context, e *env, args []string) error {
+	f := e.flags("resync", "[flags] CLIENT OBJECT ID",
+		"Reads a record and its partner again, as if it had just been edited, and takes up what was put aside: fields that\n"+
+			"the loop breaker has parked travel again, a record that was parked without a partner is looked for. Stop the\n"+
+			"automation that rewrote a field first, or it is parked once more. Of a running tandem run, or with --aws of a\n"+
+			"deployment, whose function is called.")
+	address := f.String("addr", "", "the `address` of a running tandem run (TANDEM_ADDR, "+defaultListen+")")
+	deployed := f.Bool("aws", false, "ask the deployment in AWS, with the credentials in the environment")
+	d, err := e.ofClient(f, args)
+	if err != nil {
+		return err
+	}
+	if len(d.args) != 2 {
+		return misused("name a client, an object type and an id, such as acme contacts 1001")
+	}
+	var freed struct{ Freed []string }
+	object, id := d.args[0], d.args[1]
+	if *deployed {
+		freed.Freed, err = d.resync(ctx, e, object, id)
+	} else {
+		err = addressOf(e, *address).call(ctx, "POST", "/api/resync/"+url.PathEscape(object)+"/"+url.PathEscape(id), &freed)
+	}
+	if err != nil {
+		return err
+	}
+	if len(freed.Freed) > 0 {
+		fmt.Fprintf(e.out, "travel again: %s\n", strings.Join(freed.Freed, ", "))
+	}
+	_, err = fmt.Fprintln(e.out, "started; tandem why tells in a moment what came of it")
+	return err
+}
+
+// resync calls the function that polls or compares the object.
+func (d *deployment) resync(ctx context.Context, e *env, object, id string) ([]string, error) {
+	pair, ref, err := why.Find(d.spec, object, id)
+	if err != nil {
+		return nil, usage{err}
+	}
+	if err := d.connect(e); err != nil {
+		return nil, err
+	}
+	name, ok := sweeper(d.spec, pair, ref.System)
+	if !ok {
+		return nil, misused("nothing in the deployment reads %s by itself: name the HubSpot record, or edit it", object)
+	}
+	var out names.Swept
+	err = d.api.Invoke(ctx, name, names.Tick{Pair: pair.Name, Record: id}, &out)
+	return out.Freed, err
+}
