@@ -156,7 +156,10 @@ func (r *run) carried(p spec.Pair, pair *ledger.Pair, e edit, byUs bool) bool {
 			}
 			there, ok := r.translated(forward, p, f, e.ref.System, map[string]string{e.field: e.text})
 			here, ok2 := r.translated(back, p, f, other, map[string]string{e.field: m.text})
-			if ok && strings.TrimSpace(there) == strings.TrimSpace(m.text) || ok2 && strings.TrimSpace(here) == strings.TrimSpace(e.text) {
+			// A system may trim what it is sent; nobody but a person adds a blank.
+			stored := ok && (there == m.text || strings.TrimSpace(there) == m.text) || ok2 && here == e.text
+			like := ok && strings.TrimSpace(there) == strings.TrimSpace(m.text) || ok2 && strings.TrimSpace(here) == strings.TrimSpace(e.text)
+			if stored || like && !byUs {
 				return true
 			}
 		}
@@ -181,8 +184,15 @@ func (r *run) was(p spec.Pair, s record.System, pair *ledger.Pair) []string {
 	return ids
 }
 
+// recorded reports whether a conflict row holds the edit, or held it until the person
+// was erased: that takes along what the person's former partners have lost.
 func (r *run) recorded(p spec.Pair, pair *ledger.Pair, e edit) bool {
 	look := &ledger.Ledger{Table: r.table, Client: r.spec.Client, Now: func() time.Time { return r.now }}
+	if slices.ContainsFunc(r.removed, func(d removal) bool {
+		return d.erased && d.pair == p.Name && d.at.After(e.at) && r.akin(p, d.ref, e.ref)
+	}) {
+		look.Table = r.lost
+	}
 	lost, _ := look.Losses(context.Background(), p, pair)
 	for _, id := range r.was(p, record.Destination, pair) {
 		more, _ := look.Conflicts(context.Background(), record.Ref{System: record.Destination, Object: p.Destination.Object, ID: id})

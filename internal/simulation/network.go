@@ -115,6 +115,8 @@ func (n *network) serve(req *http.Request, body []byte) *http.Response {
 type shaky struct {
 	w  *world
 	in table.Table
+	// lost gets the rows of what conflicts have lost, and keeps them.
+	lost table.Table
 }
 
 var errStore = errors.New("the table is throttled")
@@ -147,6 +149,11 @@ func (s *shaky) Update(ctx context.Context, updates ...table.Update) ([]int64, e
 		return nil, err
 	}
 	revs, err := s.in.Update(ctx, updates...)
+	for _, u := range updates {
+		if err == nil && !u.Delete && strings.HasPrefix(u.Key.PK, "LOST#") {
+			_, err = s.lost.Update(ctx, u)
+		}
+	}
 	if late := s.travel(ctx, "table write done, answer lost"); late != nil {
 		return nil, late
 	}

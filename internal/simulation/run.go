@@ -57,6 +57,7 @@ type run struct {
 	remotes  map[record.System]flow.Remote // as the flow uses them: faulty
 	calm     map[record.System]flow.Remote // for looking, without faults
 	table    table.Table                   // without faults
+	lost     table.Table                   // what conflicts have ever lost
 	flow     *flow.Flow
 	ingress  *flow.Ingress
 	machines map[spec.Direction]*asl.Machine
@@ -190,8 +191,12 @@ func (r *run) wire(now func() time.Time) error {
 	if err != nil {
 		return err
 	}
-	r.table = store
-	var used table.Table = &shaky{w: r.world, in: store}
+	lost, err := embedded.Open("", now)
+	if err != nil {
+		return err
+	}
+	r.table, r.lost = store, lost
+	var used table.Table = &shaky{w: r.world, in: store, lost: lost}
 	if r.variant.Table != nil {
 		used = r.variant.Table(used)
 	}
