@@ -32,7 +32,7 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 		case rests && r.buriedAs(pair, e.ref.System) && r.back(e.ref, e.at):
 			fail("no silent loss: %s was restored, edited at %s and is at rest: %s", e.ref, e.at.Sub(epoch), pair.Reason)
 			continue
-		case strings.HasPrefix(pair.Reason, "erased"):
+		case strings.HasPrefix(pair.Reason, "erased") || r.erasedWith(p, pair, e):
 			continue // nothing may be known of it
 		case pair.State != ledger.Linked && !rests && !r.dead(p, pair):
 			fail("no silent loss: %s was edited and is %q, not linked", e.ref, pair.State)
@@ -63,6 +63,17 @@ func (r *run) buriedAs(pair *ledger.Pair, s record.System) bool {
 		return strings.HasPrefix(pair.Reason, "deleted in "+string(s))
 	}
 	return !strings.HasPrefix(pair.Reason, "erased") && !strings.HasSuffix(pair.Reason, "kept in "+string(s))
+}
+
+// erasedWith: the edit came before an erasure of the record that the pair's HubSpot
+// record was merged into, with which all goes that is known of those merged into it.
+func (r *run) erasedWith(p spec.Pair, pair *ledger.Pair, e edit) bool {
+	into := pair.MergedInto()
+	if into == "" {
+		return false
+	}
+	survivor := r.pairOf(p, record.Ref{System: record.HubSpot, Object: p.HubSpot.Object, ID: into})
+	return strings.HasPrefix(survivor.Reason, "erased") && e.at.Before(survivor.StampedAt)
 }
 
 // buried: what we have deleted takes no edit with it that the other side does not know.
