@@ -146,9 +146,10 @@ func (m *merge) field(field spec.Field, s, t cell, v *verdict) {
 	case s.changed:
 		m.take(field, t, v)
 		m.send(field, s, v)
-	case t.changed:
+	case t.changed && m.fetch(field, t, v):
 		m.take(field, s, v)
-		m.fetch(field, t, v)
+	case t.changed:
+		m.landed(field, s, v)
 	case t.ours:
 		m.take(field, t, v)
 		m.send(field, s, v)
@@ -164,6 +165,22 @@ func (m *merge) take(field spec.Field, c cell, v *verdict) {
 	if c.ours || c.reverted || c.met || c.mine && c.text != "" {
 		m.lost(field, c, v)
 	}
+}
+
+// landed agrees on what a write of ours that was never confirmed has brought, where
+// the other side holds by now what is left alone: once nobody expects that write any
+// more it would be taken for an edit, and overwrite what is newer.
+func (m *merge) landed(field spec.Field, c cell, v *verdict) {
+	there, ok := m.forward[field.Name]
+	if c.system == m.target.system {
+		there, ok = m.back[field.Name]
+	}
+	if !c.ours || !c.mine || !ok {
+		return
+	}
+	m.take(field, c, v)
+	other := c.system.Other()
+	v.base[field.Name] = ledger.Base{}.With(c.system, c.print).With(other, m.print(field.Name, other, there))
 }
 
 func (m *merge) lost(field spec.Field, c cell, v *verdict) {

@@ -177,6 +177,7 @@ func (m *merge) oneLacks(field spec.Field, lacking, other cell, lack *Lack, v *v
 		takes = other.changed
 	}
 	if !takes || !m.bring(field, other, v) {
+		m.landed(field, other, v)
 		if !agreed || doubt || lacking.changed || other.changed {
 			m.wait(field, lacking, lack, v)
 		}

@@ -1,0 +1,78 @@
+package flow_test
+
+import (
+	"testing"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/record"
+)
+
+// unconfirmed does something of which a write to that system lands without an answer,
+// and then the system is down.
+func (b *bench) unconfirmed(at *shelf, do func()) {
+	at.after = func(string) error {
+		at.fail = func(string) error { return flow.Errorf(flow.RemoteBusy, "down") }
+		return &flow.Error{Code: flow.RemoteBusy, Message: "no answer", Maybe: true}
+	}
+	do()
+	at.after, at.fail = nil, nil
+}
+
+// A write of ours landed and was never confirmed, and what it came from has been
+// replaced by a reference that waits. The write is not taken for a newer edit as
+// soon as nobody expects it any more.
+func TestUnconfirmedWriteDoesNotOverwriteAWaitingReference(t *testing.T) {
+	for _, sent := range []string{"", "other"} {
+		b := newBench(t)
+		_, order := b.linkedDeal()
+		deal := ""
+		if sent != "" {
+			b.hub.put("contacts/8", record.Fields{"email": "bob@example.com"})
+			b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+			deal, sent = "8", b.contactOf("8")
+		}
+		b.dest.put("orders/"+order, record.Fields{"customer_id": sent})
+		b.unconfirmed(b.hub, func() { b.want(b.event(record.Destination, "deals", order, flow.Changed), "Deferred") })
+		b.dest.put("orders/"+order, record.Fields{"customer_id": "outsider"})
+		b.want(b.later(record.Destination, "deals", order, 2), "Dropped")
+		before := b.wrote()
+		for range 3 {
+			b.now = b.now.Add(time.Hour)
+			b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Dropped")
+			b.want(b.event(record.Destination, "deals", order, flow.Changed), "Dropped")
+		}
+		if got := b.dest.rows["orders/"+order].Fields["customer_id"]; got != "outsider" || b.wrote() != before {
+			t.Fatalf("the order is of %q, wrote %v %v", got, b.hub.writes, b.dest.writes)
+		}
+		if w := b.waits(record.Destination, order); len(w) != 1 || b.hub.rows["deals/50"].Fields["@contacts"] != deal {
+			t.Fatalf("waits %q, the deal is of %q", w, b.hub.rows["deals/50"].Fields["@contacts"])
+		}
+		// Whoever sets either side from now on is heard.
+		b.dest.put("orders/"+order, record.Fields{"customer_id": "c_1"})
+		b.want(b.event(record.Destination, "deals", order, flow.Changed), "Stamp")
+		if got := b.hub.rows["deals/50"].Fields["@contacts"]; got != "7" {
+			t.Fatalf("the deal is of %q: %s", got, b.reason())
+		}
+	}
+}
+
+// So it is where what it came from has been replaced by a value without translation.
+func TestUnconfirmedWriteDoesNotOverwriteAnUntranslatableValue(t *testing.T) {
+	b := newBench(t)
+	b.hub.put("deals/50", record.Fields{"order_number": "A1", "dealstage": "closedwon"})
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Stamp")
+	order := b.partner("50")
+	b.hub.put("deals/50", record.Fields{"dealstage": "closedlost"})
+	b.unconfirmed(b.dest, func() { b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Deferred") })
+	b.hub.put("deals/50", record.Fields{"dealstage": "of their own"})
+	for range 3 {
+		b.event(record.Destination, "deals", order, flow.Changed)
+		b.now = b.now.Add(time.Hour)
+	}
+	if got := b.hub.rows["deals/50"].Fields["dealstage"]; got != "of their own" {
+		t.Fatalf("the deal is %q: %s", got, b.reason())
+	}
+	b.dest.put("orders/"+order, record.Fields{"stage": "quote"})
+	b.want(b.event(record.Destination, "deals", order, flow.Changed), "Stamp")
+}
