@@ -269,10 +269,31 @@ func (f *Flow) purge(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, er
 			reason += fmt.Sprintf("; the %s record %s still exists and is a person's to decide", j.target, id)
 		}
 	}
+	left, err := f.mergedPartners(ctx, j, p)
+	if err != nil {
+		return nil, err
+	}
+	if len(left) > 0 {
+		reason += fmt.Sprintf("; of the same person are the destination records %s, parked by a merge: a person's to decide", names(left))
+	}
 	if _, err := f.Ledger.Purge(ctx, j.pair, p); err != nil {
 		return nil, err
 	}
 	return drop(reason), nil
+}
+
+// mergedPartners are the destination records that a merge has left to people.
+func (f *Flow) mergedPartners(ctx context.Context, j *journey, p *ledger.Pair) (ids []string, err error) {
+	for _, id := range p.Was {
+		row, err := f.Ledger.Row(ctx, j.pair, record.Ref{System: record.Destination, Object: j.object(record.Destination), ID: id})
+		if err != nil {
+			return nil, err
+		}
+		if row.MergedInto() != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
 }
 
 // Redriveable reports whether a dead letter's cause may pass when tried again

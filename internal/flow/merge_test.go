@@ -126,6 +126,9 @@ func TestMergedAndGone(t *testing.T) {
 			if len(b.dest.rows) != 1 {
 				t.Fatalf("destination %v, want the loser's partner alone: %s", b.dest.rows, b.reason())
 			}
+			if _, left := b.dest.rows["customers/c_2"]; strings.HasPrefix(name, "eras") && (!left || !strings.Contains(b.reason(), "records c_2, parked")) {
+				t.Errorf("nobody is told of the loser's partner: %s", b.reason())
+			}
 			for key, text := range b.dump(c) {
 				if strings.HasPrefix(name, "eras") && strings.HasPrefix(key, "MAP#") && strings.Contains(text, `"f:`) {
 					t.Errorf("%s still knows the erased: %s", key, text)
