@@ -34,6 +34,7 @@ type shelf struct {
 	fail      func(op string) error // before the call
 	after     func(op string) error // after it was carried out
 	refuse    func(id string, fields record.Fields) error
+	beside    map[string]string // values that a record is found by, too, and its id
 }
 
 func (s *shelf) Abilities(string) flow.Abilities { return s.abilities }
@@ -115,7 +116,7 @@ func (s *shelf) Find(_ context.Context, object, property, value string, properti
 	var found []record.Record
 	for _, key := range slices.Sorted(maps.Keys(s.rows)) {
 		row := s.rows[key]
-		if key == object+"/"+row.ID && row.Fields[property] == value && !row.Archived {
+		if key == object+"/"+row.ID && (row.Fields[property] == value || s.beside[value] == row.ID) && !row.Archived {
 			found = append(found, s.shown(row, properties))
 		}
 	}

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -73,8 +74,13 @@ func (f *Flow) taken(ctx context.Context, j *journey, plan *Plan, sys record.Sys
 		return &Error{Code: code, Message: fmt.Sprintf("%s %s holds the value that %s is to get, and has not given it up yet: its own change is waited for; redrive that first where it is a dead letter, then this",
 			ref.Object, id, orElse(names(held), "a unique field")), ExistingID: id, Err: cause}
 	}
-	if len(held) == 0 && plan.Round == 0 {
-		return cause
+	if len(held) == 0 {
+		if name := f.beside(ctx, j, ref, plan.Patch[sys]); name != "" {
+			return second(ref, name, cause)
+		}
+		if plan.Round == 0 {
+			return cause
+		}
 	}
 	code := RemoteRefused
 	if len(held) == 0 { // it has given the value up since, or keeps it where we do not look
@@ -158,7 +164,7 @@ func (f *Flow) holder(ctx context.Context, j *journey, sys record.System, patch 
 // deletion is under way.
 func (f *Flow) leaving(ctx context.Context, j *journey, p *ledger.Pair, ref record.Ref, patch map[string]string) (held []string, leaving bool) {
 	holds, err := f.shows(ctx, j, ref, ref.System, patch)
-	holds = f.unique(j, ref.System, holds)
+	holds = f.unique(j, ref.System, patch, holds)
 	if err != nil || p.State != ledger.Linked {
 		return holds, CodeOf(err) == RecordMissing || p.State == ledger.Claimed && p.Held(f.Now())
 	}
@@ -168,14 +174,45 @@ func (f *Flow) leaving(ctx context.Context, j *journey, p *ledger.Pair, ref reco
 	return holds, CodeOf(err) == RecordMissing || err == nil && slices.ContainsFunc(holds, func(name string) bool { return !stays(name) })
 }
 
-// unique keeps, of the fields in which two records hold the same, those that the
-// system is known to keep unique; all where none is known.
-func (f *Flow) unique(j *journey, sys record.System, fields []string) []string {
-	known := slices.DeleteFunc(slices.Clone(fields), func(name string) bool { return !f.keepsUnique(j, sys, name) })
-	if len(known) == 0 {
-		return fields
+// beside names the field of the patch whose value another record holds beside that
+// field's own: HubSpot finds a contact by its additional e-mail addresses, too, and
+// keeps them as unique.
+func (f *Flow) beside(ctx context.Context, j *journey, ref record.Ref, patch map[string]string) string {
+	t := f.translators[spec.From(ref.System)][j.pair.Name]
+	for _, by := range j.pair.Match {
+		text := patch[by.Field]
+		if text == "" || !f.keepsUnique(j, ref.System, by.Field) {
+			continue
+		}
+		property := j.property(by.Field, ref.System)
+		found, consistent, err := f.Remotes[ref.System].Find(ctx, ref.Object, property, text, []string{property})
+		if err == nil && consistent && slices.ContainsFunc(found, func(r record.Record) bool {
+			return r.ID == ref.ID && !strings.EqualFold(t.Canonical(r.Fields)[by.Field], text)
+		}) {
+			return by.Field
+		}
 	}
-	return known
+	return ""
+}
+
+// second is the refusal of a value that another record holds beside its own one.
+func second(ref record.Ref, field string, cause error) error {
+	how := "beside its own one"
+	if ref.System == record.HubSpot {
+		how = "as an additional e-mail address, such as a merge leaves"
+	}
+	return &Error{Code: RemoteRefused, Err: cause, ExistingID: ref.ID, Message: fmt.Sprintf(
+		"%s %s holds the value that %s is to get %s: remove it there or change it here, then redrive this", ref.Object, ref.ID, field, how)}
+}
+
+// unique keeps, of the fields in which two records hold the same, those that the
+// system is known to keep unique; all where the patch has none of these.
+func (f *Flow) unique(j *journey, sys record.System, patch map[string]string, same []string) []string {
+	known := func(name string) bool { return patch[name] != "" && f.keepsUnique(j, sys, name) }
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(patch)), known) {
+		return same
+	}
+	return slices.DeleteFunc(same, func(name string) bool { return !known(name) })
 }
 
 // keepsUnique reports whether a system is known to keep a field unique.

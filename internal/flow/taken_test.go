@@ -67,7 +67,7 @@ func (b *bench) two(told bool) (tries *int) {
 	tries = new(int)
 	b.dest.refuse = func(id string, fields record.Fields) error {
 		for _, row := range b.dest.rows {
-			if email := fields["email"]; email != "" && row.ID != id && row.Fields["email"] == email {
+			if email := fields["email"]; email != "" && row.ID != id && (row.Fields["email"] == email || b.dest.beside[email] == row.ID) {
 				*tries++
 				e := flow.Errorf(flow.AlreadyExists, "409, duplicate")
 				if told {
@@ -98,6 +98,11 @@ func TestTakenValue(t *testing.T) {
 		}, 1, "customers c_2 holds the value that email is to get, and is linked to contacts 8"},
 		"the same, where the refusal does not tell": {false, func(b *bench) {}, 1,
 			"customers c_2 holds the value that email is to get, and is linked to contacts 8"},
+		"beside its own, by one that has another field in common": {true, func(b *bench) {
+			b.hub.put("contacts/8", record.Fields{"email": "rob@example.com", "zip": "2000"})
+			b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+			b.dest.beside = map[string]string{"bob@example.com": "c_2"}
+		}, 1, "customers c_2 holds the value that email is to get beside its own one"},
 		"by a record of nobody's": {true, func(b *bench) {
 			b.dest.put("customers/c_9", record.Fields{"email": "bob@example.com"})
 			b.dest.put("customers/c_2", record.Fields{"email": "other@example.com"})
@@ -157,6 +162,25 @@ func TestTakenValueThatBecomesFree(t *testing.T) {
 			}
 		})
 	}
+	t.Run("while it is asked who holds it, by one that has another field in common", func(t *testing.T) {
+		b := newBench(t)
+		b.two(true)
+		b.hub.put("contacts/8", record.Fields{"zip": "2000"})
+		b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+		refused := b.dest.refuse
+		b.dest.refuse = func(id string, fields record.Fields) error {
+			err := refused(id, fields)
+			if err != nil {
+				b.dest.put("customers/c_2", record.Fields{"email": "bob2@example.com"})
+			}
+			return err
+		}
+		b.hub.put("contacts/7", record.Fields{"email": "bob@example.com", "zip": "2000"})
+		b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+		if len(b.deadLetters) > 0 || b.dest.rows["customers/c_1"].Fields["email"] != "bob@example.com" {
+			t.Errorf("%d dead letters, %v", len(b.deadLetters), b.dest.rows["customers/c_1"].Fields)
+		}
+	})
 	t.Run("and is not within the time that is given to it", func(t *testing.T) {
 		b := newBench(t)
 		tries := b.two(true)

@@ -8,6 +8,7 @@ import (
 	"tandem/internal/flow"
 	"tandem/internal/ledger"
 	"tandem/internal/record"
+	"tandem/internal/simulator/portal"
 	"tandem/spec"
 )
 
@@ -34,7 +35,7 @@ func (r *run) hopeless(l letter) bool {
 		return flow.CodeOf(err) == flow.RecordMissing
 	case flow.RemoteRefused, flow.AlreadyExists:
 		pair := r.pairOf(p, r.survivor(record.Ref{System: source, Object: p.Side(source).Object, ID: e.ID}))
-		return r.taken(p, source, pair) || r.taken(p, target, pair)
+		return r.taken(p, source, pair) || r.taken(p, target, pair) || r.beside(p, pair, l.cause)
 	}
 	return false
 }
@@ -56,6 +57,19 @@ func (r *run) taken(p spec.Pair, to record.System, pair *ledger.Pair) bool {
 		return stays && slices.ContainsFunc(from, func(own string) bool {
 			return own != partner && key(to, id) != "" && key(to.Other(), own) == key(to, id)
 		})
+	})
+}
+
+// beside: the match value that a contact is to get is an additional one of another
+// contact that lives, as a merge leaves it, and the dead letter says so and of which.
+func (r *run) beside(p spec.Pair, pair *ledger.Pair, cause string) bool {
+	wanted := r.now1(p, record.Destination, pair.IDs[record.Destination])[p.Match[0].Field]
+	object := p.HubSpot.Object
+	return pair.State == ledger.Linked && wanted != "" && slices.ContainsFunc(r.known[record.HubSpot][object], func(id string) bool {
+		rec, err := r.hub.Read(object, id, portal.ReadOptions{Properties: []string{"hs_additional_emails"}})
+		return err == nil && rec.ID == id && id != pair.IDs[record.HubSpot] &&
+			slices.Contains(strings.Split(rec.Text("hs_additional_emails"), ";"), strings.ToLower(wanted)) &&
+			strings.Contains(cause, object+" "+id+" holds the value that "+p.Match[0].Field+" is to get as an additional e-mail address")
 	})
 }
 
