@@ -78,9 +78,10 @@ func (f *Flow) read(ctx context.Context, from Remote, sys record.System, object,
 	return rec, err
 }
 
-// missing decides what a 404 means. For a deletion it confirms it, and a record
-// whose pair is at rest stays at rest. Otherwise it is unknown, not deleted:
-// just created records answer 404 for a moment, so the machine tries again.
+// missing decides what a 404 means. For a deletion it confirms it, a record whose pair
+// is at rest stays at rest, and one that a restore has parted from its partner is the
+// deleted one. Otherwise it is unknown, not deleted: just created records answer 404
+// for a moment, so the machine tries again.
 func (f *Flow) missing(ctx context.Context, j *journey, cause error) (*Transformed, error) {
 	gone := &Transformed{Missing: true, ReadAt: f.Now().UnixMilli()}
 	if j.Kind == Deleted {
@@ -91,7 +92,8 @@ func (f *Flow) missing(ctx context.Context, j *journey, cause error) (*Transform
 		return nil, store(err)
 	}
 	buried := p.State == ledger.Linked && p.Reason != "" // before its merge was followed
-	if p.State == ledger.Gone || p.State == ledger.Parked && j.Kind != Restored || buried {
+	parted := p.State == "" && len(p.Was) > 0
+	if p.State == ledger.Gone || p.State == ledger.Parked && j.Kind != Restored || buried || parted {
 		return gone, nil
 	}
 	return nil, cause
