@@ -35,15 +35,12 @@ func (c *Client) Create(ctx context.Context, name string, fields record.Fields, 
 	if err != nil {
 		return record.Record{}, err
 	}
-	return c.made(ctx, o, r, a)
+	return o.made(r, a)
 }
 
 // made reads a create's answer: the record itself, or its id in the answer or in
-// Location, behind which the record is read.
-func (c *Client) made(ctx context.Context, o *object, r request, a *answer) (record.Record, error) {
-	if whole, err := o.record(a, a.body, o.observed(r.sent)); err == nil && o.tells(a.body, r.sent) {
-		return whole, nil
-	}
+// Location.
+func (o *object) made(r request, a *answer) (record.Record, error) {
 	id := identifier(a.body, o.ID)
 	if id == "" {
 		id = located(a.header)
@@ -51,7 +48,21 @@ func (c *Client) made(ctx context.Context, o *object, r request, a *answer) (rec
 	if id == "" {
 		return record.Record{}, &flow.Error{Code: flow.InDoubt, Maybe: true, Message: a.what + ": done, but the answer holds no id; check destination.objects." + o.name + ".id and result"}
 	}
-	return c.observe(ctx, o, id, r.sent)
+	return o.told(r, a, id), nil
+}
+
+// told is what the answer to a write shows of the record. Some show no more than
+// that it was done, or its id or version: the fields are absent then, as what was
+// stored is not known.
+func (o *object) told(r request, a *answer, id string) record.Record {
+	if whole, err := o.record(a, a.body, o.observed(r.sent)); err == nil && o.tells(a.body, r.sent) {
+		return whole
+	}
+	bare := record.Record{ID: id, Fields: record.Fields{}, Version: text(a.body, o.Version), ReadAt: a.sent}
+	if o.Conditional != "" {
+		bare.ETag = etag(a.etag, bare.Version)
+	}
+	return bare
 }
 
 // tells reports whether an answer to a write shows the record and not only that
@@ -81,17 +92,8 @@ func located(h http.Header) string {
 	return ""
 }
 
-// observe reads a record after a write whose answer did not show it. The write
-// has happened, so a failure here leaves doubt.
-func (c *Client) observe(ctx context.Context, o *object, id string, sent record.Fields) (record.Record, error) {
-	found, err := c.Read(ctx, o.name, id, o.observed(sent))
-	if err != nil {
-		return record.Record{}, &flow.Error{Code: flow.RemoteBusy, Maybe: true, Message: "written, but not readable afterwards: " + err.Error(), Err: err}
-	}
-	return found, nil
-}
-
-// Update implements flow.Remote.
+// Update implements flow.Remote. Nothing is read back here: whether what is read
+// later is our write or an edit after it, only the flow can judge.
 func (c *Client) Update(ctx context.Context, name, id string, fields record.Fields, etag string) (record.Record, error) {
 	o, err := c.object(name)
 	if err == nil {
@@ -115,10 +117,7 @@ func (c *Client) Update(ctx context.Context, name, id string, fields record.Fiel
 	if err != nil {
 		return record.Record{}, err
 	}
-	if whole, err := o.record(a, a.body, o.observed(fields)); err == nil && o.tells(a.body, fields) {
-		return whole, nil
-	}
-	return c.observe(ctx, o, id, fields)
+	return o.told(r, a, id), nil
 }
 
 // overwrite sends a write of an existing record. Where the system refuses one

@@ -34,10 +34,19 @@ type shelf struct {
 	fail      func(op string) error // before the call
 	after     func(op string) error // after it was carried out
 	refuse    func(id string, fields record.Fields) error
-	beside    map[string]string // values that a record is found by, too, and its id
+	beside    map[string]string                 // values that a record is found by, too, and its id
+	answer    func(record.Record) record.Record // what the answer to a write shows
 }
 
 func (s *shelf) Abilities(string) flow.Abilities { return s.abilities }
+
+// told is a write's answer.
+func (s *shelf) told(row record.Record) record.Record {
+	if s.answer != nil {
+		return s.answer(row)
+	}
+	return row
+}
 
 func (s *shelf) gate(op string) error {
 	if s.fail != nil {
@@ -86,7 +95,7 @@ func (s *shelf) Create(_ context.Context, object string, fields record.Fields, e
 	s.next++
 	id := s.prefix + strconv.Itoa(s.next)
 	s.writes = append(s.writes, "create "+object+"/"+id)
-	return s.put(object+"/"+id, fields), s.done("create")
+	return s.told(s.put(object+"/"+id, fields)), s.done("create")
 }
 
 func (s *shelf) Update(_ context.Context, object, id string, fields record.Fields, etag string) (record.Record, error) {
@@ -109,7 +118,7 @@ func (s *shelf) Update(_ context.Context, object, id string, fields record.Field
 	if s.idle && maps.Equal(s.shown(row, fields.Names()).Fields, fields) {
 		return row, s.done("update")
 	}
-	return s.put(object+"/"+id, fields), s.done("update")
+	return s.told(s.put(object+"/"+id, fields)), s.done("update")
 }
 
 func (s *shelf) Find(_ context.Context, object, property, value string, properties []string) ([]record.Record, bool, error) {

@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -198,34 +197,20 @@ func (j *journey) properties(sys record.System, patch map[string]string) record.
 // confirm takes the fingerprints of what the system says it stored. What the
 // answer leaves out is read back; what even that leaves out is taken as sent.
 func (f *Flow) confirm(ctx context.Context, j *journey, plan *Plan, sys record.System, patch map[string]string, rec record.Record, w *Written) error {
-	c := &Confirmation{Version: rec.Version, ETag: rec.ETag, Prints: map[string]string{}}
+	c := &Confirmation{Prints: map[string]string{}}
 	if plan.Create == sys {
 		c.Created = rec.ID
 	}
+	w.Sides[sys] = c
+	rec, err := f.readBack(ctx, j, plan, sys, patch, rec)
+	if err != nil {
+		return err
+	}
+	c.Version, c.ETag = rec.Version, rec.ETag
 	if sys == record.Destination && plan.Open != "" {
 		c.Open = f.open(j, rec.UpdatedAt)
 	}
-	w.Sides[sys] = c
-	var absent []string
-	for _, field := range j.pair.Fields {
-		if _, written := patch[field.Name]; written {
-			if _, told := rec.Fields[field.Side(sys).Property]; !told {
-				absent = append(absent, field.Side(sys).Property)
-			}
-		}
-	}
-	observed := maps.Clone(rec.Fields)
-	if len(absent) > 0 {
-		again, err := f.Remotes[sys].Read(ctx, j.object(sys), rec.ID, slices.Compact(absent))
-		if err != nil {
-			return err
-		}
-		if observed == nil {
-			observed = record.Fields{}
-		}
-		maps.Copy(observed, again.Fields)
-	}
-	canonical := f.translators[spec.From(sys)][j.pair.Name].Canonical(observed)
+	canonical := f.translators[spec.From(sys)][j.pair.Name].Canonical(rec.Fields)
 	var reshaped []string
 	for name, sent := range patch {
 		c.Prints[name] = j.print(name, sys, orMissing(canonical, name, sent))

@@ -169,6 +169,7 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 	habits.Duplicates, habits.Shuffles, habits.Trim = 0.05, 0.2, seed%2 == 0
 	r.skew = []time.Duration{0, 0, 10 * time.Minute, -10 * time.Minute}[seed/9%4]
 	habits.Skew, habits.Omits = r.skew, omits
+	habits.Terse, habits.Tagged = seed/11%8 == 1, seed/11%8 == 2
 	if helpless {
 		habits.Unique, habits.FindLag = nil, findLag
 	}

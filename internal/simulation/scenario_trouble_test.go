@@ -66,6 +66,8 @@ func (st *stage) habit(_ context.Context, w []string) error {
 				h.Skew, st.run.skew = d, d
 			case name == "omits":
 				h.Omits = text == "true"
+			case name == "terse":
+				h.Terse = text == "true"
 			case name == "findlag":
 				h.FindLag = d
 			case strings.HasPrefix(name, "longest."):

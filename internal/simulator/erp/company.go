@@ -82,10 +82,10 @@ func (c *Company) SetHabits(change func(*Habits)) {
 	change(&c.habits)
 }
 
-func (c *Company) omits() bool {
+func (c *Company) answers() Habits {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.habits.Omits
+	return c.habits
 }
 
 // Clock is what the company's clock shows.

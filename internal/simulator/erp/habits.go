@@ -21,6 +21,9 @@ type Habits struct {
 	Duplicates, Shuffles float64
 	// Omits leaves blank fields out of answers.
 	Omits bool
+	// Terse answers writes with no more than the record's id, Tagged with its entity
+	// tag and version too.
+	Terse, Tagged bool
 	// Silent lists the kinds that send no webhooks.
 	Silent []string
 	// Rate is how many requests a second are answered, 0 for all.

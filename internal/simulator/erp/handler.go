@@ -111,7 +111,7 @@ func problem(code, message string) map[string]any {
 // shown is a record in an answer.
 func (a *api) shown(kind string, r Record) map[string]any {
 	m := JSON(kind, r)
-	if a.company.omits() {
+	if a.company.answers().Omits {
 		maps.DeleteFunc(m, func(_ string, v any) bool { return v == nil || v == "" })
 	}
 	return m
@@ -142,7 +142,15 @@ func (a *api) done(r *http.Request, status int, rec Record, err error) reply {
 	case err != nil:
 		return reply{status: 404, body: problem("not_found", "there is no such record")}
 	}
-	return reply{status: status, etag: `"` + strconv.FormatInt(rec.Version, 10) + `"`, body: a.shown(r.PathValue("object"), rec)}
+	out := reply{status: status, etag: `"` + strconv.FormatInt(rec.Version, 10) + `"`, body: a.shown(r.PathValue("object"), rec)}
+	switch h := a.company.answers(); {
+	case r.Method == http.MethodGet:
+	case h.Tagged:
+		out.body = map[string]any{"id": rec.ID, "version": rec.Version}
+	case h.Terse:
+		out = reply{status: status, body: map[string]any{"id": rec.ID}}
+	}
+	return out
 }
 
 // JSON is a record as the API shows it: every declared field, null when blank.
