@@ -14,6 +14,7 @@
 //	lifecycle.go         deletions, restores, privacy deletions
 //	merge.go             two HubSpot records have become one of a new id
 //	write.go             the only place that changes a remote system
+//	readback.go          what an answer does not show of a write, told from an edit after it
 //	taken.go             a patch that is refused: its record is gone, or another holds a unique value
 //	aside.go             records that wait for a unique value of each other's: one makes room
 //	stamp.go             what was observed is remembered, conditional on the lease

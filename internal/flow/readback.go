@@ -19,43 +19,41 @@ import (
 // tell that the read shows our write, a value that is no form of what was sent is
 // left for its own event to find, and counts as stored as it was sent.
 func (f *Flow) readBack(ctx context.Context, j *journey, plan *Plan, sys record.System, patch map[string]string, rec record.Record) (record.Record, error) {
-	fields := slices.DeleteFunc(slices.Clone(j.pair.Fields), func(field spec.Field) bool {
+	absent := slices.DeleteFunc(slices.Clone(j.pair.Fields), func(field spec.Field) bool {
 		_, written := patch[field.Name]
 		_, told := rec.Fields[field.Side(sys).Property]
 		return !written || told
 	})
-	if len(fields) == 0 {
+	if len(absent) == 0 {
 		return rec, nil
 	}
-	again, err := f.Remotes[sys].Read(ctx, j.object(sys), rec.ID, properties(fields, sys))
+	now, err := f.Remotes[sys].Read(ctx, j.object(sys), rec.ID, properties(absent, sys))
 	if err != nil {
 		return rec, &Error{Code: RemoteBusy, Maybe: true, Message: "written, but not readable afterwards: " + err.Error(), Err: err}
 	}
-	out, ours, told := again, plan.ends(sys, rec, again), rec.Version != "" || rec.ETag != ""
-	switch {
-	case ours:
-		out.ETag = cmp.Or(again.ETag, rec.ETag)
-	case told:
-		out.Version, out.ETag = rec.Version, rec.ETag
-	default:
-		out.ETag = "" // it may be of an edit, of another field even: the next write looks first
-	}
-	if !rec.UpdatedAt.IsZero() {
-		out.UpdatedAt = rec.UpdatedAt
-	}
+	ours, told := plan.ends(sys, rec, now), rec.Version != "" || rec.ETag != ""
+	out, edited := rec, []string(nil)
 	out.Fields = record.Fields{}
-	var edited []string
-	for _, field := range fields {
+	for _, field := range absent {
 		side := field.Side(sys)
-		now, known := again.Fields[side.Property]
-		if known && !ours && !record.Reshaped(side.Type, now, patch[field.Name]) {
-			now, edited = patch[field.Name], append(edited, field.Name)
+		text, known := now.Fields[side.Property]
+		if known && !ours && !record.Reshaped(side.Type, text, patch[field.Name]) {
+			text, edited = patch[field.Name], append(edited, field.Name)
 		}
 		if known {
-			out.Fields[side.Property] = now
+			out.Fields[side.Property] = text
 		}
 	}
 	maps.Copy(out.Fields, rec.Fields)
+	switch {
+	case ours:
+		out.Version, out.ETag = now.Version, cmp.Or(now.ETag, rec.ETag)
+	case !told: // an edit may be in it, of another field even: the next write looks first
+		out.Version = now.Version
+	}
+	if out.UpdatedAt.IsZero() {
+		out.UpdatedAt = now.UpdatedAt
+	}
 	return out, f.edits(ctx, j, plan, sys, patch, rec.ID, edited, told)
 }
 
