@@ -177,7 +177,9 @@ func (f *Flow) mergedRows(ctx context.Context, j *journey, survivor string, ids 
 	return rows, nil
 }
 
-// heir is the pair that goes on, of those that are linked; the others lose. A survivor
+// heir is the pair that goes on, of those that are linked; the others lose, and with
+// them those at rest: should the partner of one be restored, nothing would tell of its
+// record in HubSpot once the survivor is gone, too. A survivor
 // that has been put to rest with its partner keeps that one. Else it is
 // chosen by what the survivor holds, so that it does not matter which event is heard
 // first, or what no event says: the pair that holds the survivor's match value, since
@@ -185,9 +187,10 @@ func (f *Flow) mergedRows(ctx context.Context, j *journey, survivor string, ids 
 // it in most fields; of such, the oldest link.
 func (f *Flow) heir(j *journey, rec record.Record, rows []*ledger.Pair) (winner *ledger.Pair, losers []*ledger.Pair) {
 	linked := slices.DeleteFunc(slices.Clone(rows), func(p *ledger.Pair) bool { return p.State != ledger.Linked })
+	resting := slices.DeleteFunc(slices.Clone(rows[1:]), func(p *ledger.Pair) bool { return !restsWithPartner(p) })
 	switch own := rows[0]; {
-	case (own.State == ledger.Gone || own.State == ledger.Parked) && own.IDs[record.Destination] != "":
-		return own, linked
+	case restsWithPartner(own):
+		return own, append(linked, resting...)
 	case len(linked) == 0:
 		return nil, nil
 	}
@@ -212,7 +215,11 @@ func (f *Flow) heir(j *journey, rec record.Record, rows []*ledger.Pair) (winner 
 		keysB, allB := likeness(b)
 		return cmp.Or(cmp.Compare(keysB, keysA), cmp.Compare(allB, allA), a.LinkedAt.Compare(b.LinkedAt), strings.Compare(a.Key.PK, b.Key.PK))
 	})
-	return linked[0], linked[1:]
+	return linked[0], append(linked[1:], resting...)
+}
+
+func restsWithPartner(p *ledger.Pair) bool {
+	return (p.State == ledger.Gone || p.State == ledger.Parked) && p.IDs[record.Destination] != ""
 }
 
 // afterMerge goes on with the survivor like with any changed record, read again:

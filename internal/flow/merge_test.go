@@ -163,6 +163,40 @@ func TestMergedSurvivorAtRestKeepsItsPartner(t *testing.T) {
 	b.still(record.Destination, "c_2", flow.Changed)
 }
 
+// A partner that was deleted before the merge of its record is one of the losers: when
+// it is restored, a person is told what became of that record, whether the survivor is
+// still there or not, and an erasure of the survivor finds what is known of it.
+func TestPartnerAtRestLosesInAMerge(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		b := newBench(t)
+		c := b.tallied()
+		b.created()
+		b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+		b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+		deleted := b.dest.rows["customers/c_2"]
+		delete(b.dest.rows, "customers/c_2")
+		b.want(b.event(record.Destination, "contacts", "c_2", flow.Deleted), "Dropped")
+		row := b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
+		b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row
+		b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+		if gone {
+			clear(b.hub.rows)
+		}
+		b.dest.rows["customers/c_2"] = deleted
+		b.still(record.Destination, "c_2", flow.Restored)
+		if want := "its HubSpot record was merged into 900"; b.state(record.Destination, "c_2") != ledger.Parked || !strings.Contains(b.reason(), want) {
+			t.Fatalf("it is %q: %s, want %s", b.state(record.Destination, "c_2"), b.reason(), want)
+		}
+		clear(b.hub.rows)
+		b.event(record.HubSpot, "contacts", "900", flow.Purged)
+		for key := range b.dump(c) {
+			if strings.Contains(key, "#c_2") && !strings.HasPrefix(key, "MAP#") {
+				t.Errorf("%s is still there", key)
+			}
+		}
+	}
+}
+
 // A partner that has been merged is deleted with nobody: its old id stands for a
 // record that holds another's data too.
 func TestDeletionSparesAMergedPartner(t *testing.T) {
