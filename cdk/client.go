@@ -88,10 +88,10 @@ func NewClient(scope constructs.Construct, id string, p ClientProps) awscdk.Stac
 			poll := NewPoller(stack, pascal(string(m.Direction))+"Poll", "poll", site, dir)
 			ticks = append(ticks, pairTicks(poll, m.Direction, "poll", polled, func(s spec.Side) time.Duration { return s.Every.Duration })...)
 		}
-		if compared := flow.Reconciled(p.Spec, m.Direction); len(compared) > 0 {
+		if compared, woken := flow.Reconciled(p.Spec, m.Direction), flow.Woken(p.Spec, m.Direction); len(compared)+len(woken) > 0 {
 			reconcile := NewPoller(stack, pascal(string(m.Direction))+"Reconcile", "reconcile", site, dir)
 			ticks = append(ticks, pairTicks(reconcile, m.Direction, "reconcile", compared, flow.ReconcileEvery)...)
-			ticks = append(ticks, linkedTicks(reconcile, p.Spec, m.Direction)...)
+			ticks = append(ticks, linkedTicks(reconcile, m.Direction, woken)...)
 		}
 	}
 	NewLater(stack, "LaterAgain", site, dirs)
@@ -162,17 +162,15 @@ func pairTicks(fn awslambda.Function, d spec.Direction, name string, pairs []spe
 	return ticks
 }
 
-// linkedTicks gives every pair with references that is not polled a schedule of its
-// own, which looks after those that wait oftener than a comparison does.
-func linkedTicks(fn awslambda.Function, s *spec.Spec, d spec.Direction) []Tick {
+// linkedTicks gives every pair whose references no poll looks after a schedule of its
+// own, oftener than a comparison.
+func linkedTicks(fn awslambda.Function, d spec.Direction, pairs []spec.Pair) []Tick {
 	var ticks []Tick
-	for _, p := range s.Pairs {
-		if p.Refers() && p.Side(d.Source()).Trigger != "poll" {
-			ticks = append(ticks, Tick{
-				Name: string(d.Source()) + "-linked-" + p.Name, Every: cloud.LinkedEvery, Flexible: true,
-				Function: fn, Input: map[string]string{"pair": p.Name, "linked": "only"},
-			})
-		}
+	for _, p := range pairs {
+		ticks = append(ticks, Tick{
+			Name: string(d.Source()) + "-linked-" + p.Name, Every: cloud.LinkedEvery, Flexible: true,
+			Function: fn, Input: map[string]string{"pair": p.Name, "linked": "only"},
+		})
 	}
 	return ticks
 }

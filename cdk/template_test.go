@@ -296,6 +296,22 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
+// A side that delivers webhooks and cannot be listed has nothing to compare; references
+// that wait there are looked after all the same.
+func TestReferencesOfWhatCannotBeListed(t *testing.T) {
+	s := sample()
+	s.Pairs[1].Destination.Trigger = "webhook"
+	client, _ := synth(t, s, settings(t))
+	id := byName(t, client, "AWS::Scheduler::Schedule", "Name", "sample-destination-linked-deals")
+	if got := client.at(id, "Target", "Input"); got != `{"linked":"only","pair":"deals"}` {
+		t.Errorf("the schedule says %v", got)
+	}
+	fn := logicalID(client.at(id, "Target", "Arn"))
+	if got := client.at(fn, "FunctionName"); got != "sample-destination-to-hubspot-reconcile" {
+		t.Errorf("the schedule calls %v", got)
+	}
+}
+
 // byName finds the resource of a type whose property is value.
 func byName(t *testing.T, tmpl template, kind, property, value string) string {
 	t.Helper()

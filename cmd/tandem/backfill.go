@@ -162,7 +162,7 @@ func sweeper(s *spec.Spec, pair spec.Pair, sys record.System) (string, bool) {
 	switch {
 	case polled(pair):
 		return name + "-poll", true
-	case len(flow.Reconciled(s, d)) > 0:
+	case len(flow.Reconciled(s, d))+len(flow.Woken(s, d)) > 0:
 		return name + "-reconcile", true
 	}
 	return name + "-poll", slices.ContainsFunc(s.Pairs, polled)

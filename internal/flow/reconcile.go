@@ -47,6 +47,13 @@ func Reconciled(s *spec.Spec, d spec.Direction) []spec.Pair {
 	})
 }
 
+// Woken lists the pairs of direction d whose references that wait no poll looks after.
+func Woken(s *spec.Spec, d spec.Direction) []spec.Pair {
+	return slices.DeleteFunc(slices.Clone(s.Pairs), func(p spec.Pair) bool {
+		return p.Side(d.Source()).Trigger == "poll" || !p.Refers()
+	})
+}
+
 // Lists reports whether a system can be asked which records of a pair changed.
 func Lists(s *spec.Spec, p spec.Pair, sys record.System) bool {
 	return sys == record.HubSpot || s.Destination.Objects[p.Destination.Object].List != nil
