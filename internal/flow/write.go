@@ -116,6 +116,9 @@ func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written,
 	if plan.Create == "" && Codes[code] {
 		named.Holder, named.Since = existing(cause), f.refused(plan)
 	}
+	if !plan.Link {
+		named.Base = w.observed(plan)
+	}
 	// What was plainly refused at the first attempt is withdrawn, unless an earlier
 	// round left doubt. There is no second attempt of this step after one that may
 	// have written: see below.
@@ -145,6 +148,19 @@ func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written,
 		f.Log.Warn("lease not released; it lapses", "execution", j.execution, "error", err)
 	}
 	return cause
+}
+
+// observed is what the sides that were written hold. It is kept whatever becomes of the
+// other side, which may be refused for hours: a value that a side has stored in its own
+// form would else be sent there round after round, and each time tell of a change.
+func (w *Written) observed(plan *Plan) map[string]ledger.Base {
+	base := map[string]ledger.Base{}
+	for sys, c := range w.Sides {
+		for name, print := range c.Prints {
+			base[name] = plan.Base[name].With(sys, print)
+		}
+	}
+	return base
 }
 
 func (f *Flow) writeSide(ctx context.Context, j *journey, plan *Plan, sys record.System, w *Written) error {

@@ -265,6 +265,8 @@ func (f *Fence) UnmarshalText(text []byte) error {
 type Named struct {
 	Adopt, Holder string
 	Since         time.Time
+	// Base is what was observed after the write of one side, where the other's was refused.
+	Base map[string]Base
 }
 
 // Release gives a lease back without a stamp. The intent stays open when the
@@ -281,6 +283,10 @@ func (l *Ledger) Release(ctx context.Context, f Fence, maybe bool, named Named) 
 	}
 	if named.Holder != "" {
 		set[attrHolder], set[attrRefused] = named.Holder, ms(named.Since)
+	}
+	if len(named.Base) > 0 { // a stamp for those who read that side before it
+		Change{Base: named.Base}.encode(set)
+		set[attrStamped] = ms(l.Now())
 	}
 	p := Pair{Key: f.Key, Rev: f.Rev}
 	err := l.update(ctx, &p, set, remove, func() {})
