@@ -45,11 +45,8 @@ func (f *Flow) readBack(ctx context.Context, j *journey, plan *Plan, sys record.
 		}
 	}
 	maps.Copy(out.Fields, rec.Fields)
-	switch {
-	case ours:
+	if ours { // else an edit may be in it, of another field even
 		out.Version, out.ETag = now.Version, cmp.Or(now.ETag, rec.ETag)
-	case !told: // an edit may be in it, of another field even: the next write looks first
-		out.Version = now.Version
 	}
 	if out.UpdatedAt.IsZero() {
 		out.UpdatedAt = now.UpdatedAt

@@ -86,6 +86,10 @@ func TestAnotherFieldEditedBeforeItIsReadBack(t *testing.T) {
 		b.then(func() { b.dest.put("customers/c_1", record.Fields{"last_name": "Theirs"}) })
 		b.hub.put("contacts/7", record.Fields{"firstname": "Augusta"})
 		b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+		p, err := b.flow.Ledger.Find(t.Context(), b.flow.Spec.Pairs[0], hubContact, "")
+		if seen := p.Seen[record.Destination].Version; err != nil || seen == b.dest.rows["customers/c_1"].Version {
+			t.Errorf("%s: the version of the edit would be dropped as one that was seen: %q, %v", name, seen, err)
+		}
 		b.hub.put("contacts/7", record.Fields{"lastname": "Ours"})
 		b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
 		hub, dest := b.rests()

@@ -107,12 +107,13 @@ func (f *Flow) stamp(j *journey, plan *Plan, w *Written) ledger.Stamp {
 	return st
 }
 
-// seen is how far a side has been fully compared: to the answer of a write that
-// was conditional or made the record, else only to what was read before.
+// seen is how far a side has been fully compared: to the answer of a write that was
+// conditional or made the record and whose version is known, else only to what was
+// read before.
 func (f *Flow) seen(j *journey, plan *Plan, w *Written, sys record.System) ledger.Seen {
 	c := w.Sides[sys]
 	switch {
-	case c != nil && (plan.ETag[sys] != "" || c.Created != "" && f.Remotes[sys].Abilities(j.object(sys)).ConditionalWrite):
+	case c != nil && c.Version != "" && (plan.ETag[sys] != "" || c.Created != "" && f.Remotes[sys].Abilities(j.object(sys)).ConditionalWrite):
 		return ledger.Seen{Version: c.Version, ETag: c.ETag}
 	case c != nil && c.Created != "":
 		return ledger.Seen{Version: c.Version}
