@@ -80,6 +80,7 @@ func (r *run) erasedWith(p spec.Pair, pair *ledger.Pair, e edit) bool {
 func (r *run) buried(p spec.Pair, pair *ledger.Pair, e edit, fail func(string, ...any)) {
 	gone, ours := r.archived[e.ref]
 	switch {
+	case e.text == "" && e.at.Before(pair.LinkedAt): // at first contact a blank side is filled
 	case !ours, r.mergedAway(e.ref), strings.HasPrefix(pair.Reason, "erased"), r.reached(p, pair, e), r.recorded(p, pair, e), r.undone(p, pair, e):
 	case gone.Sub(e.at) < underWay:
 		r.counts["edited while we deleted it"]++ // it is in the recycle bin
