@@ -85,7 +85,7 @@ func (f *fleet) scheduled(t *testing.T) {
 	if err != nil || asked.Started != 1 {
 		t.Fatalf("asked for one record it started %d, %v", asked.Started, err)
 	}
-	d.executed("dropped: " + flow.ReasonAgreed)
+	d.executed("dropped: " + flow.ReasonUnchanged)
 }
 
 // refusals: a function's failure has the name that Retry and Catch know.
