@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -38,14 +39,16 @@ func redriveCommand(ctx context.Context, e *env, args []string) error {
 	if *code == "" && !*all {
 		return list(e, letters, *asJSON)
 	}
+	letters = slices.DeleteFunc(letters, func(l engine.DeadLetter) bool { return !*all && l.Code != *code })
 	for _, l := range letters {
-		if *all || l.Code == *code {
-			if err := s.redrive(ctx, e, l.ID); err != nil {
-				return err
-			}
+		if err := s.redrive(ctx, e, l.ID); err != nil {
+			return err
 		}
 	}
-	return nil
+	if len(letters) == 0 {
+		_, err = fmt.Fprintln(e.out, "there are no such dead letters")
+	}
+	return err
 }
 
 func (s server) redrive(ctx context.Context, e *env, id string) error {

@@ -18,19 +18,21 @@ func resyncCommand(ctx context.Context, e *env, args []string) error {
 			"deployment, whose function is called.")
 	address := f.String("addr", "", "the `address` of a running tandem run (TANDEM_ADDR, "+defaultListen+")")
 	deployed := f.Bool("aws", false, "ask the deployment in AWS, with the credentials in the environment")
-	d, err := e.ofClient(f, args)
+	specFile := f.String("spec", "", "with --aws the client's spec `file`; spec/CLIENT/integration-spec.json")
+	named, err := mixed(f, args)
 	if err != nil {
 		return err
 	}
-	if len(d.args) != 2 {
+	if len(named) != 3 {
 		return misused("name a client, an object type and an id, such as acme contacts 1001")
 	}
 	var freed struct{ Freed []string }
-	object, id := d.args[0], d.args[1]
+	client, object, id := named[0], named[1], named[2]
 	if *deployed {
-		freed.Freed, err = d.resync(ctx, e, object, id)
+		freed.Freed, err = e.resyncDeployed(ctx, client, *specFile, object, id)
 	} else {
-		err = addressOf(e, *address).call(ctx, "POST", "/api/resync/"+url.PathEscape(object)+"/"+url.PathEscape(id), &freed)
+		path := "/api/resync/" + url.PathEscape(object) + "/" + url.PathEscape(id) + "?client=" + url.QueryEscape(client)
+		err = addressOf(e, *address).call(ctx, "POST", path, &freed)
 	}
 	if err != nil {
 		return err
@@ -42,8 +44,12 @@ func resyncCommand(ctx context.Context, e *env, args []string) error {
 	return err
 }
 
-// resync calls the function that polls or compares the object.
-func (d *deployment) resync(ctx context.Context, e *env, object, id string) ([]string, error) {
+// resyncDeployed calls the function that polls or compares the object.
+func (e *env) resyncDeployed(ctx context.Context, client, specFile, object, id string) ([]string, error) {
+	d, err := e.deployment(client, specFile)
+	if err != nil {
+		return nil, err
+	}
 	pair, ref, err := why.Find(d.spec, object, id)
 	if err != nil {
 		return nil, usage{err}

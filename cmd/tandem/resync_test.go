@@ -17,15 +17,20 @@ func TestResync(t *testing.T) {
 	p := w.start(t.TempDir(), freeAddress(t))
 	settled(t, p)
 	id := w.person("asked@example.com", "Ann")
-	if said := tell(t, p, "resync", "acme", "contacts", id, "--spec", w.specFile); !strings.Contains(said, "started") {
+	if said := tell(t, p, "resync", "acme", "contacts", id); !strings.Contains(said, "started") {
 		t.Errorf("it says %q", said)
 	}
 	settled(t, p)
 	w.invariants(p, map[string]string{"asked@example.com": "Ann"})
-	var out, errs bytes.Buffer
-	args := []string{"resync", "acme", "contacts", "999999", "--spec", w.specFile, "--addr", strings.TrimSuffix(p.api, "/api")}
-	if code := run(t.Context(), args, nil, &out, &errs); code != exitFailed || !strings.Contains(errs.String(), "RecordMissing") {
-		t.Errorf("of an unknown record it says, with %d: %s", code, errs.String())
+	if said := tell(t, p, "redrive", "--code", "RemoteBusy"); said != "there are no such dead letters\n" {
+		t.Errorf("of no dead letter it says %q", said)
+	}
+	for _, c := range [][3]string{{"acme", "999999", "RecordMissing"}, {"other", id, "client acme, not other"}} {
+		var out, errs bytes.Buffer
+		args := []string{"resync", c[0], "contacts", c[1], "--addr", strings.TrimSuffix(p.api, "/api")}
+		if code := run(t.Context(), args, nil, &out, &errs); code != exitFailed || !strings.Contains(errs.String(), c[2]) {
+			t.Errorf("of client %s, record %s it says, with %d: %s", c[0], c[1], code, errs.String())
+		}
 	}
 }
 

@@ -337,5 +337,5 @@ func (w *world) redriveAll(p *process) {
 	if code := run(context.Background(), []string{"redrive", "--all", "--addr", p.api[:len(p.api)-len("/api")]}, nil, &out, &errs); code != exitOK {
 		w.t.Fatalf("redrive: %s", errs.String())
 	}
-	w.t.Logf("redriven: %d; causes %v", bytes.Count(out.Bytes(), []byte("\n")), causes)
+	w.t.Logf("redriven: %d; causes %v", bytes.Count(out.Bytes(), []byte(": started ")), causes)
 }
