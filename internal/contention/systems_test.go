@@ -232,7 +232,7 @@ func (r remote) Find(_ context.Context, object, property, value string, properti
 }
 
 // Archive is never reached: nobody deletes anything here.
-func (r remote) Archive(_ context.Context, object, id string) error {
+func (r remote) Archive(_ context.Context, object, id, _ string) error {
 	return flow.Errorf(flow.RemoteRefused, "%s %s %s must not be deleted", r.system, object, id)
 }
 

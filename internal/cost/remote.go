@@ -74,7 +74,7 @@ func (r *remote) Find(ctx context.Context, object, property, value string, _ []s
 }
 
 // Archive implements flow.Remote.
-func (r *remote) Archive(ctx context.Context, object, id string) error {
+func (r *remote) Archive(ctx context.Context, object, id, _ string) error {
 	delete(r.rows, object+"/"+id)
 	return r.world.ask(ctx, r.system, 0)
 }

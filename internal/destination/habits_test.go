@@ -218,14 +218,17 @@ func TestRequired(t *testing.T) {
 			_, err = c.Update(t.Context(), "customers", "1", record.Fields{"name": "Ann"}, "")
 		}
 		if err == nil {
-			err = c.Archive(t.Context(), "customers", "1")
+			err = c.Archive(t.Context(), "customers", "1", `"given"`)
 		}
 		if err == nil {
-			err = c.Archive(t.Context(), "customers", "gone")
+			err = c.Archive(t.Context(), "customers", "1", "")
 		}
-		want := []string{`PATCH "given"`, `PATCH `, `DELETE `, `DELETE `}
+		if err == nil {
+			err = c.Archive(t.Context(), "customers", "gone", "")
+		}
+		want := []string{`PATCH "given"`, `PATCH `, `DELETE "given"`, `DELETE `, `DELETE `}
 		if mode == "required" {
-			want = []string{`PATCH "given"`, `GET `, `PATCH "own"`, `GET `, `DELETE "own"`, `GET `}
+			want = []string{`PATCH "given"`, `GET `, `PATCH "own"`, `DELETE "given"`, `GET `, `DELETE "own"`, `GET `}
 		}
 		if err != nil || !slices.Equal(sent, want) {
 			t.Errorf("%s: sent %q, %v; want %q", mode, sent, err, want)

@@ -31,7 +31,7 @@ func TestReceive(t *testing.T) {
 	if _, err := company.Create("customers", nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := company.Delete("customers", "c_1"); err != nil {
+	if err := company.Delete("customers", "c_1", 0); err != nil {
 		t.Fatal(err)
 	}
 	body := company.Due()[0].Body()

@@ -147,7 +147,7 @@ func (c *Client) meet(ctx context.Context, o *object, id string, fields record.F
 }
 
 // Archive implements flow.Remote: an absent record is no error.
-func (c *Client) Archive(ctx context.Context, name, id string) error {
+func (c *Client) Archive(ctx context.Context, name, id, etag string) error {
 	o, err := c.object(name)
 	if err == nil {
 		err = checkID(id)
@@ -159,7 +159,7 @@ func (c *Client) Archive(ctx context.Context, name, id string) error {
 	if err != nil {
 		return err
 	}
-	if _, err = c.overwrite(ctx, o, request{call: k, args: args{"id": id}}); flow.CodeOf(err) == flow.RecordMissing {
+	if _, err = c.overwrite(ctx, o, request{call: k, args: args{"id": id}, etag: etag}); flow.CodeOf(err) == flow.RecordMissing {
 		return nil
 	}
 	return err

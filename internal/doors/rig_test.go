@@ -152,7 +152,7 @@ func (r *rig) do(d deed, open session) (err error) {
 			_, err = r.portal.Create(portal.Person, d.Object, d.Set, d.links()...)
 		}
 	case d.Archive:
-		err = r.company.Delete(d.Object, d.ID)
+		err = r.company.Delete(d.Object, d.ID, 0)
 	default:
 		err = r.enter(d)
 	}

@@ -29,6 +29,7 @@ type shelf struct {
 	born      map[string]time.Time     // when, where a test says it
 	next      int
 	idle      bool // a value that is there already is no change
+	bin       bool // what is deleted is still shown, as archived
 	reads     int
 	writes    []string
 	fail      func(op string) error // before the call
@@ -132,12 +133,20 @@ func (s *shelf) Find(_ context.Context, object, property, value string, properti
 	return found, s.abilities.SearchLag == 0, nil
 }
 
-func (s *shelf) Archive(_ context.Context, object, id string) error {
+func (s *shelf) Archive(_ context.Context, object, id, etag string) error {
 	if err := s.gate("archive"); err != nil {
 		return err
 	}
+	if row, ok := s.rows[object+"/"+id]; ok && etag != "" && etag != row.ETag {
+		return flow.Errorf(flow.PreconditionFailed, "it is at %s", row.ETag)
+	}
 	s.writes = append(s.writes, "archive "+object+"/"+id)
-	delete(s.rows, object+"/"+id)
+	if row, ok := s.rows[object+"/"+id]; ok && s.bin {
+		row.Archived = true
+		s.rows[object+"/"+id] = row
+	} else {
+		delete(s.rows, object+"/"+id)
+	}
 	return s.done("archive")
 }
 

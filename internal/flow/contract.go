@@ -31,15 +31,15 @@ type Remote interface {
 	// consistent is false when the answer came from an index that lags.
 	Find(ctx context.Context, object, property, value string, properties []string) (found []record.Record, consistent bool, err error)
 	// Archive deletes a record in the way its system can undo, if it has one.
-	// An absent record is no error.
-	Archive(ctx context.Context, object, id string) error
+	// An absent record is no error. A non-empty etag makes it conditional, as of Update.
+	Archive(ctx context.Context, object, id, etag string) error
 	// Abilities tells what the system can do for this object.
 	Abilities(object string) Abilities
 }
 
 // Abilities are the differences between systems that a decision depends on.
 type Abilities struct {
-	// ConditionalWrite: Update honours etag. Versioned: Record.Version grows with every change.
+	// ConditionalWrite: Update and Archive honour etag. Versioned: Record.Version grows with every change.
 	ConditionalWrite, Versioned bool
 	// Once: a create whose external id is taken is refused, so an attempt that is
 	// carried out late or twice changes nothing.

@@ -12,6 +12,7 @@
 //	decide.go            the decision itself, pure: three values in, two patches out
 //	match.go             a record without a partner: adopt one, or claim the right to create it
 //	lifecycle.go         deletions, restores, privacy deletions
+//	taken_along.go       an edit that a deletion of ours meets: refused, or recorded
 //	merge.go             two HubSpot records have become one of a new id
 //	write.go             the only place that changes a remote system
 //	readback.go          what an answer does not show of a write, told from an edit after it
@@ -49,7 +50,8 @@
 // is kept as a window, and an event of an edit inside it becomes a conflict row.
 //
 // A deletion leaves a tombstone, and takes no edit with it that was made since both
-// sides agreed (archive). Nothing is made for a record that was deleted meanwhile
+// sides agreed (archive): one made later still refuses the condition, or is recorded
+// from what the recycle bin or its own event tells (delete). Nothing is made for a record that was deleted meanwhile
 // (stillThere, stillWanted), and what a create in doubt has made all the same is
 // found (orphan) or recognised when its own event comes (widowed): a person is
 // asked. Only a record that is there again brings its pair back.

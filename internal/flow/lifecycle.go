@@ -19,8 +19,16 @@ func (f *Flow) deleted(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 	if there, err := f.isThere(ctx, j); err != nil || there {
 		return nil, orElse(err, error(Errorf(LeaseHeld, "the record is there again: it is looked at again")))
 	}
+	if _, err := f.unheard(ctx, j, p); err != nil {
+		return nil, err
+	}
 	if p.State != ledger.Linked {
 		return f.neverLinked(ctx, j, p, reason)
+	}
+	if p.Intent.Deletes(j.source) { // it was we who did, and did not get any further
+		if err := f.takenAlong(ctx, j, p, j.source); err != nil {
+			return nil, err
+		}
 	}
 	switch j.deletes() {
 	case "archive":
@@ -86,8 +94,13 @@ func (j *journey) deletes() string {
 // sides agreed or the mass-change guard stops it.
 func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
 	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), p.IDs[j.target], j.back, j.pair)
-	switch edited := f.edited(j, p, rec); {
+	switch edited := f.edited(j, p, j.target, rec); {
 	case CodeOf(err) == RecordMissing || err == nil && rec.Archived:
+		if p.Intent.Deletes(j.target) {
+			if err := f.went(ctx, j, p, j.target, rec, edited); err != nil {
+				return nil, err
+			}
+		}
 		return drop(deletedInBoth), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, deletedInBoth)
 	case err != nil:
 		return nil, err
@@ -107,7 +120,7 @@ func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 		reason := "the mass-change guard stopped deletions from " + string(j.source)
 		return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
 	}
-	plan := &Plan{Act: ActWrite, IDs: p.IDs, Archive: j.target}
+	plan := f.deletion(j, p, rec)
 	if err := f.Ledger.Take(ctx, p, f.intent(j, plan), ledger.Change{}); err != nil {
 		return nil, err
 	}
@@ -147,7 +160,7 @@ func (f *Flow) back(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 	case !there && p.State == ledger.Parked:
 		return park(p.Reason), nil
 	case !there:
-		return drop("the record or its partner was deleted: " + p.Reason), nil
+		return f.atRest(ctx, j, p)
 	case j.Kind != Restored && asked.Before(p.StampedAt.Add(settling)):
 		return nil, Errorf(LeaseHeld, "the record was deleted a moment ago and is there: it is looked at again")
 	}
@@ -163,20 +176,6 @@ func (f *Flow) isThere(ctx context.Context, j *journey) (bool, error) {
 		return false, nil
 	}
 	return err == nil && !rec.Archived, err
-}
-
-// edited lists the fields that somebody has changed on the target since both
-// sides agreed.
-func (f *Flow) edited(j *journey, p *ledger.Pair, rec record.Record) (fields []string) {
-	m := &merge{base: p.Base, print: j.print, target: side{
-		system: j.target, own: j.back.Canonical(rec.Fields), sent: p.MaybeSent(f.Now())[j.target],
-	}}
-	for _, field := range j.pair.Fields {
-		if field.Travels(spec.From(j.target)) && m.cell(m.target, field.Name).changed {
-			fields = append(fields, field.Name)
-		}
-	}
-	return fields
 }
 
 // restored brings a deleted record back because a person restored it. Its
@@ -261,7 +260,7 @@ func (f *Flow) purge(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, er
 	}
 	if id != "" {
 		if j.deletes() == "archive" {
-			if err := j.to.Archive(ctx, j.object(j.target), id); err != nil {
+			if err := j.to.Archive(ctx, j.object(j.target), id, ""); err != nil {
 				return nil, err
 			}
 			reason += "; its partner was deleted"

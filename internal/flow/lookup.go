@@ -67,7 +67,7 @@ func (f *Flow) tidy(ctx context.Context, j *journey, s State, p *ledger.Pair) er
 			return store(err)
 		}
 		f.Log.Warn("an extra record made by a worker that lost its lease is removed", "execution", j.execution, "system", j.target)
-		return j.to.Archive(ctx, j.object(j.target), made)
+		return j.to.Archive(ctx, j.object(j.target), made, "")
 	case p.State != ledger.Linked:
 		p.Adopt = made
 	}
@@ -104,7 +104,7 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 	case !t.Missing && !t.Archived && j.cameBack(p):
 		return f.back(ctx, j, s, p)
 	case p.State == ledger.Gone:
-		return drop("the record or its partner was deleted: " + p.Reason), nil
+		return f.atRest(ctx, j, p)
 	case p.State == ledger.Parked && !j.touched(p, t):
 		return park(p.Reason), nil
 	case p.Held(f.Now()) && p.LeaseBy != j.execution:

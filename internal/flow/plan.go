@@ -35,6 +35,9 @@ type Plan struct {
 	// Open is when the destination's record was last changed, where a write towards
 	// it is not conditional.
 	Open string `json:"open,omitempty"`
+	// Ahead is by how much the destination's clock is ahead at most, in milliseconds,
+	// where a record is deleted there without a condition.
+	Ahead int64 `json:"ahead,omitempty"`
 	// Left are the windows of an earlier write that was never stamped, Ghosts what
 	// earlier writes of this claim may have sent.
 	Left   []ledger.Window                       `json:"left,omitempty"`

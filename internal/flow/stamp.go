@@ -103,7 +103,7 @@ func (f *Flow) stamp(j *journey, plan *Plan, w *Written) ledger.Stamp {
 			st.Seen[sys] = seen
 		}
 	}
-	st.Windows, st.Left, st.Ghosts, st.Waits = windows(plan, w), plan.Left, plan.Ghosts, plan.Waits
+	st.Windows, st.Left, st.Ghosts, st.Waits = windows(j, plan, w), plan.Left, plan.Ghosts, plan.Waits
 	return st
 }
 
@@ -125,7 +125,10 @@ func (f *Flow) seen(j *journey, plan *Plan, w *Written, sys record.System) ledge
 
 // windows notes the spans in which a system without conditional writes, as
 // HubSpot is one, may have been edited between our read and our write.
-func windows(plan *Plan, w *Written) (out []ledger.Window) {
+func windows(j *journey, plan *Plan, w *Written) (out []ledger.Window) {
+	if c := w.Sides[record.Destination]; plan.Archive == record.Destination && c != nil && c.Open != "" {
+		return []ledger.Window{deleted(j.pair, plan.Open, c.Open)}
+	}
 	for sys, from := range map[record.System]string{record.HubSpot: plan.Before[record.HubSpot], record.Destination: plan.Open} {
 		c := w.Sides[sys]
 		if c == nil || c.Created != "" || len(c.Prints) == 0 || from == "" {

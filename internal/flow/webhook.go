@@ -186,7 +186,7 @@ func (in *Ingress) envelope(g *group) (Envelope, error) {
 func (in *Ingress) tell(g *group, n Notification, e *Envelope) {
 	if g.ref.System != record.HubSpot {
 		remote := in.Flow.Remotes[g.ref.System]
-		if remote != nil && !remote.Abilities(g.ref.Object).ConditionalWrite && !n.At.IsZero() && len(e.Told) < maxListed {
+		if n.Kind == Changed && remote != nil && !remote.Abilities(g.ref.Object).ConditionalWrite && !n.At.IsZero() && len(e.Told) < maxListed {
 			e.Told = append(e.Told, Told{At: unixMilli(n.At)})
 		}
 		return

@@ -166,8 +166,7 @@ func (w *Written) observed(plan *Plan) map[string]ledger.Base {
 func (f *Flow) writeSide(ctx context.Context, j *journey, plan *Plan, sys record.System, w *Written) error {
 	remote, object := f.Remotes[sys], j.object(sys)
 	if plan.Archive == sys {
-		w.Sides[sys] = &Confirmation{}
-		return remote.Archive(ctx, object, plan.ids(j)[sys])
+		return f.delete(ctx, j, plan, sys, w)
 	}
 	patch := plan.Patch[sys]
 	if plan.Create != sys && len(patch) == 0 {

@@ -352,7 +352,7 @@ func TestAwkwardIDs(t *testing.T) {
 	for _, id := range []string{"", ".", ".."} { // Nothing is sent for these.
 		_, readErr := client.Read(t.Context(), "contacts", id, nil)
 		_, updateErr := client.Update(t.Context(), "contacts", id, record.Fields{"firstname": "x"}, "")
-		if flow.CodeOf(readErr) != flow.RecordMissing || flow.CodeOf(updateErr) != flow.RecordMissing || client.Archive(t.Context(), "contacts", id) != nil {
+		if flow.CodeOf(readErr) != flow.RecordMissing || flow.CodeOf(updateErr) != flow.RecordMissing || client.Archive(t.Context(), "contacts", id, "") != nil {
 			t.Errorf("id %q: %v, %v", id, readErr, updateErr)
 		}
 	}

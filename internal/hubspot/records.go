@@ -265,8 +265,9 @@ func (c *Client) unique(object, property string) bool {
 	return object == Contacts && property == emailProperty || slices.Contains(c.options.Unique[object], property)
 }
 
-// Archive puts a record in the recycle bin, where it stays for 90 days.
-func (c *Client) Archive(ctx context.Context, object, id string) error {
+// Archive puts a record in the recycle bin, where it stays for 90 days. HubSpot has
+// no conditional deletion either: the etag is ignored.
+func (c *Client) Archive(ctx context.Context, object, id, _ string) error {
 	if !addressable(id) {
 		return nil
 	}

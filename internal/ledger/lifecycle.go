@@ -98,9 +98,16 @@ func (l *Ledger) Revive(ctx context.Context, sp spec.Pair, p *Pair) error {
 // Forget empties a pair's rows on both sides, so that its records are looked at
 // as if they had never met; ErrMoved when the pair has changed since it was read.
 // The rows stay: a row made again would count its revisions, which are fencing
-// numbers, from one.
+// numbers, from one. So do the windows: events of edits that were overwritten, or
+// deleted, may still come.
 func (l *Ledger) Forget(ctx context.Context, sp spec.Pair, p *Pair) error {
-	return l.empty(ctx, sp, p, map[string]string{attrPair: sp.Name, attrWas: met(p)})
+	set := map[string]string{attrPair: sp.Name, attrWas: met(p)}
+	for name, v := range p.attrs {
+		if strings.HasPrefix(name, prefixWindow) {
+			set[name] = v
+		}
+	}
+	return l.empty(ctx, sp, p, set)
 }
 
 // met lists the destination records that pairs are or were linked to.

@@ -82,10 +82,8 @@ func (r *run) buried(p spec.Pair, pair *ledger.Pair, e edit, fail func(string, .
 	switch {
 	case e.text == "" && e.at.Before(pair.LinkedAt): // at first contact a blank side is filled
 	case !ours, r.mergedAway(e.ref), strings.HasPrefix(pair.Reason, "erased"), r.reached(p, pair, e), r.recorded(p, pair, e), r.undone(p, pair, e):
-	case gone.Sub(e.at) < underWay:
-		r.counts["edited while we deleted it"]++ // it is in the recycle bin
 	default:
-		fail("no silent loss: %s field %s was set to %q at %s, and we have deleted the record", e.ref, e.field, e.text, e.at.Sub(epoch))
+		fail("no silent loss: %s field %s was set to %q at %s, and we have deleted the record %s later", e.ref, e.field, e.text, e.at.Sub(epoch), gone.Sub(e.at))
 	}
 }
 

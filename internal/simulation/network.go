@@ -21,6 +21,8 @@ type network struct {
 	to     http.Handler
 	// down answers while the system does not work.
 	down func(context.Context, *http.Request) (*http.Response, error)
+	// deletes is told of a deletion that is about to be carried out.
+	deletes func(*http.Request)
 	// wrote is told of every request that reached the system and may change it.
 	wrote func(*http.Request, []byte, int)
 }
@@ -99,6 +101,9 @@ func answer(req *http.Request, status int, h http.Header) *http.Response {
 
 // serve lets the system carry the request out, at once.
 func (n *network) serve(req *http.Request, body []byte) *http.Response {
+	if req.Method == http.MethodDelete {
+		n.deletes(req)
+	}
 	in := req.Clone(context.Background())
 	in.Body = io.NopCloser(bytes.NewReader(body))
 	in.RequestURI = req.URL.RequestURI()

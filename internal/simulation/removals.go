@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -29,7 +30,7 @@ func (r *run) delete(p spec.Pair, s record.System, id string) bool {
 	if s == record.HubSpot {
 		_ = r.hub.Archive(portal.Person, p.HubSpot.Object, id)
 	} else {
-		_ = r.erp.Delete(p.Destination.Object, id)
+		_ = r.erp.Delete(p.Destination.Object, id, 0)
 	}
 	if d := r.removed[len(r.removed)-1]; r.rng.IntN(3) == 0 {
 		r.after(r.between(0, 8*time.Second), func() {
@@ -40,6 +41,25 @@ func (r *run) delete(p spec.Pair, s record.System, id string) bool {
 		})
 	}
 	return true
+}
+
+// lastMoment lets somebody, at times, edit a record just before we delete it.
+func (r *run) lastMoment(s record.System) func(*http.Request) {
+	return func(req *http.Request) {
+		ref := r.target(s, req)
+		if p, ok := r.pairWith(ref); ok && r.now1(p, s, ref.ID) != nil && r.chance(0.5, "edited just before we delete it") {
+			r.edit(p, s, ref.ID, 2)
+		}
+	}
+}
+
+// pairWith is the spec's pair of a record's object.
+func (r *run) pairWith(ref record.Ref) (spec.Pair, bool) {
+	i := slices.IndexFunc(r.spec.Pairs, func(p spec.Pair) bool { return p.Side(ref.System).Object == ref.Object })
+	if i < 0 {
+		return spec.Pair{}, false
+	}
+	return r.spec.Pairs[i], true
 }
 
 // restore brings a deleted record back, with an edit of it at times.

@@ -230,7 +230,7 @@ func (r *run) wire(now func() time.Time) error {
 func (r *run) clients(now func() time.Time, faulty bool) error {
 	over := func(s record.System) *http.Client {
 		if faulty {
-			return &http.Client{Transport: &network{w: r.world, system: s, to: r.handlers[s], wrote: r.wrote(s),
+			return &http.Client{Transport: &network{w: r.world, system: s, to: r.handlers[s], wrote: r.wrote(s), deletes: r.lastMoment(s),
 				down: func(ctx context.Context, req *http.Request) (*http.Response, error) { return r.down(ctx, s, req) }}}
 		}
 		return &http.Client{Transport: direct{r.handlers[s]}}

@@ -52,7 +52,7 @@ func (st *stage) somebody(_ context.Context, w []string) error {
 	case "purge hubspot":
 		return st.hub.Purge(portal.Person, object, id, "")
 	case "delete destination":
-		return st.erp.Delete(object, id)
+		return st.erp.Delete(object, id, 0)
 	case "restore destination":
 		_, err := st.erp.Restore(object, id)
 		return err

@@ -212,8 +212,8 @@ func (s *suite) quoted() {
 
 func (s *suite) archive() {
 	made := s.fresh()
-	s.must(s.Remote.Archive(s.t.Context(), s.Object, made.ID))
-	s.must(s.Remote.Archive(s.t.Context(), s.Object, made.ID)) // again: no error
+	s.must(s.Remote.Archive(s.t.Context(), s.Object, made.ID, ""))
+	s.must(s.Remote.Archive(s.t.Context(), s.Object, made.ID, "")) // again: no error
 	s.Settle()
 	r, err := s.Remote.Read(s.t.Context(), s.Object, made.ID, []string{s.Key})
 	if err == nil && !r.Archived {
@@ -233,7 +233,7 @@ func (s *suite) absent() {
 	s.code(err, flow.RecordMissing)
 	_, err = s.Remote.Update(s.t.Context(), s.Object, s.Absent, record.Fields{s.Fields[0]: "Ann"}, "")
 	s.code(err, flow.RecordMissing)
-	s.must(s.Remote.Archive(s.t.Context(), s.Object, s.Absent))
+	s.must(s.Remote.Archive(s.t.Context(), s.Object, s.Absent, ""))
 	for _, id := range []string{"", ".", ".."} {
 		_, err = s.Remote.Read(s.t.Context(), s.Object, id, nil)
 		s.code(err, flow.BadEnvelope, flow.RecordMissing)
@@ -344,7 +344,7 @@ func (s *suite) deletes(id, cursor string) {
 	if s.Delete != nil {
 		s.Delete(s.t, id)
 	} else {
-		s.must(s.Remote.Archive(s.t.Context(), s.Object, id))
+		s.must(s.Remote.Archive(s.t.Context(), s.Object, id, ""))
 	}
 	s.Settle()
 	if gone, _ := s.sweep(cursor); !gone[id].Deleted {

@@ -26,7 +26,7 @@ func (readOnly) Update(context.Context, string, string, record.Fields, string) (
 }
 
 // Archive implements flow.Remote.
-func (readOnly) Archive(context.Context, string, string) error { return errReadOnly }
+func (readOnly) Archive(context.Context, string, string, string) error { return errReadOnly }
 
 // overlay is a table that shows another one's rows and keeps changes to itself.
 type overlay struct {

@@ -169,13 +169,17 @@ func (c *Company) Upsert(kind, field, value string, fields map[string]any) (Reco
 	return r, err == nil, err
 }
 
-// Delete hides a record from everything but lists.
-func (c *Company) Delete(kind, id string) error {
+// Delete hides a record from everything but lists. A version other than 0 must be
+// the record's.
+func (c *Company) Delete(kind, id string, version int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s, r, err := c.live(kind, id)
 	if err != nil {
 		return err
+	}
+	if version != 0 && r.Version != version {
+		return ErrVersion
 	}
 	r.Deleted = true
 	c.apply(s, r, nil, "deleted")

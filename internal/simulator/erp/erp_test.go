@@ -175,7 +175,7 @@ func TestDeliver(t *testing.T) {
 	must[erp.Record](t)(c.Create("customers", map[string]any{"name": "Ann"}))
 	must[erp.Record](t)(c.Create("accounts", map[string]any{"name": "Acme"}))
 	must[erp.Record](t)(c.Create("orders", map[string]any{"title": "silent"}))
-	if err := c.Delete("customers", "c_1"); err != nil {
+	if err := c.Delete("customers", "c_1", 0); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

@@ -189,14 +189,21 @@ func (a *api) update(r *http.Request) reply {
 	if err != nil {
 		return reply{status: 400, body: problem("bad_request", err.Error())}
 	}
-	var version int64
-	if match := r.Header.Get("If-Match"); match != "" && match != "*" {
-		if version, err = strconv.ParseInt(strings.Trim(match, `"`), 10, 64); err != nil {
-			version = -1 // no version is negative: the condition fails
-		}
-	}
-	rec, err := a.company.Update(r.PathValue("object"), r.PathValue("id"), m, version)
+	rec, err := a.company.Update(r.PathValue("object"), r.PathValue("id"), m, condition(r))
 	return a.done(r, 200, rec, err)
+}
+
+// condition is the version that a request demands, 0 for any.
+func condition(r *http.Request) int64 {
+	match := r.Header.Get("If-Match")
+	if match == "" || match == "*" {
+		return 0
+	}
+	version, err := strconv.ParseInt(strings.Trim(match, `"`), 10, 64)
+	if err != nil {
+		return -1 // no version is negative: the condition fails
+	}
+	return version
 }
 
 func (a *api) upsert(r *http.Request) reply {
@@ -212,7 +219,7 @@ func (a *api) upsert(r *http.Request) reply {
 }
 
 func (a *api) delete(r *http.Request) reply {
-	if err := a.company.Delete(r.PathValue("object"), r.PathValue("id")); err != nil {
+	if err := a.company.Delete(r.PathValue("object"), r.PathValue("id"), condition(r)); err != nil {
 		return a.done(r, 0, Record{}, err)
 	}
 	return reply{status: 204}

@@ -19,7 +19,7 @@ func TestFind(t *testing.T) {
 		id := fmt.Sprintf("c_%d", 1+r.IntN(20))
 		switch v := values[r.IntN(len(values))]; r.IntN(6) {
 		case 0:
-			_ = c.Delete("customers", id)
+			_ = c.Delete("customers", id, 0)
 		case 1:
 			_, _ = c.Restore("customers", id)
 		case 2:

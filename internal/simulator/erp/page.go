@@ -77,7 +77,7 @@ func (c *Company) submit(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 	case r.PostForm.Get("action") == "delete":
-		err = c.Delete(kind.Name, id)
+		err = c.Delete(kind.Name, id, 0)
 	case id == "":
 		_, err = c.Create(kind.Name, fields)
 	default:

@@ -30,7 +30,7 @@ func history(t *testing.T, seed uint64) string {
 		case 3, 4:
 			rec, err = r.client.Update(r.ctx, "contacts", pick(), fields, "")
 		case 5:
-			err = r.client.Archive(r.ctx, "contacts", pick())
+			err = r.client.Archive(r.ctx, "contacts", pick(), "")
 		case 6:
 			_, err = r.p.Merge(Person, "contacts", pick(), pick())
 		case 7:

@@ -121,7 +121,7 @@ func TestReadOfUnknownAndArchived(t *testing.T) {
 	asError(t, err, flow.RecordMissing)
 	made := r.create("contacts", record.Fields{"email": "a@example.com"})
 	for range 2 { // Archiving what is archived is no error.
-		if err := r.client.Archive(r.ctx, "contacts", made.ID); err != nil {
+		if err := r.client.Archive(r.ctx, "contacts", made.ID, ""); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,113 @@
+package flow
+
+import (
+	"context"
+	"time"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// deletion drafts the plan that deletes a record, which has just been read. What
+// somebody edits in it from then on refuses the condition, and is decided on again.
+func (f *Flow) deletion(j *journey, p *ledger.Pair, rec record.Record) *Plan {
+	plan := &Plan{Act: ActWrite, IDs: p.IDs, Archive: j.target}
+	switch {
+	case j.to.Abilities(j.object(j.target)).ConditionalWrite && rec.ETag != "":
+		plan.ETag = map[record.System]string{j.target: rec.ETag}
+	case j.target == record.Destination:
+		plan.Open = f.open(j, rec.UpdatedAt)
+		plan.Ahead = (f.ahead(rec) + f.skew() + time.Second).Milliseconds()
+	}
+	return plan
+}
+
+// delete carries a deletion out. A system that knows no condition is asked afterwards
+// what it has deleted; where it shows no more, the events of edits that are still to
+// come tell, by their time.
+func (f *Flow) delete(ctx context.Context, j *journey, plan *Plan, sys record.System, w *Written) error {
+	c := &Confirmation{}
+	w.Sides[sys] = c
+	err := f.Remotes[sys].Archive(ctx, j.object(sys), plan.ids(j)[sys], plan.ETag[sys])
+	if err != nil || plan.ETag[sys] != "" {
+		return err
+	}
+	if plan.Open != "" {
+		c.Open = ledger.Version(f.Now().Add(time.Duration(plan.Ahead) * time.Millisecond))
+	}
+	p, err := f.Ledger.Find(ctx, j.pair, j.ref, "")
+	if err != nil {
+		return store(err)
+	}
+	return f.takenAlong(ctx, j, p, sys)
+}
+
+// deleted is the window in which an edit was deleted with its record.
+func deleted(pair spec.Pair, from, to string) ledger.Window {
+	w := ledger.Window{Side: record.Destination, From: from, To: to, Prints: map[string][2]string{}}
+	for _, field := range pair.Fields {
+		if field.Travels(spec.ToHubSpot) {
+			w.Prints[field.Name] = [2]string{}
+		}
+	}
+	return w
+}
+
+// atRest drops the event of a record that is gone, unless it tells of an edit that
+// we have overwritten or deleted.
+func (f *Flow) atRest(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	lost, err := f.unheard(ctx, j, p)
+	return unless(lost, "the record or its partner was deleted: "+p.Reason), err
+}
+
+// unheard is overwritten of a record that is not there. A deletion that was never
+// stamped has left its intent.
+func (f *Flow) unheard(ctx context.Context, j *journey, p *ledger.Pair) (bool, error) {
+	if in := p.Intent; in.Deletes(j.source) && in.Open != "" {
+		p.Windows = append(p.Windows, deleted(j.pair, in.Open, forever))
+	}
+	return f.overwritten(ctx, j, p)
+}
+
+// forever is later than every instant in the form of windows.
+const forever = "9999"
+
+// takenAlong looks at a record that we have deleted, as far as its system still shows
+// it.
+func (f *Flow) takenAlong(ctx context.Context, j *journey, p *ledger.Pair, sys record.System) error {
+	t := f.translators[spec.From(sys)][j.pair.Name]
+	rec, err := f.read(ctx, f.Remotes[sys], sys, j.object(sys), p.IDs[sys], t, j.pair)
+	switch {
+	case CodeOf(err) == RecordMissing:
+		return nil
+	case err != nil:
+		return err
+	}
+	return f.went(ctx, j, p, sys, rec, f.edited(j, p, sys, rec))
+}
+
+// went records what somebody had edited in a record that we have deleted.
+func (f *Flow) went(ctx context.Context, j *journey, p *ledger.Pair, sys record.System, rec record.Record, edited []string) error {
+	own := f.translators[spec.From(sys)][j.pair.Name].Canonical(rec.Fields)
+	var lost []ledger.Conflict
+	for _, name := range edited {
+		lost = append(lost, ledger.Conflict{Field: name, Policy: "deleted", Winner: sys.Other(), Loser: own[name]})
+	}
+	return f.lose(ctx, j, p.State, p.IDs, lost)
+}
+
+// edited lists the fields that somebody has changed in a record of sys since both
+// sides agreed. One in the recycle bin shows no associations.
+func (f *Flow) edited(j *journey, p *ledger.Pair, sys record.System, rec record.Record) (fields []string) {
+	m := &merge{base: p.Base, print: j.print}
+	here := side{system: sys, own: f.translators[spec.From(sys)][j.pair.Name].Canonical(rec.Fields), sent: p.MaybeSent(f.Now())[sys]}
+	for _, field := range j.pair.Fields {
+		c := m.cell(here, field.Name)
+		unlinked := rec.Archived && c.text == "" && field.Side(sys).Type == record.Reference
+		if field.Travels(spec.From(sys)) && c.changed && !unlinked {
+			fields = append(fields, field.Name)
+		}
+	}
+	return fields
+}

@@ -1,0 +1,162 @@
+package flow_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/internal/flow"
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// deletes is a bench on which deletions travel, both ways.
+func deletes(t *testing.T) *bench {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes = spec.Deletes{HubSpot: "archive", Destination: "archive"}
+	b.hub.bin = true
+	b.created()
+	return b
+}
+
+// before lets something happen on a side just before its next deletion is carried out.
+func (s *shelf) before(happens func()) {
+	s.fail = func(op string) error {
+		if op == "archive" {
+			s.fail = nil
+			happens()
+		}
+		return nil
+	}
+}
+
+// heard runs the execution of an event of customer c_1 that tells no more than its time.
+func (b *bench) heard(kind flow.Kind, at time.Time) {
+	b.t.Helper()
+	b.now = b.now.Add(3 * time.Second)
+	e, err := b.flow.Seals.Seal(flow.Envelope{
+		Client: "acme", Direction: spec.ToHubSpot, Pair: "contacts", ID: "c_1", Kind: kind, Name: "told",
+		At: b.now.UnixMilli(), Told: []flow.Told{{At: at.UnixMilli()}},
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	input, _ := json.Marshal(flow.State{Event: e})
+	b.executed(spec.ToHubSpot, "told", input)
+}
+
+// lost is what is recorded of the last name.
+func (b *bench) lost() (lost []ledger.Conflict) {
+	b.t.Helper()
+	for _, c := range b.losses() {
+		if c.Field == "lastName" {
+			lost = append(lost, c)
+		}
+	}
+	return lost
+}
+
+// The partner is edited after it was looked at: a condition refuses its deletion, and
+// a person is asked.
+func TestEditRefusesTheDeletion(t *testing.T) {
+	b := deletes(t)
+	b.archive("7", true)
+	b.dest.before(func() { b.dest.put("customers/c_1", record.Fields{"last_name": "Theirs"}) })
+	b.event(record.HubSpot, "contacts", "7", flow.Deleted)
+	if b.dest.rows["customers/c_1"].Fields["last_name"] != "Theirs" || b.state(record.HubSpot, "7") != ledger.Parked || !strings.Contains(b.reason(), "but edited in destination") {
+		t.Errorf("the destination holds %v, the pair is %s: %s", b.dest.rows, b.state(record.HubSpot, "7"), b.reason())
+	}
+}
+
+// What moves the record without an edit of what is synced is no reason to keep it.
+func TestMoveOnlyDelaysTheDeletion(t *testing.T) {
+	b := deletes(t)
+	b.archive("7", true)
+	b.dest.before(func() { b.dest.put("customers/c_1", record.Fields{"shoe_size": "39"}) })
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Deleted), "Stamp")
+	if len(b.dest.rows) != 0 || b.state(record.HubSpot, "7") != ledger.Gone {
+		t.Errorf("the destination holds %v: %s", b.dest.rows, b.reason())
+	}
+}
+
+// HubSpot knows no condition: what was edited is read in its recycle bin, and recorded,
+// by a later execution too where the one that deleted it got no further.
+func TestEditIsReadInTheRecycleBin(t *testing.T) {
+	for name, dies := range map[string]bool{"at once": false, "by another execution": true} {
+		t.Run(name, func(t *testing.T) {
+			b := deletes(t)
+			delete(b.dest.rows, "customers/c_1")
+			b.hub.before(func() {
+				b.hub.put("contacts/7", record.Fields{"lastname": "Theirs"})
+				if dies {
+					b.hub.after = func(string) error { return flow.Errorf(flow.RemoteRefused, "the worker is gone") }
+				}
+			})
+			end := b.event(record.Destination, "contacts", "c_1", flow.Deleted)
+			if b.hub.after = nil; dies {
+				b.want(end, "Failed")
+				b.now = b.now.Add(ledger.Lease)
+				b.event(record.HubSpot, "contacts", "7", flow.Deleted)
+			}
+			lost := b.lost()
+			if len(lost) != 1 || lost[0].Loser != "Theirs" || lost[0].Winner != record.Destination || lost[0].Policy != "deleted" {
+				t.Errorf("recorded is %+v: %s", b.losses(), b.reason())
+			}
+			if !b.hub.rows["contacts/7"].Archived || b.state(record.HubSpot, "7") != ledger.Gone {
+				t.Errorf("HubSpot holds %v, the pair is %s", b.hub.rows, b.state(record.HubSpot, "7"))
+			}
+		})
+	}
+}
+
+// A destination that knows no condition and shows nothing of what was deleted: the
+// event of the edit tells of it by its time, whatever has become of the pair.
+func TestEditIsToldAfterTheDeletion(t *testing.T) {
+	for name, c := range map[string]struct {
+		dies, restored bool
+		at             time.Duration // of the event, after the edit
+		want           int
+	}{
+		"the edit's own":                {want: 1},
+		"of another, before":            {at: -time.Hour},
+		"and the worker had died":       {dies: true, want: 1},
+		"and the contact is restored":   {restored: true, want: 1},
+		"of a record that is back long": {restored: true, at: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := deletes(t)
+			b.dest.abilities.ConditionalWrite = false
+			b.archive("7", true)
+			b.dest.before(func() {
+				b.dest.put("customers/c_1", record.Fields{"last_name": "Theirs"})
+				if c.dies {
+					b.dest.after = func(string) error { return flow.Errorf(flow.RemoteRefused, "the worker is gone") }
+				}
+			})
+			b.now = b.now.Add(time.Minute)
+			edited := b.now.Add(4 * time.Second)
+			b.event(record.HubSpot, "contacts", "7", flow.Deleted)
+			b.dest.after, b.now = nil, b.now.Add(ledger.Lease)
+			if c.dies {
+				b.event(record.Destination, "contacts", "c_1", flow.Deleted)
+			}
+			if c.restored {
+				b.archive("7", false)
+				b.want(b.event(record.HubSpot, "contacts", "7", flow.Restored), "Stamp")
+			}
+			b.heard(flow.Changed, edited.Add(c.at))
+			lost, err := b.flow.Ledger.Conflicts(t.Context(), record.Ref{System: record.Destination, Object: "customers", ID: "c_1"})
+			of := 0
+			for _, l := range lost {
+				if l.Field == "lastName" && l.Policy == "overwritten" && l.At.Equal(edited.Truncate(time.Millisecond)) {
+					of++
+				}
+			}
+			if err != nil || of != c.want || of == 0 && len(lost) > 0 {
+				t.Errorf("recorded is %+v, want %d of the last name at %s: %s", lost, c.want, edited, b.reason())
+			}
+		})
+	}
+}
