@@ -158,7 +158,7 @@ func (f *Flow) back(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 	case err != nil:
 		return nil, err
 	case !there && p.State == ledger.Parked:
-		return park(p.Reason), nil
+		return f.parked(ctx, j, p, &Transformed{Missing: true})
 	case !there:
 		return f.atRest(ctx, j, p)
 	case j.Kind != Restored && asked.Before(p.StampedAt.Add(settling)):

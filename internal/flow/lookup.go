@@ -106,7 +106,7 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 	case p.State == ledger.Gone:
 		return f.atRest(ctx, j, p)
 	case p.State == ledger.Parked && !j.touched(p, t):
-		return park(p.Reason), nil
+		return f.parked(ctx, j, p, t)
 	case p.Held(f.Now()) && p.LeaseBy != j.execution:
 		return f.held(p)
 	case t.Missing || t.Archived:

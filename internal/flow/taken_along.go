@@ -61,6 +61,16 @@ func (f *Flow) atRest(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, e
 	return unless(lost, "the record or its partner was deleted: "+p.Reason), err
 }
 
+// parked leaves a record to the person who is asked.
+func (f *Flow) parked(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed) (*Plan, error) {
+	if t.Missing || t.Archived {
+		if _, err := f.unheard(ctx, j, p); err != nil {
+			return nil, err
+		}
+	}
+	return park(p.Reason), nil
+}
+
 // unheard is overwritten of a record that is not there. A deletion that was never
 // stamped has left its intent.
 func (f *Flow) unheard(ctx context.Context, j *journey, p *ledger.Pair) (bool, error) {
