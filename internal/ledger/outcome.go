@@ -91,6 +91,17 @@ type Conflict struct {
 	LoserPrint string `json:"loserPrint,omitempty"`
 }
 
+// Lost says what was lost, as a person reads it: a blank, too, may be somebody's edit.
+func (c Conflict) Lost() string {
+	switch {
+	case c.LoserPrint != "":
+		return "fingerprint " + c.LoserPrint
+	case c.Loser == "" && c.Policy == "overwritten":
+		return "a value that nobody has read"
+	}
+	return strconv.Quote(c.Loser)
+}
+
 // Lose stores conflicts below a record. They hold values, so that a person can
 // restore one; a privacy deletion removes them. One told of twice is one.
 func (l *Ledger) Lose(ctx context.Context, of record.Ref, conflicts ...Conflict) error {

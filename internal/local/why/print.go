@@ -68,11 +68,7 @@ func (r *Report) printHistory(b *strings.Builder) {
 		b.WriteString("\nconflicts, oldest first\n")
 	}
 	for _, c := range r.Conflicts {
-		lost := c.Loser
-		if lost == "" {
-			lost = "fingerprint " + c.LoserPrint
-		}
-		fmt.Fprintf(b, "  %s  %s: %s won (%s); lost: %q\n", c.At.Format(time.RFC3339), c.Field, c.Winner, c.Policy, lost)
+		fmt.Fprintf(b, "  %s  %s: %s won (%s); lost: %s\n", c.At.Format(time.RFC3339), c.Field, c.Winner, c.Policy, c.Lost())
 	}
 }
 

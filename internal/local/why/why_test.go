@@ -1,6 +1,8 @@
 package why
 
 import (
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +53,23 @@ func TestWaitingReferenceIsTold(t *testing.T) {
 	for field, want := range map[string]string{"company": "waits for hubspot/companies/9, which is not linked yet", "phone": "alternated", "name": ""} {
 		if got := parked(p, field); got != want {
 			t.Errorf("%s: %q, want %q", field, got, want)
+		}
+	}
+}
+
+// What a conflict has lost is told apart: a value, a blank, what only a fingerprint is
+// known of, and what nobody has read.
+func TestLossIsTold(t *testing.T) {
+	r := Report{Conflicts: []ledger.Conflict{
+		{Field: "phone", Loser: "+61"}, {Field: "status"}, {Field: "birthday", LoserPrint: "abc"}, {Field: "name", Policy: "overwritten"},
+	}}
+	var b strings.Builder
+	if err := r.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	for field, want := range map[string]string{"phone": `"+61"`, "status": `""`, "birthday": "fingerprint abc", "name": "a value that nobody has read"} {
+		if line := regexp.MustCompile("(?m)^.*  " + field + ": .*$").FindString(b.String()); !strings.HasSuffix(line, "; lost: "+want) {
+			t.Errorf("%s: %q, want %s", field, line, want)
 		}
 	}
 }
