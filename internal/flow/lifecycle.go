@@ -255,8 +255,13 @@ func (f *Flow) purge(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, er
 	if err != nil {
 		return nil, err
 	}
-	if p.State == ledger.Linked {
+	switch p.State {
+	case ledger.Linked:
 		id = p.IDs[j.target]
+	case ledger.Parked, ledger.Gone:
+		if id, err = f.spared(ctx, j, p); err != nil {
+			return nil, err
+		}
 	}
 	if id != "" {
 		if j.deletes() == "archive" {
@@ -279,6 +284,24 @@ func (f *Flow) purge(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, er
 		return nil, err
 	}
 	return drop(reason), nil
+}
+
+// spared is the partner of a pair at rest, "" unless it is there: HubSpot tells of a
+// deletion with every erasure, and the one that came first may have left the partner
+// to a person.
+func (f *Flow) spared(ctx context.Context, j *journey, p *ledger.Pair) (string, error) {
+	id := p.IDs[j.target]
+	if id == "" {
+		return "", nil
+	}
+	rec, err := j.to.Read(ctx, j.object(j.target), id, nil)
+	switch {
+	case CodeOf(err) == RecordMissing || err == nil && rec.Archived:
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return id, nil
 }
 
 // mergedPartners are the destination records that a merge has left to people.

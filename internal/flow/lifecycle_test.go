@@ -167,6 +167,40 @@ func TestPrivacyDeletionProvesItself(t *testing.T) {
 	}
 }
 
+// HubSpot tells of a deletion with every erasure, in any order: what the deletion has
+// left to a person is erased, or told of, all the same.
+func TestErasureAfterItsDeletion(t *testing.T) {
+	for name, c := range map[string]struct {
+		policy string
+		edit   bool
+		want   string
+	}{
+		"archived":         {"archive", false, "erased on a privacy request"},
+		"edited meanwhile": {"archive", true, "erased on a privacy request; its partner was deleted"},
+		"asked":            {"ask", false, "erased on a privacy request; the destination record c_1 still exists and is a person's to decide"},
+		"kept":             {"ignore", false, "erased on a privacy request; the destination record c_1 still exists and is a person's to decide"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			hub, dest := b.created()
+			b.flow.Spec.Pairs[0].Deletes.HubSpot = c.policy
+			if c.edit {
+				b.dest.put("customers/"+dest, record.Fields{"postcode": "3000"})
+			}
+			clear(b.hub.rows)
+			b.event(record.HubSpot, "contacts", hub, flow.Deleted)
+			b.want(b.event(record.HubSpot, "contacts", hub, flow.Purged), "Dropped")
+			if got := b.reason(); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+			if _, there := b.dest.rows["customers/"+dest]; there != (c.policy != "archive") {
+				t.Errorf("the partner is there: %v", there)
+			}
+			b.still(record.HubSpot, hub, flow.Purged)
+		})
+	}
+}
+
 func TestChildBeforeItsParent(t *testing.T) {
 	b := newBench(t)
 	b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "firstname": "Ada"})
