@@ -208,7 +208,13 @@ func (m *merge) wrongWay(field spec.Field, s, t cell, agreed bool, v *verdict) {
 	case t.known && ok && back == s.text:
 		m.agree(field.Name, s, t, v)
 	case t.known && (t.changed || s.ours || !agreed && t.text != ""): // s.ours: a late write of ours
-		m.fetch(field, t, v)
+		switch fetched := m.fetch(field, t, v); {
+		case !fetched:
+		case s.changed, !agreed && !s.mine && s.text != "":
+			v.conflicts = append(v.conflicts, ledger.Conflict{Field: field.Name, Policy: policy(field), Winner: t.system, Loser: s.text})
+		default:
+			m.take(field, s, v)
+		}
 	case s.changed:
 		m.drifted(field, s, v)
 	}
