@@ -265,7 +265,7 @@ func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, 
 	case other.State == ledger.Gone || other.State == ledger.Parked:
 		return f.ambiguous(ctx, j, p, s.Transform, itsMatch+string(j.target)+atRest+other.Reason)
 	}
-	plan, err = f.adopt(ctx, j, s, p, plan, found[0], doubt)
+	plan, err = f.adopt(ctx, j, s, p, plan, found[0], doubt, other.Intent)
 	if err == nil && other.Exists() {
 		plan.Other = &ledger.Fence{Key: other.Key, Rev: other.Rev}
 	}
@@ -306,8 +306,10 @@ func (j *journey) touched(p *ledger.Pair, t *Transformed) bool {
 }
 
 // adopt links an existing record: what is equal is agreed, what is blank is
-// filled, what differs follows its policy; no write where nothing differs.
-func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, draft *Plan, partner record.Record, doubt *ledger.Intent) (*Plan, error) {
+// filled, what differs follows its policy; no write where nothing differs. An edit that
+// the partner's own execution, which never came to its stamp, has overwritten is heard
+// of by the pair that there is now.
+func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, draft *Plan, partner record.Record, doubt, theirs *ledger.Intent) (*Plan, error) {
 	m := f.merge(j, p, s.Transform)
 	if err := f.look(ctx, j, m, partner); err != nil {
 		return nil, err
@@ -322,7 +324,8 @@ func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, d
 	ids := map[record.System]string{j.source: j.ref.ID, j.target: partner.ID}
 	plan := f.write(j, ids, m, v, t, partner)
 	plan.Link, plan.MatchKey, plan.Until, plan.Ghosts = true, draft.MatchKey, draft.Until, draft.Ghosts
-	plan.Left = doubt.Left(f.shown(j, t, partner))
+	shown := f.shown(j, t, partner)
+	plan.Left = append(doubt.Left(shown), theirs.Left(shown)...)
 	plan.await(v.waiting(j, ids))
 	if _, err := f.overwrittenNow(ctx, j, m, p.State, ids, plan.Left); err != nil {
 		return nil, err

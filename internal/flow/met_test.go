@@ -3,6 +3,7 @@ package flow_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -138,5 +139,31 @@ func TestSetToWhatIsBeingWrittenWithAnOldRead(t *testing.T) {
 	plan, err := b.flow.Lookup(t.Context(), s)
 	if err != nil || len(b.losses()) != 1 {
 		t.Errorf("plan %+v, %v, recorded is %+v", plan, err, b.losses())
+	}
+}
+
+// An edit is overwritten by a write of the execution that was about to link the two
+// records and never came to its stamp: the one that links them, from the other side,
+// hears of it.
+func TestEditOverwrittenBeforeTheLink(t *testing.T) {
+	b := newBench(t)
+	b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "zip": "2000"})
+	b.dest.put("customers/c_9", record.Fields{"email": "ada@example.com", "postcode": "3000"})
+	b.now = b.now.Add(time.Minute)
+	b.hub.fail = func(op string) error {
+		if op == "update" {
+			b.hub.fail = nil
+			b.hub.put("contacts/7", record.Fields{"zip": "1000"})
+		}
+		return nil
+	}
+	b.steps(record.Destination, "c_9", flow.Changed, "Transform", "Lookup", "Write")
+	at := b.now.Add(-time.Second)
+	b.now = b.now.Add(10 * time.Minute)
+	b.hear(flow.Notification{ID: "e", Object: "contacts", Record: "7", Kind: flow.Changed, At: at, Values: record.Fields{"zip": "1000"}})
+	b.want(b.last.Path[len(b.last.Path)-1], "Stamp")
+	told := ledger.Fingerprint("acme/contacts", "postcode", record.HubSpot, "1000")
+	if lost := b.losses(); b.hub.rows["contacts/7"].Fields["zip"] != "3000" || !slices.ContainsFunc(lost, func(c ledger.Conflict) bool { return c.LoserPrint == told }) {
+		t.Errorf("HubSpot holds %v, recorded is %+v", b.hub.rows["contacts/7"].Fields, lost)
 	}
 }
