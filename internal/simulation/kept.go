@@ -81,10 +81,16 @@ func (r *run) buried(p spec.Pair, pair *ledger.Pair, e edit, fail func(string, .
 	gone, ours := r.archived[e.ref]
 	switch {
 	case e.text == "" && e.at.Before(pair.LinkedAt): // at first contact a blank side is filled
+	case r.oneWay(p, e): // drift is reported and keeps nothing from being deleted
 	case !ours, r.mergedAway(e.ref), strings.HasPrefix(pair.Reason, "erased"), r.reached(p, pair, e), r.recorded(p, pair, e), r.undone(p, pair, e):
 	default:
 		fail("no silent loss: %s field %s was set to %q at %s, and we have deleted the record %s later", e.ref, e.field, e.text, e.at.Sub(epoch), gone.Sub(e.at))
 	}
+}
+
+// oneWay: the field does not travel from where it was edited.
+func (r *run) oneWay(p spec.Pair, e edit) bool {
+	return slices.ContainsFunc(p.Fields, func(f spec.Field) bool { return f.Name == e.field && !f.Travels(spec.From(e.ref.System)) })
 }
 
 // standsFor: what an edit referred to has been merged into what the field refers to.

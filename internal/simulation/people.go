@@ -160,6 +160,9 @@ func (r *run) make(p spec.Pair, s record.System, k string) {
 	}
 }
 
+// wrongSide counts edits of one-way fields where nothing is read from them.
+const wrongSide = "one-way field edited on its wrong side"
+
 // change sets some fields of a record.
 func (r *run) change(p spec.Pair, s record.System, n int) {
 	ids := r.known[s][p.Side(s).Object]
@@ -174,8 +177,11 @@ func (r *run) edit(p spec.Pair, s record.System, id string, n int) {
 	fields := map[string]string{}
 	for range n {
 		f := p.Fields[r.rng.IntN(len(p.Fields))]
-		if text, ok := r.pick(f, s); ok && f.Travels(spec.From(s)) {
+		switch text, ok := r.pick(f, s); {
+		case ok && f.Travels(spec.From(s)):
 			fields[f.Name] = text
+		case !f.Travels(spec.From(s)) && r.chance(0.2, wrongSide):
+			fields[f.Name] = []string{"Nobody", ""}[r.rng.IntN(2)]
 		}
 	}
 	if len(fields) > 0 && r.now1(p, s, id) != nil {

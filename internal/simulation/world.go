@@ -175,7 +175,7 @@ var Faults = []string{
 	unreachable, answering, hanging, readOnly,
 	"merge heard of late", "merge told as deletions, too", "merge of a record that does not tell it", "edit just before a merge",
 	"partner edited just before a merge", "merged record deleted", "restored at once", "edited just before we delete it", "blank fields left out",
-	"reference waits", "reference travels at last", "values swapped",
+	"reference waits", "reference travels at last", "values swapped", wrongSide,
 }
 
 // Crash probabilities per step.
