@@ -111,6 +111,21 @@ func (m *merge) decide() verdict {
 	return v
 }
 
+// unchanged is why nothing is done where nothing that travels differs.
+func (m *merge) unchanged() string {
+	var held []string
+	for name := range m.parked {
+		if m.cell(m.source, name).changed {
+			held = append(held, name)
+		}
+	}
+	if len(held) == 0 {
+		return ReasonUnchanged
+	}
+	slices.Sort(held)
+	return "left alone: parked, since it kept alternating: " + names(held)
+}
+
 // field decides one field of which the source is known.
 func (m *merge) field(field spec.Field, s, t cell, v *verdict) {
 	_, agreed := m.base[field.Name]

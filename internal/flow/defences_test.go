@@ -218,6 +218,11 @@ func TestRewritersAreStopped(t *testing.T) {
 	if got := b.dest.rows["customers/c_1"].Fields["postcode"]; got != "2000" {
 		t.Fatalf("the postcode is %q: %s", got, b.reason())
 	}
+	b.dest.put("customers/c_1", record.Fields{"last_name": "Lovelace"})
+	b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Dropped")
+	if got := b.reason(); !strings.Contains(got, "parked") || !strings.Contains(got, "lastName") {
+		t.Errorf("of an edit of the parked field it says %q", got)
+	}
 }
 
 // TestFieldAddedToTheSpec: linked pairs have no base for it. The next event of

@@ -148,7 +148,7 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 	}
 	m := f.merge(j, p, t)
 	if m.quiet() && !p.InDoubt(f.Now()) {
-		return unless(lost, ReasonUnchanged), f.noteSeen(ctx, j, p, t)
+		return unless(lost, m.unchanged()), f.noteSeen(ctx, j, p, t)
 	}
 	if t, err = f.fresh(ctx, j, p, t, m); err != nil {
 		return nil, err
@@ -271,7 +271,7 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 			change.Seen[j.target] = ledger.Seen{Version: target.Version, ETag: target.ETag}
 			v.unbound(change.Seen)
 		}
-		return f.settled(ctx, j, p, v, change, lost, len(fresh) > 0)
+		return f.settled(ctx, j, p, m, v, change, lost, len(fresh) > 0)
 	}
 	if ok, err := f.allow(ctx, j, p, v); err != nil || !ok {
 		return park("the guard on cleared fields stopped this direction"), err
@@ -290,7 +290,7 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 }
 
 // settled: nothing is to be written; what was learnt is noted.
-func (f *Flow) settled(ctx context.Context, j *journey, p *ledger.Pair, v verdict, change ledger.Change, lost, fresh bool) (*Plan, error) {
+func (f *Flow) settled(ctx context.Context, j *journey, p *ledger.Pair, m *merge, v verdict, change ledger.Change, lost, fresh bool) (*Plan, error) {
 	change.Base = v.base
 	if err := f.Ledger.Note(ctx, p, change); err != nil {
 		return nil, err
@@ -309,7 +309,7 @@ func (f *Flow) settled(ctx context.Context, j *journey, p *ledger.Pair, v verdic
 	case len(v.base) > 0:
 		return drop(ReasonAgreed), nil
 	}
-	return unless(lost, ReasonUnchanged), nil
+	return unless(lost, m.unchanged()), nil
 }
 
 // lose records the values that lost a conflict, before they are overwritten.
