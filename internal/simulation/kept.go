@@ -82,7 +82,8 @@ func (r *run) buried(p spec.Pair, pair *ledger.Pair, e edit, fail func(string, .
 	switch {
 	case e.text == "" && e.at.Before(pair.LinkedAt): // at first contact a blank side is filled
 	case r.oneWay(p, e): // drift is reported and keeps nothing from being deleted
-	case !ours, r.mergedAway(e.ref), strings.HasPrefix(pair.Reason, "erased"), r.reached(p, pair, e), r.recorded(p, pair, e), r.undone(p, pair, e):
+	case !ours, gone.Before(e.at): // it came back, and somebody else has deleted it since
+	case r.mergedAway(e.ref), strings.HasPrefix(pair.Reason, "erased"), r.reached(p, pair, e), r.recorded(p, pair, e), r.undone(p, pair, e):
 	default:
 		fail("no silent loss: %s field %s was set to %q at %s, and we have deleted the record %s later", e.ref, e.field, e.text, e.at.Sub(epoch), gone.Sub(e.at))
 	}
