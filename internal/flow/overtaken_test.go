@@ -125,3 +125,28 @@ func TestDeletionThatHasYetToSettleIsNoRestore(t *testing.T) {
 		t.Errorf("the pair was parted: %v", err)
 	}
 }
+
+// A deletion is carried out, its answer lost, and repeated so late that it looks again
+// first: by then the record is restored. That nothing was sent this time does not
+// withdraw what the first attempt may have done.
+func TestRestoreBetweenTwoAttempts(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes.HubSpot = "archive"
+	hub, _ := b.created()
+	b.archive(hub, true)
+	s := b.steps(record.HubSpot, hub, flow.Deleted, "Transform", "Lookup")
+	b.dest.after = func(string) error { return &flow.Error{Code: flow.RemoteBusy, Message: "504", Maybe: true} }
+	if _, err := b.flow.Write(t.Context(), s); flow.CodeOf(err) != flow.RemoteBusy {
+		t.Fatal(err)
+	}
+	b.dest.after = nil
+	b.archive(hub, false)
+	b.now = b.now.Add(ledger.Lease / 2)
+	if _, err := b.flow.Write(t.Context(), s); flow.CodeOf(err) != flow.LeaseLost {
+		t.Fatal(err)
+	}
+	b.want(b.event(record.HubSpot, "contacts", hub, flow.Restored), "Stamp")
+	if len(b.dest.rows) != 1 || b.state(record.HubSpot, hub) != ledger.Linked {
+		t.Errorf("%d customers, the pair is %q: %s", len(b.dest.rows), b.state(record.HubSpot, hub), b.reason())
+	}
+}

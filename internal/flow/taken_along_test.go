@@ -123,6 +123,7 @@ func TestEditIsToldAfterTheDeletion(t *testing.T) {
 		"of another, before":            {at: -time.Hour},
 		"and the worker had died":       {dies: true, want: 1},
 		"and the contact is restored":   {restored: true, want: 1},
+		"and both":                      {dies: true, restored: true, want: 1},
 		"of a record that is back long": {restored: true, at: time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {

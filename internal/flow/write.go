@@ -121,8 +121,8 @@ func (f *Flow) giveBack(ctx context.Context, j *journey, plan *Plan, w *Written,
 	}
 	// What was plainly refused at the first attempt is withdrawn, unless an earlier
 	// round left doubt. There is no second attempt of this step after one that may
-	// have written: see below.
-	maybe := len(w.Sides) > 0 || isMaybe(cause)
+	// have written, but for a deletion: see below.
+	maybe := len(w.Sides) > 0 || isMaybe(cause) || plan.Archive != ""
 	switch {
 	case code == AlreadyExists && plan.Create != "":
 		named.Adopt = existing(cause)

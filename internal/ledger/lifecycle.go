@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -18,7 +19,7 @@ import (
 // what was read, ending lease and claims. A record without a row gets one.
 func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state State, reason string) error {
 	remove := []string{attrLease, attrLeaseBy, attrAdopt, attrTries, attrSince, attrKey, attrOrphan, attrHolder, attrRefused}
-	if p.State != Linked { // should a linked pair come back, what was in doubt still is
+	if p.State != Linked && !p.Intent.Deletes(ref.System) { // should a linked pair come back, what was in doubt still is
 		remove = append(remove, attrIntent, attrSends)
 	}
 	set := map[string]string{attrPair: p.Name, attrState: string(state), attrReason: reason, attrStamped: ms(l.Now())}
@@ -98,16 +99,24 @@ func (l *Ledger) Revive(ctx context.Context, sp spec.Pair, p *Pair) error {
 // Forget empties a pair's rows on both sides, so that its records are looked at
 // as if they had never met; ErrMoved when the pair has changed since it was read.
 // The rows stay: a row made again would count its revisions, which are fencing
-// numbers, from one. So do the windows: events of edits that were overwritten, or
-// deleted, may still come.
+// numbers, from one. So does, on either row, what is known of edits there that were
+// overwritten, or deleted with the record: their events may still come.
 func (l *Ledger) Forget(ctx context.Context, sp spec.Pair, p *Pair) error {
-	set := map[string]string{attrPair: sp.Name, attrWas: met(p)}
-	for name, v := range p.attrs {
-		if strings.HasPrefix(name, prefixWindow) {
-			set[name] = v
+	return l.empty(ctx, sp, p, func(sys record.System) map[string]string {
+		set := map[string]string{attrPair: sp.Name, attrWas: met(p)}
+		for name, v := range p.attrs {
+			var w Window
+			if strings.HasPrefix(name, prefixWindow) {
+				if fromJSON(v, &w); cmp.Or(w.Side, record.HubSpot) == sys {
+					set[name] = v
+				}
+			}
 		}
-	}
-	return l.empty(ctx, sp, p, set)
+		if sys == record.Destination && p.Intent.Deletes(sys) {
+			set[attrIntent] = p.attrs[attrIntent]
+		}
+		return set
+	})
 }
 
 // met lists the destination records that pairs are or were linked to.
@@ -145,12 +154,12 @@ func (p *Pair) refs(sp spec.Pair) (out []record.Ref) {
 	return out
 }
 
-// empty takes every attribute but those of set off the rows of a pair, in one
+// empty takes every attribute but those that set names for its side off the rows of a pair, in one
 // transaction: the row it was read from at the revision read, and the other side's
 // where it still belongs to this pair. Between the two a row would stay that
 // points to a pair which knows nothing of it. What else is to be changed with
 // them goes into the same transaction.
-func (l *Ledger) empty(ctx context.Context, sp spec.Pair, p *Pair, set map[string]string, updates ...table.Update) error {
+func (l *Ledger) empty(ctx context.Context, sp spec.Pair, p *Pair, set func(record.System) map[string]string, updates ...table.Update) error {
 	refs := p.refs(sp)
 	keys := make([]table.Key, len(refs))
 	for i, ref := range refs {
@@ -168,7 +177,8 @@ func (l *Ledger) empty(ctx context.Context, sp spec.Pair, p *Pair, set map[strin
 		case it.Attrs[attrPartner] != partner:
 			continue
 		}
-		updates = append(updates, table.Update{Key: keys[i], If: table.AtRev(rev), Set: set, Remove: others(it.Attrs, set)})
+		own := set(refs[i].System)
+		updates = append(updates, table.Update{Key: keys[i], If: table.AtRev(rev), Set: own, Remove: others(it.Attrs, own)})
 	}
 	_, err = l.Table.Update(ctx, updates...)
 	if _, moved := table.Moved(err); moved {
@@ -295,7 +305,7 @@ func (l *Ledger) Purge(ctx context.Context, sp spec.Pair, p *Pair) (n int, err e
 	}
 	claims = append(claims, ended...)
 	tomb := map[string]string{attrPair: sp.Name, attrState: string(Gone), attrReason: "erased on a privacy request", attrStamped: ms(l.Now())}
-	if err := l.empty(ctx, sp, p, tomb, claims...); err != nil {
+	if err := l.empty(ctx, sp, p, func(record.System) map[string]string { return tomb }, claims...); err != nil {
 		return n, err
 	}
 	late, err := l.erase(ctx, past)
