@@ -262,6 +262,8 @@ func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, 
 		return nil, Errorf(ClaimHeld, "the matching record is being linked by another execution")
 	case other.State == ledger.Parked && strings.HasPrefix(other.Reason, itsMatch+string(j.source)+atRest):
 		// It rests for the sake of this record, which it alone matched, as this one it.
+	case other.Reason == errWidowed.Error() && found[0].Fields[j.pair.Side(j.target).ExternalID] == j.ref.ID:
+		// It was made for this record, which has been restored since.
 	case other.State == ledger.Gone || other.State == ledger.Parked:
 		return f.ambiguous(ctx, j, p, s.Transform, itsMatch+string(j.target)+atRest+other.Reason)
 	}
