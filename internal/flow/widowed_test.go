@@ -27,3 +27,20 @@ func TestRestoredIsLinkedToWhatWasMadeForIt(t *testing.T) {
 		t.Errorf("the customer is %q, there are %d: %s", got, len(b.dest.rows), b.reason())
 	}
 }
+
+// A record that waits for a person and is deleted waits no longer, and looks for its
+// match again when it is restored.
+func TestParkedAndDeleted(t *testing.T) {
+	b := newBench(t)
+	b.ambiguous()
+	b.archive("7", true)
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Deleted), "Dropped")
+	if got := b.state(record.HubSpot, "7"); got != ledger.Gone {
+		t.Errorf("deleted it is %q: %s", got, b.reason())
+	}
+	b.archive("7", false)
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Restored), "Dropped")
+	if got := b.state(record.HubSpot, "7"); got != ledger.Parked {
+		t.Errorf("restored it is %q: %s", got, b.reason())
+	}
+}

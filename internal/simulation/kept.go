@@ -82,6 +82,10 @@ func (r *run) buried(p spec.Pair, pair *ledger.Pair, e edit, fail func(string, .
 	switch {
 	case e.text == "" && e.at.Before(pair.LinkedAt): // at first contact a blank side is filled
 	case r.oneWay(p, e): // drift is reported and keeps nothing from being deleted
+	case slices.ContainsFunc(r.removed, func(d removal) bool {
+		return d.erased && d.pair == p.Name && d.at.Before(gone) && r.akin(p, d.ref, e.ref)
+	}):
+		// an erasure took it along, with all that is known of it
 	case !ours, gone.Before(e.at): // it came back, and somebody else has deleted it since
 	case r.mergedAway(e.ref), strings.HasPrefix(pair.Reason, "erased"), r.reached(p, pair, e), r.recorded(p, pair, e), r.undone(p, pair, e):
 	default:
