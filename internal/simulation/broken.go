@@ -23,6 +23,7 @@ var Broken = []Variant{
 	{Name: "stamp what was sent", Remote: func(s record.System, r flow.Remote) flow.Remote { return &trusting{r} }},
 	{Name: "echo by a time window", Step: windowEcho},
 	{Name: "search believed at once", Remote: func(s record.System, r flow.Remote) flow.Remote { return &gullible{r} }},
+	{Name: "what is read back is ours", Remote: func(s record.System, r flow.Remote) flow.Remote { return &hopeful{r} }},
 	{Name: "no condition on the write", Remote: func(s record.System, r flow.Remote) flow.Remote { return &blind{r} }},
 }
 
@@ -104,6 +105,18 @@ func (t *trusting) Update(ctx context.Context, object, id string, fields record.
 func (t *trusting) Create(ctx context.Context, object string, fields record.Fields, externalID, key string) (record.Record, error) {
 	rec, err := t.Remote.Create(ctx, object, fields, externalID, key)
 	rec.Fields = fields
+	return rec, err
+}
+
+// hopeful takes what stands there after a write for what was written.
+type hopeful struct{ flow.Remote }
+
+// Update implements flow.Remote.
+func (h *hopeful) Update(ctx context.Context, object, id string, fields record.Fields, etag string) (record.Record, error) {
+	rec, err := h.Remote.Update(ctx, object, id, fields, etag)
+	if err == nil && len(rec.Fields) == 0 {
+		return h.Remote.Read(ctx, object, id, fields.Names())
+	}
 	return rec, err
 }
 

@@ -46,10 +46,14 @@ func (r *run) delete(p spec.Pair, s record.System, id string) bool {
 // lastMoment lets somebody, at times, edit a record just before we delete it.
 func (r *run) lastMoment(s record.System) func(*http.Request) {
 	return func(req *http.Request) {
-		ref := r.target(s, req)
-		if p, ok := r.pairWith(ref); ok && r.now1(p, s, ref.ID) != nil && r.chance(0.5, "edited just before we delete it") {
-			r.edit(p, s, ref.ID, 2)
-		}
+		r.edited(r.target(s, req), 0.5, "edited just before we delete it")
+	}
+}
+
+// edited lets somebody edit a record that is there, at times.
+func (r *run) edited(ref record.Ref, p float64, when string) {
+	if pair, ok := r.pairWith(ref); ok && r.now1(pair, ref.System, ref.ID) != nil && r.chance(p, when) {
+		r.edit(pair, ref.System, ref.ID, 2)
 	}
 }
 

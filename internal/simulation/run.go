@@ -66,6 +66,7 @@ type run struct {
 	outage     outage
 	deletes    bool          // a merge is told as a deletion of the merged ones, too
 	untold     bool          // a merged record does not tell what was merged into it
+	terse      bool          // the destination's answers to writes do not show the record
 	skew       time.Duration // how far the destination's clock is ahead
 	said       bytes.Buffer  // what operators read: the log, and how executions ended
 	inFlight   int
@@ -170,6 +171,7 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 	r.skew = []time.Duration{0, 0, 10 * time.Minute, -10 * time.Minute}[seed/9%4]
 	habits.Skew, habits.Omits = r.skew, omits
 	habits.Terse, habits.Tagged = seed/11%8 == 1, seed/11%8 == 2
+	r.terse = habits.Terse || habits.Tagged
 	if helpless {
 		habits.Unique, habits.FindLag = nil, findLag
 	}
@@ -292,6 +294,9 @@ func (r *run) wrote(s record.System) func(*http.Request, []byte, int) {
 			r.archived[ref] = r.now
 		}
 		r.observe(s, true)
+		if r.terse && s == record.Destination && req.Method == http.MethodPatch {
+			r.edited(ref, 0.1, "edited just after we wrote it")
+		}
 	}
 }
 

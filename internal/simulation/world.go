@@ -174,7 +174,8 @@ var Faults = []string{
 	"restore", "erasure", "key changed", "outage of minutes", "outage of hours", "outage of more than a day",
 	unreachable, answering, hanging, readOnly,
 	"merge heard of late", "merge told as deletions, too", "merge of a record that does not tell it", "edit just before a merge",
-	"partner edited just before a merge", "merged record deleted", "restored at once", "edited just before we delete it", "blank fields left out",
+	"partner edited just before a merge", "merged record deleted", "restored at once", "blank fields left out",
+	"edited just before we delete it", "edited just after we wrote it",
 	"reference waits", "reference travels at last", "values swapped", wrongSide,
 }
 
