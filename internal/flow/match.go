@@ -251,7 +251,11 @@ func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, 
 		if followed, err := f.mergeUntold(ctx, j, other); err != nil || followed {
 			return nil, orElse(err, error(Errorf(LeaseHeld, "a record has been merged into this one: its pair is looked at afresh")))
 		}
-		if f.handsOn(ctx, j, other, found[0], plan.Patch[j.target]) && f.Now().Before(p.Since.Add(patience)) {
+		freed, err := f.handsOn(ctx, j, other, found[0], plan.Patch[j.target])
+		if err != nil {
+			return nil, err
+		}
+		if freed && f.Now().Before(p.Since.Add(patience)) {
 			if doubt == nil { // nothing is being made meanwhile, so no record of the other side is held up
 				err = f.Ledger.Withdraw(ctx, ledger.Fence{Key: p.Key, Rev: p.Rev}, j.ref)
 			}
@@ -276,15 +280,15 @@ func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, 
 
 // handsOn: the record that matches is the partner of another, which by now is deleted
 // or holds another key, so that its own execution, perhaps still to come, frees the key.
-func (f *Flow) handsOn(ctx context.Context, j *journey, other *ledger.Pair, matching record.Record, patch map[string]string) bool {
+func (f *Flow) handsOn(ctx context.Context, j *journey, other *ledger.Pair, matching record.Record, patch map[string]string) (bool, error) {
 	keys, had := map[string]string{}, j.back.Canonical(matching.Fields)
 	for _, by := range j.pair.Match {
 		if text := patch[by.Field]; text != "" && strings.EqualFold(had[by.Field], text) {
 			keys[by.Field] = text
 		}
 	}
-	held, leaving := f.leaving(ctx, j, other, record.Ref{System: j.target, Object: j.object(j.target), ID: matching.ID}, keys)
-	return leaving || len(keys) > 0 && len(held) == 0
+	held, leaving, err := f.leaving(ctx, j, other, record.Ref{System: j.target, Object: j.object(j.target), ID: matching.ID}, keys)
+	return leaving || len(keys) > 0 && len(held) == 0, err
 }
 
 // Reasons of records that are parked because their match is not clear.

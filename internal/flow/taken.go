@@ -52,7 +52,10 @@ func (f *Flow) taken(ctx context.Context, j *journey, plan *Plan, sys record.Sys
 	own := plan.ids(j)[sys]
 	id := existing(cause)
 	if id == "" {
-		id, _ = f.holder(ctx, j, sys, plan.Patch[sys], own) // the next round asks again
+		var err error
+		if id, err = f.holder(ctx, j, sys, plan.Patch[sys], own); err != nil {
+			return cause // the next round asks again
+		}
 	}
 	switch {
 	case id == "" && plan.Round == 0 || isMaybe(cause):
@@ -65,7 +68,10 @@ func (f *Flow) taken(ctx context.Context, j *journey, plan *Plan, sys record.Sys
 	if err != nil {
 		return cause // the next round asks again
 	}
-	held, leaving := f.leaving(ctx, j, p, ref, plan.Patch[sys])
+	held, leaving, err := f.leaving(ctx, j, p, ref, plan.Patch[sys])
+	if err != nil {
+		return cause // the next round asks again
+	}
 	if leaving {
 		code := PreconditionFailed
 		if f.Now().Sub(f.refused(plan)) > patience {
@@ -161,17 +167,25 @@ func (f *Flow) holder(ctx context.Context, j *journey, sys record.System, patch 
 
 // leaving tells which of the patch's values the other record holds now, and whether
 // it is about to give one up: its own change, which its partner shows, or its
-// deletion is under way.
-func (f *Flow) leaving(ctx context.Context, j *journey, p *ledger.Pair, ref record.Ref, patch map[string]string) (held []string, leaving bool) {
+// deletion is under way. Where one of the two cannot be asked now, nobody knows.
+func (f *Flow) leaving(ctx context.Context, j *journey, p *ledger.Pair, ref record.Ref, patch map[string]string) (held []string, leaving bool, err error) {
 	holds, err := f.shows(ctx, j, ref, ref.System, patch)
 	holds = f.unique(j, ref.System, patch, holds)
 	if err != nil || p.State != ledger.Linked {
-		return holds, CodeOf(err) == RecordMissing || p.State == ledger.Claimed && p.Held(f.Now())
+		return holds, CodeOf(err) == RecordMissing || p.State == ledger.Claimed && p.Held(f.Now()), unlessMissing(err)
 	}
 	other := ref.System.Other()
 	comes, err := f.shows(ctx, j, record.Ref{System: other, Object: j.object(other), ID: p.IDs[other]}, ref.System, patch)
 	stays := func(name string) bool { return slices.Contains(comes, name) }
-	return holds, CodeOf(err) == RecordMissing || err == nil && slices.ContainsFunc(holds, func(name string) bool { return !stays(name) })
+	return holds, err != nil || slices.ContainsFunc(holds, func(name string) bool { return !stays(name) }), unlessMissing(err)
+}
+
+// unlessMissing is nil for a record that is gone: that is an answer, too.
+func unlessMissing(err error) error {
+	if CodeOf(err) == RecordMissing {
+		return nil
+	}
+	return err
 }
 
 // beside names the field of the patch whose value another record holds beside that

@@ -201,3 +201,35 @@ func TestTakenValueThatBecomesFree(t *testing.T) {
 		b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
 	})
 }
+
+// Who holds a value is linked to a record that cannot be asked just now: nobody knows
+// whether it will give the value up, and neither a dead letter nor a person is called for.
+func TestHolderThatCannotBeAsked(t *testing.T) {
+	for name, c := range map[string]struct{ id, after string }{
+		"of a patch":            {"7", "update"},
+		"of a new record's key": {"9", "read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.two(true)
+			b.hub.put("contacts/8", record.Fields{"email": "bob2@example.com"})
+			b.hub.put("contacts/"+c.id, record.Fields{"email": "bob@example.com"})
+			asked, limited := false, 0
+			b.dest.fail = func(op string) error {
+				asked = asked || op == c.after
+				return nil
+			}
+			b.hub.fail = func(op string) error {
+				if op != "read" || !asked || limited > 0 {
+					return nil
+				}
+				limited++
+				return flow.Errorf(flow.RateLimited, "429")
+			}
+			b.want(b.event(record.HubSpot, "contacts", c.id, flow.Changed), "Deferred")
+			if state := b.state(record.HubSpot, c.id); limited != 1 || len(b.deadLetters) > 0 || state == ledger.Parked {
+				t.Errorf("after %d refusals: %d dead letters, the record is %s: %s", limited, len(b.deadLetters), state, b.reason())
+			}
+		})
+	}
+}
