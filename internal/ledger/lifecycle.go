@@ -220,8 +220,13 @@ func (l *Ledger) Row(ctx context.Context, sp spec.Pair, ref record.Ref) (*Pair, 
 func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pair, losers, unmet []*Pair) error {
 	now, newID := ms(l.Now()), survivor.IDs[record.HubSpot]
 	var updates []table.Update
+	var emptied []string
 	for _, p := range slices.Concat([]*Pair{winner}, losers, unmet) {
 		if p != nil && p.Key != survivor.Key {
+			if err := l.bequeath(ctx, sp, p.IDs[record.HubSpot], newID); err != nil {
+				return err
+			}
+			emptied = append(emptied, p.IDs[record.HubSpot])
 			set := map[string]string{attrPair: sp.Name, attrState: string(Alias), attrAlias: newID, attrStamped: now}
 			updates = append(updates, table.Update{Key: p.Key, If: table.AtRev(p.Rev), Set: set, Remove: others(p.attrs, set)})
 		}
@@ -245,6 +250,11 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pai
 	_, err := l.Table.Update(ctx, updates...)
 	if _, moved := table.Moved(err); moved {
 		return ErrMoved
+	}
+	for _, id := range emptied {
+		if err == nil {
+			_, err = l.erasePartition(ctx, conflictPK(record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: id}))
+		}
 	}
 	return err
 }

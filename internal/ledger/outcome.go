@@ -119,6 +119,22 @@ func (l *Ledger) Lose(ctx context.Context, of record.Ref, conflicts ...Conflict)
 	return err
 }
 
+// bequeath copies what one HubSpot record has lost, such as when it first met its
+// partner, to the one that it was merged into: nobody would find it below an alias, and
+// no erasure.
+func (l *Ledger) bequeath(ctx context.Context, sp spec.Pair, from, to string) error {
+	lost, err := l.Conflicts(ctx, record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: from})
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(lost, 20) {
+		if err := l.Lose(ctx, record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: to}, some...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // conflictKey is the same however often an event is decided on: during an outage
 // its value loses a hundred times before the write succeeds. Of an edit that was
 // overwritten the sender's time tells, since another delivery may tell of it, too.

@@ -225,8 +225,10 @@ var onPairs = map[string]func(*rig){
 			return r.find(ref)
 		}
 		r.must(r.Forget(r.Context(), contacts, link("7", "c_1")))
-		survivor := record.Ref{System: record.HubSpot, Object: "contacts", ID: "900"}
-		r.must(r.Relink(r.Context(), contacts, r.find(survivor), link("7", "c_2"), []*ledger.Pair{link("8", "c_3")}, nil))
+		survivor, eight := record.Ref{System: record.HubSpot, Object: "contacts", ID: "900"}, record.Ref{System: record.HubSpot, Object: "contacts", ID: "8"}
+		seven, loses := link("7", "c_2"), link("8", "c_3")
+		r.must(r.Lose(r.Context(), eight, ledger.Conflict{At: r.Now(), Field: "email", Loser: "8 when they met"}))
+		r.must(r.Relink(r.Context(), contacts, r.find(survivor), seven, []*ledger.Pair{loses}, nil))
 		loser := link("9", "c_4")
 		p := r.find(survivor)
 		r.must(r.Relink(r.Context(), contacts, p, p, []*ledger.Pair{loser}, nil))
@@ -236,7 +238,7 @@ var onPairs = map[string]func(*rig){
 		for _, c := range lost {
 			losers = append(losers, c.Loser)
 		}
-		if fmt.Sprint(losers) != "[c_1 c_2 c_3 c_4]" {
+		if fmt.Sprint(losers) != "[c_1 c_2 c_3 8 when they met c_4]" {
 			r.Fatalf("lost %v", losers)
 		}
 		_, err = r.Purge(r.Context(), contacts, r.find(hub))
@@ -244,6 +246,11 @@ var onPairs = map[string]func(*rig){
 		for _, c := range losers {
 			if lost, err := r.Conflicts(r.Context(), record.Ref{System: record.Destination, Object: "customers", ID: c}); len(lost) > 0 || err != nil {
 				r.Errorf("what %s lost is still there: %v, %v", c, lost, err)
+			}
+		}
+		for _, ref := range []record.Ref{eight, survivor} {
+			if lost, err := r.Conflicts(r.Context(), ref); len(lost) > 0 || err != nil {
+				r.Errorf("what %s lost is still there: %v, %v", ref, lost, err)
 			}
 		}
 		for _, id := range []string{"7", "8", "9", "900"} {
