@@ -1,6 +1,7 @@
 package why
 
 import (
+	"strings"
 	"testing"
 
 	"tandem/internal/ledger"
@@ -18,6 +19,16 @@ func TestOpenWrite(t *testing.T) {
 	} {
 		if got := intent(&in).String(); got != want {
 			t.Errorf("%+v: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// What was begun before its pair came to rest is no write that somebody waits for.
+func TestUnconfirmedWriteOfAPairAtRest(t *testing.T) {
+	for state, want := range map[ledger.State]string{ledger.Linked: "open write  x", ledger.Claimed: "open write  x", ledger.Parked: "unconfirmed x", ledger.Gone: "unconfirmed x"} {
+		var b strings.Builder
+		if err := (&Report{State: string(state), Intent: &Intent{Execution: "x"}}).Print(&b); err != nil || !strings.Contains(b.String(), want) {
+			t.Errorf("%s: %v, %s", state, err, b.String())
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tandem/internal/flow"
+	"tandem/internal/ledger"
 	"tandem/internal/record"
 )
 
@@ -27,7 +28,7 @@ func (r *Report) Print(w io.Writer) error {
 		fmt.Fprintf(&b, "lease       %s until %s\n", r.Lease.Execution, r.Lease.Until.Format(time.RFC3339))
 	}
 	if r.Intent != nil {
-		fmt.Fprintf(&b, "open write  %s since %s: %s\n", r.Intent.Execution, r.Intent.At.Format(time.RFC3339), r.Intent)
+		fmt.Fprintf(&b, "%-12s%s since %s: %s\n", r.unconfirmed(), r.Intent.Execution, r.Intent.At.Format(time.RFC3339), r.Intent)
 	}
 	fmt.Fprintf(&b, "next        an event from %s would %s\n", r.Record.System, r.Next)
 	if r.PartnerNext != nil {
@@ -40,6 +41,15 @@ func (r *Report) Print(w io.Writer) error {
 	r.printHistory(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// unconfirmed names the write that was begun: nobody works on that of a pair at rest,
+// it is remembered for the day on which the pair goes on.
+func (r *Report) unconfirmed() string {
+	if r.State == string(ledger.Gone) || r.State == string(ledger.Parked) {
+		return "unconfirmed"
+	}
+	return "open write"
 }
 
 func (r *Report) printFields(b *strings.Builder) {
