@@ -46,9 +46,6 @@ func (f *Flow) Lookup(ctx context.Context, s State) (*Plan, error) {
 	}
 	plan.shorten(j)
 	plan.Made, plan.Round = s.made(j.target), j.round
-	if !p.Refused.IsZero() {
-		plan.Refused = p.Refused.UnixMilli()
-	}
 	return plan, nil
 }
 
@@ -278,7 +275,7 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 	if ok, err := f.allow(ctx, j, p, v); err != nil || !ok {
 		return park("the guard on cleared fields stopped this direction"), err
 	}
-	plan := f.write(j, p.IDs, m, v, t, target)
+	plan := f.write(j, p, p.IDs, m, v, t, target)
 	plan.Parked = append(slices.Sorted(maps.Keys(parked)), waitingFields(fresh)...)
 	if len(waits) > 0 {
 		plan.Reason = waitsFor(waits)

@@ -328,7 +328,7 @@ func (f *Flow) adopt(ctx context.Context, j *journey, s State, p *ledger.Pair, d
 	}
 	v := m.decide()
 	ids := map[record.System]string{j.source: j.ref.ID, j.target: partner.ID}
-	plan := f.write(j, ids, m, v, t, partner)
+	plan := f.write(j, p, ids, m, v, t, partner)
 	plan.Link, plan.MatchKey, plan.Until, plan.Ghosts = true, draft.MatchKey, draft.Until, draft.Ghosts
 	shown := f.shown(j, t, partner)
 	plan.Left = append(doubt.Left(shown), theirs.Left(shown)...)

@@ -126,9 +126,9 @@ func (p *Plan) prior() map[string]string {
 }
 
 // write drafts the plan of a verdict.
-func (f *Flow) write(j *journey, ids map[record.System]string, m *merge, v verdict, t *Transformed, target record.Record) *Plan {
+func (f *Flow) write(j *journey, p *ledger.Pair, ids map[record.System]string, m *merge, v verdict, t *Transformed, target record.Record) *Plan {
 	plan := &Plan{
-		Act: ActWrite, IDs: maps.Clone(ids), Base: m.based(v), Loose: v.loose,
+		Act: ActWrite, IDs: maps.Clone(ids), Base: m.based(v), Loose: v.loose, Refused: unixMilli(p.Refused),
 		Patch: map[record.System]map[string]string{},
 		ETag:  map[record.System]string{}, Before: map[record.System]string{},
 	}

@@ -233,3 +233,19 @@ func TestHolderThatCannotBeAsked(t *testing.T) {
 		})
 	}
 }
+
+// A value is waited for no longer because the events come under the id of a record that
+// was merged into the one that is to get it, while its own create waited.
+func TestPatienceUnderAMergedID(t *testing.T) {
+	b := newBench(t)
+	b.two(true)
+	b.hub.put("contacts/9", record.Fields{"firstname": "Ada"})
+	b.steps(record.HubSpot, "9", flow.Changed, "Transform", "Lookup")
+	row := b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
+	row.Merged, row.Fields["email"] = []string{"9", "7"}, "bob@example.com"
+	b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/9"] = row, row, row
+	b.hub.put("contacts/8", record.Fields{"email": "bob2@example.com"})
+	b.want(b.event(record.HubSpot, "contacts", "9", flow.Changed), "Deferred")
+	b.now = b.now.Add(91 * time.Minute)
+	b.want(b.event(record.HubSpot, "contacts", "9", flow.Changed), "Failed")
+}
