@@ -13,6 +13,7 @@
 //	match.go             a record without a partner: adopt one, or claim the right to create it
 //	lifecycle.go         deletions, restores, privacy deletions
 //	taken_along.go       an edit that a deletion of ours meets: refused, or recorded
+//	extra.go             a record that two workers made for one: the extra one goes
 //	merge.go             two HubSpot records have become one of a new id
 //	write.go             the only place that changes a remote system
 //	readback.go          what an answer does not show of a write, told from an edit after it

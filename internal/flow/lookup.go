@@ -49,39 +49,6 @@ func (f *Flow) Lookup(ctx context.Context, s State) (*Plan, error) {
 	return plan, nil
 }
 
-// tidy looks after a record that this very execution created before it lost its
-// lease. Where another worker's record was linked meanwhile, ours is the extra
-// one: it is seconds old and known to nobody, so it goes, unless a row of its own says
-// that it has a history, as the partner of a record merged into another since. Else it
-// is adopted.
-func (f *Flow) tidy(ctx context.Context, j *journey, s State, p *ledger.Pair) error {
-	made := s.made(j.target)
-	switch {
-	case made == "":
-	case p.State == ledger.Linked && p.IDs[j.target] != made:
-		row, err := f.Ledger.Row(ctx, j.pair, record.Ref{System: j.target, Object: j.object(j.target), ID: made})
-		if err != nil || row.Exists() && row.State != ledger.Claimed {
-			return store(err)
-		}
-		f.Log.Warn("an extra record made by a worker that lost its lease is removed", "execution", j.execution, "system", j.target)
-		return j.to.Archive(ctx, j.object(j.target), made, "")
-	case p.State != ledger.Linked:
-		p.Adopt = made
-	}
-	return nil
-}
-
-// made is the record that an earlier round of this execution has created.
-func (s *Sections) made(sys record.System) string {
-	if s.Write != nil && s.Write.Sides[sys] != nil && s.Write.Sides[sys].Created != "" {
-		return s.Write.Sides[sys].Created
-	}
-	if s.Lookup != nil {
-		return s.Lookup.Made
-	}
-	return ""
-}
-
 // plan finds the room in which this record is decided.
 func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
 	t := s.Transform

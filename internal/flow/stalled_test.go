@@ -49,7 +49,7 @@ func TestExtraRecord(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.many(2)
-			b.dest.put("customers/c_9", record.Fields{"email": "x@example.com"})
+			b.dest.put("customers/c_9", b.dest.rows["customers/c_1"].Fields)
 			s := b.steps(record.HubSpot, "100", flow.Changed, "Transform")
 			s.Lookup = &flow.Plan{Made: c.made}
 			if _, err := b.flow.Handle(t.Context(), "Lookup", s); err != nil {
@@ -59,6 +59,38 @@ func TestExtraRecord(t *testing.T) {
 				t.Fatalf("%d customers are left, want %d: %v", len(b.dest.rows), c.left, b.dest.writes)
 			}
 		})
+	}
+}
+
+// What somebody has edited in an extra record, before or just as it is to go, keeps it
+// for people.
+func TestExtraRecordThatWasEdited(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		b := newBench(t)
+		b.many(2)
+		edit := func() { b.dest.put("customers/c_9", record.Fields{"last_name": "Theirs"}) }
+		if b.dest.put("customers/c_9", b.dest.rows["customers/c_1"].Fields); !late {
+			edit()
+		}
+		b.dest.fail = func(op string) error {
+			if op == "archive" {
+				edit()
+			}
+			return nil
+		}
+		s := b.steps(record.HubSpot, "100", flow.Changed, "Transform")
+		s.Lookup = &flow.Plan{Made: "c_9"}
+		_, err := b.flow.Handle(t.Context(), "Lookup", s)
+		if late == (err == nil) || late && flow.CodeOf(err) != flow.LeaseHeld {
+			t.Errorf("edited late %t: %v", late, err)
+		}
+		if _, err = b.flow.Handle(t.Context(), "Lookup", s); err != nil || len(b.dest.rows) != 3 {
+			t.Errorf("edited late %t: %d customers are left, %v", late, len(b.dest.rows), err)
+		}
+		b.dest.fail = nil
+		if b.want(b.event(record.Destination, "contacts", "c_9", flow.Changed), "Dropped"); b.state(record.Destination, "c_9") != ledger.Parked {
+			t.Errorf("the extra record is %q: %s", b.state(record.Destination, "c_9"), b.reason())
+		}
 	}
 }
 

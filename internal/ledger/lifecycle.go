@@ -290,8 +290,9 @@ func (l *Ledger) pointer(sp spec.Pair, p *Pair, set map[string]string) table.Upd
 }
 
 // purgedKey is how long the key of an erased record is still known where a create
-// in doubt may have made another: until its own event has surely come.
-const purgedKey = time.Hour
+// in doubt may have made another: until its own event has surely come, which an outage
+// may put off for 25 hours.
+const purgedKey = 26 * time.Hour
 
 // Purge erases everything known of one record and its partner: fingerprints,
 // versions, conflicts, outcomes, claims. It returns how many rows were erased or

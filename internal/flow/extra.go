@@ -1,0 +1,107 @@
+package flow
+
+import (
+	"context"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+	"tandem/spec"
+)
+
+// tidy looks after a record that this very execution created before it lost its
+// lease. Where another worker's record was linked meanwhile, ours is the extra
+// one: it is seconds old and known to nobody, so it goes, unless a row of its own says
+// that it has a history, as the partner of a record merged into another since. Else it
+// is adopted. What somebody has edited since is left to people, who are asked by its own
+// event.
+func (f *Flow) tidy(ctx context.Context, j *journey, s State, p *ledger.Pair) error {
+	made := s.made(j.target)
+	switch {
+	case made == "":
+	case p.State == ledger.Linked && p.IDs[j.target] != made:
+		row, err := f.Ledger.Row(ctx, j.pair, record.Ref{System: j.target, Object: j.object(j.target), ID: made})
+		if err != nil || row.Exists() && row.State != ledger.Claimed {
+			return store(err)
+		}
+		return f.discard(ctx, j, s, p, made)
+	case p.State != ledger.Linked:
+		p.Adopt = made
+	}
+	return nil
+}
+
+// made is the record that an earlier round of this execution has created.
+func (s *Sections) made(sys record.System) string {
+	if s.Write != nil && s.Write.Sides[sys] != nil && s.Write.Sides[sys].Created != "" {
+		return s.Write.Sides[sys].Created
+	}
+	if s.Lookup != nil {
+		return s.Lookup.Made
+	}
+	return ""
+}
+
+// discard deletes an extra record of ours, unless somebody has edited it.
+func (f *Flow) discard(ctx context.Context, j *journey, s State, p *ledger.Pair, made string) error {
+	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), made, j.back, j.pair)
+	if CodeOf(err) == RecordMissing || err == nil && rec.Archived {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	can := j.to.Abilities(j.object(j.target))
+	if !untouched(j, s, rec) {
+		f.Log.Warn("an extra record made by a worker that lost its lease has been edited: it is left to people", "execution", j.execution, "system", j.target)
+		return nil
+	}
+	f.Log.Warn("an extra record made by a worker that lost its lease is removed", "execution", j.execution, "system", j.target)
+	if !can.ConditionalWrite {
+		rec.ETag = ""
+	}
+	err = j.to.Archive(ctx, j.object(j.target), made, rec.ETag)
+	switch {
+	case CodeOf(err) == PreconditionFailed:
+		return Errorf(LeaseHeld, "the extra record was edited while it was to be removed: it is looked at again")
+	case err != nil || rec.ETag != "":
+		return err
+	}
+	return f.wentAlong(ctx, j, p, rec)
+}
+
+// untouched: the extra record has the version that its create was answered with, or
+// holds nothing but what it was made of, in whatever form.
+func untouched(j *journey, s State, rec record.Record) bool {
+	if s.Write != nil && s.Write.Sides[j.target] != nil && s.Write.Sides[j.target].Version == rec.Version && rec.Version != "" {
+		return true
+	}
+	own := j.back.Canonical(rec.Fields)
+	for _, field := range j.pair.Fields {
+		now, known := own[field.Name]
+		if known && field.Travels(spec.From(j.target)) && !record.Reshaped(field.Side(j.target).Type, now, s.Transform.Fields[field.Name]) {
+			return false
+		}
+	}
+	return true
+}
+
+// wentAlong records what an extra record, as far as its system still shows it, held
+// otherwise when it was deleted than just before.
+func (f *Flow) wentAlong(ctx context.Context, j *journey, p *ledger.Pair, was record.Record) error {
+	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), was.ID, j.back, j.pair)
+	if CodeOf(err) == RecordMissing {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	before, now := j.back.Canonical(was.Fields), j.back.Canonical(rec.Fields)
+	var lost []ledger.Conflict
+	for _, field := range j.pair.Fields {
+		reference := field.Side(j.target).Type == record.Reference // none are shown in the recycle bin
+		if field.Travels(spec.From(j.target)) && !reference && now[field.Name] != before[field.Name] {
+			lost = append(lost, ledger.Conflict{Field: field.Name, Policy: "deleted", Winner: j.source, Loser: now[field.Name]})
+		}
+	}
+	return f.lose(ctx, j, p.State, p.IDs, lost)
+}
