@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"testing"
+	"time"
 
 	"tandem/internal/flow"
 	"tandem/internal/ledger"
@@ -42,5 +43,28 @@ func TestParkedAndDeleted(t *testing.T) {
 	b.want(b.event(record.HubSpot, "contacts", "7", flow.Restored), "Dropped")
 	if got := b.state(record.HubSpot, "7"); got != ledger.Parked {
 		t.Errorf("restored it is %q: %s", got, b.reason())
+	}
+}
+
+// What a create in doubt has made claims the match key itself, while HubSpot cannot be
+// asked, and then its contact is deleted: nothing is made for it in HubSpot.
+func TestDeletedWhileWhatWasMadeForItWaits(t *testing.T) {
+	for _, kind := range []flow.Kind{flow.Deleted, flow.Purged} {
+		b := newBench(t)
+		b.flow.Spec.Pairs[0].Destination.ExternalID, b.flow.Spec.Pairs[0].HubSpot.ExternalID = "", ""
+		b.hub.abilities.SearchLag = time.Second // so that what is found is read
+		b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "lastname": "L"})
+		b.steps(record.HubSpot, "7", flow.Changed, "Transform", "Lookup", "Write")
+		b.now = b.now.Add(ledger.Lease + ledger.Landing + time.Minute)
+		b.hub.fail = func(string) error { return flow.Errorf(flow.RemoteBusy, "down") }
+		b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Deferred")
+		b.hub.fail = nil
+		delete(b.hub.rows, "contacts/7")
+		b.event(record.HubSpot, "contacts", "7", kind)
+		b.now = b.now.Add(25 * time.Hour)
+		b.event(record.Destination, "contacts", "c_1", flow.Changed)
+		if len(b.hub.rows) != 0 || b.state(record.Destination, "c_1") != ledger.Parked {
+			t.Errorf("%s: HubSpot holds %v, the customer is %q: %s", kind, b.hub.rows, b.state(record.Destination, "c_1"), b.reason())
+		}
 	}
 }

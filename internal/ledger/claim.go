@@ -96,6 +96,11 @@ func (p *Pair) claimant(ref record.Ref) Claimant {
 // somebody else's. It outlives its lease by some seconds, so that only later the
 // row has to be read.
 func (l *Ledger) held(ctx context.Context, c Claimant) ([]table.Update, error) {
+	return l.heldFrom(ctx, c, "")
+}
+
+// heldFrom is held, also where the key is a record's of the system named from.
+func (l *Ledger) heldFrom(ctx context.Context, c Claimant, from record.System) ([]table.Update, error) {
 	if c.MatchKey == "" {
 		return nil, nil
 	}
@@ -107,7 +112,8 @@ func (l *Ledger) held(ctx context.Context, c Claimant) ([]table.Update, error) {
 	if err != nil {
 		return nil, err
 	}
-	if owner := items[0].Attrs["owner"]; owner != "" && owner != c.Ref.String() {
+	owner := items[0].Attrs["owner"]
+	if owner != "" && owner != c.Ref.String() && (from == "" || !strings.HasPrefix(owner, string(from)+"/")) {
 		return nil, nil
 	}
 	u.If = table.AtRev(items[0].Rev)

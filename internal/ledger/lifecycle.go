@@ -60,12 +60,13 @@ func (l *Ledger) Free(ctx context.Context, p *Pair) error {
 
 // endKey ends the claim on a match key. Where a create in doubt may have made a
 // record for this one, or for another that had the key before it, the key stays known
-// for a time, so that the record is not taken for a new one when it is met.
+// for a time, so that the record is not taken for a new one when it is met, even where
+// that one has claimed the key meanwhile.
 func (l *Ledger) endKey(ctx context.Context, p *Pair, ref record.Ref, life time.Duration) ([]table.Update, error) {
 	if !p.Orphan && p.Intent.LastCreate().IsZero() {
 		return l.freed(ctx, p.claimant(ref))
 	}
-	rows, err := l.held(ctx, p.claimant(ref))
+	rows, err := l.heldFrom(ctx, p.claimant(ref), ref.System.Other())
 	for i := range rows {
 		rows[i].Set, rows[i].Expires = map[string]string{"owner": ref.String(), "orphan": ms(l.Now())}, l.Now().Add(life)
 	}
