@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"time"
 
 	"tandem/internal/ledger"
 	"tandem/internal/record"
@@ -23,7 +24,7 @@ func (f *Flow) tidy(ctx context.Context, j *journey, s State, p *ledger.Pair) er
 		if err != nil || row.Exists() && row.State != ledger.Claimed {
 			return store(err)
 		}
-		return f.discard(ctx, j, s, p, made)
+		return f.discard(ctx, j, s, p, row)
 	case p.State != ledger.Linked:
 		p.Adopt = made
 	}
@@ -41,22 +42,21 @@ func (s *Sections) made(sys record.System) string {
 	return ""
 }
 
-// discard deletes an extra record of ours, unless somebody has edited it.
-func (f *Flow) discard(ctx context.Context, j *journey, s State, p *ledger.Pair, made string) error {
+// discard deletes an extra record of ours, which row is of, unless somebody has edited it.
+func (f *Flow) discard(ctx context.Context, j *journey, s State, p, row *ledger.Pair) error {
+	made := row.IDs[j.target]
 	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), made, j.back, j.pair)
-	if CodeOf(err) == RecordMissing || err == nil && rec.Archived {
+	switch {
+	case CodeOf(err) == RecordMissing || err == nil && rec.Archived:
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
-	}
-	can := j.to.Abilities(j.object(j.target))
-	if !untouched(j, s, rec) {
+	case !untouched(j, s, rec):
 		f.Log.Warn("an extra record made by a worker that lost its lease has been edited: it is left to people", "execution", j.execution, "system", j.target)
 		return nil
 	}
 	f.Log.Warn("an extra record made by a worker that lost its lease is removed", "execution", j.execution, "system", j.target)
-	if !can.ConditionalWrite {
+	if !j.to.Abilities(j.object(j.target)).ConditionalWrite {
 		rec.ETag = ""
 	}
 	err = j.to.Archive(ctx, j.object(j.target), made, rec.ETag)
@@ -66,7 +66,7 @@ func (f *Flow) discard(ctx context.Context, j *journey, s State, p *ledger.Pair,
 	case err != nil || rec.ETag != "":
 		return err
 	}
-	return f.wentAlong(ctx, j, p, rec)
+	return f.wentAlong(ctx, j, p, row, rec)
 }
 
 // untouched: the extra record has the version that its create was answered with, or
@@ -86,13 +86,13 @@ func untouched(j *journey, s State, rec record.Record) bool {
 }
 
 // wentAlong records what an extra record, as far as its system still shows it, held
-// otherwise when it was deleted than just before.
-func (f *Flow) wentAlong(ctx context.Context, j *journey, p *ledger.Pair, was record.Record) error {
+// otherwise when it was deleted than just before; where it shows no more, events tell.
+func (f *Flow) wentAlong(ctx context.Context, j *journey, p, row *ledger.Pair, was record.Record) error {
 	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), was.ID, j.back, j.pair)
-	if CodeOf(err) == RecordMissing {
-		return nil
-	}
-	if err != nil {
+	switch {
+	case CodeOf(err) == RecordMissing:
+		return f.buried(ctx, j, row, was)
+	case err != nil:
 		return err
 	}
 	before, now := j.back.Canonical(was.Fields), j.back.Canonical(rec.Fields)
@@ -104,4 +104,19 @@ func (f *Flow) wentAlong(ctx context.Context, j *journey, p *ledger.Pair, was re
 		}
 	}
 	return f.lose(ctx, j, p.State, p.IDs, lost)
+}
+
+// buried leaves a tombstone with the window in which the extra record may have been
+// edited unseen.
+func (f *Flow) buried(ctx context.Context, j *journey, row *ledger.Pair, was record.Record) error {
+	from, ahead := f.open(j, was.UpdatedAt), f.ahead(was)+f.skew()+time.Second
+	if j.target != record.Destination || from == "" {
+		return nil
+	}
+	ref := record.Ref{System: j.target, Object: j.object(j.target), ID: was.ID}
+	err := f.Ledger.Settle(ctx, row, ref, ledger.Gone, deletedIn+string(j.target))
+	if err == nil {
+		err = f.Ledger.Note(ctx, row, ledger.Change{Left: []ledger.Window{deleted(j.pair, from, ledger.Version(f.Now().Add(ahead)))}})
+	}
+	return store(err)
 }

@@ -158,7 +158,7 @@ func (f *Flow) back(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 	case err != nil:
 		return nil, err
 	case !there && p.State == ledger.Parked:
-		return f.parked(ctx, j, p, &Transformed{Missing: true})
+		return f.parked(ctx, j, p)
 	case !there:
 		return f.atRest(ctx, j, p)
 	case j.Kind != Restored && asked.Before(p.StampedAt.Add(settling)):
@@ -215,6 +215,9 @@ func (f *Flow) partnerMissing(ctx context.Context, j *journey, s State, p *ledge
 		return nil, cause
 	case p.Intent.Deletes(j.target), p.Intent.Deletes(j.source) && j.Kind == Restored:
 		return f.overtaken(ctx, j, s, p)
+	}
+	if _, err := f.unheard(ctx, j, p); err != nil {
+		return nil, err
 	}
 	// Should the partner come back, what was edited here meanwhile is still to be told.
 	plan := park("its partner in " + string(j.target) + " is missing; nothing was recreated")

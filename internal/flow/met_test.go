@@ -167,3 +167,32 @@ func TestEditOverwrittenBeforeTheLink(t *testing.T) {
 		t.Errorf("HubSpot holds %v, recorded is %+v", b.hub.rows["contacts/7"].Fields, lost)
 	}
 }
+
+// A write was never stamped since the partner is gone: the edit that it has overwritten
+// is heard of all the same, whether the pair is still linked or waits for a person.
+func TestEditOverwrittenBeforeThePartnerWent(t *testing.T) {
+	for _, parked := range []bool{false, true} {
+		b := newBench(t)
+		_, dest := b.created()
+		b.now = b.now.Add(time.Minute)
+		b.dest.put("customers/"+dest, record.Fields{"postcode": "3000"})
+		b.hub.fail = func(op string) error {
+			if op == "update" {
+				b.hub.fail = nil
+				b.hub.put("contacts/7", record.Fields{"zip": "1000"})
+			}
+			return nil
+		}
+		b.steps(record.Destination, dest, flow.Changed, "Transform", "Lookup", "Write")
+		at := b.now.Add(-time.Second)
+		delete(b.dest.rows, "customers/"+dest)
+		if b.now = b.now.Add(ledger.Lease); parked {
+			b.event(record.Destination, "contacts", dest, flow.Deleted)
+		}
+		b.hear(flow.Notification{ID: "e", Object: "contacts", Record: "7", Kind: flow.Changed, At: at, Values: record.Fields{"zip": "1000"}})
+		told := ledger.Fingerprint("acme/contacts", "postcode", record.HubSpot, "1000")
+		if lost := b.losses(); !slices.ContainsFunc(lost, func(c ledger.Conflict) bool { return c.LoserPrint == told }) {
+			t.Errorf("parked %t: recorded is %+v: %s", parked, lost, b.reason())
+		}
+	}
+}

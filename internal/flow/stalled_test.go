@@ -124,3 +124,31 @@ func TestRestoredBeforeItWasLinked(t *testing.T) {
 	}
 	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
 }
+
+// Where the destination neither knows conditions nor shows what was deleted, the event
+// of the edit tells that it went along with an extra record.
+func TestEditThatWentWithAnExtraRecord(t *testing.T) {
+	b := newBench(t)
+	b.dest.abilities.ConditionalWrite = false
+	b.many(2)
+	b.dest.put("customers/c_9", b.dest.rows["customers/c_1"].Fields)
+	s := b.steps(record.HubSpot, "100", flow.Changed, "Transform")
+	s.Lookup = &flow.Plan{Made: "c_9"}
+	var at time.Time
+	b.dest.fail = func(op string) error {
+		if op == "archive" {
+			at = b.dest.put("customers/c_9", record.Fields{"last_name": "Theirs"}).UpdatedAt
+		}
+		return nil
+	}
+	if _, err := b.flow.Handle(t.Context(), "Lookup", s); err != nil || len(b.dest.rows) != 2 {
+		t.Fatalf("%d customers are left, %v", len(b.dest.rows), err)
+	}
+	edit := flow.Notification{ID: "e", Object: "customers", Record: "c_9", Kind: flow.Changed, At: at}
+	in := &flow.Ingress{Flow: b.flow, Starter: run{b}, Lanes: 1, Receivers: map[record.System]flow.Receiver{record.Destination: told{edit}}}
+	in.Deliver(t.Context(), record.Destination, flow.Delivery{At: b.now})
+	lost, err := b.flow.Ledger.Conflicts(t.Context(), record.Ref{System: record.Destination, Object: "customers", ID: "c_9"})
+	if err != nil || len(lost) == 0 {
+		t.Errorf("recorded is %+v, %v: %s", lost, err, b.reason())
+	}
+}

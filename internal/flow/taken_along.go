@@ -62,21 +62,18 @@ func (f *Flow) atRest(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, e
 }
 
 // parked leaves a record to the person who is asked.
-func (f *Flow) parked(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed) (*Plan, error) {
-	if t.Missing || t.Archived {
-		if _, err := f.unheard(ctx, j, p); err != nil {
-			return nil, err
-		}
-	}
-	return park(p.Reason), nil
+func (f *Flow) parked(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	_, err := f.unheard(ctx, j, p)
+	return park(p.Reason), err
 }
 
-// unheard is overwritten of a record that is not there. A deletion that was never
-// stamped has left its intent.
+// unheard is overwritten of a record that is not there, or whose partner is not, so that
+// nothing is decided. A write or a deletion that was never stamped has left its intent.
 func (f *Flow) unheard(ctx context.Context, j *journey, p *ledger.Pair) (bool, error) {
 	if in := p.Intent; in.Deletes(j.source) && in.Open != "" {
 		p.Windows = append(p.Windows, deleted(j.pair, in.Open, forever))
 	}
+	p.Windows = append(p.Windows, p.Intent.Left(nil)...)
 	return f.overwritten(ctx, j, p)
 }
 

@@ -101,7 +101,7 @@ func answer(req *http.Request, status int, h http.Header) *http.Response {
 
 // serve lets the system carry the request out, at once.
 func (n *network) serve(req *http.Request, body []byte) *http.Response {
-	if req.Method == http.MethodDelete {
+	if deletes(req) {
 		n.deletes(req)
 	}
 	in := req.Clone(context.Background())

@@ -290,7 +290,7 @@ func (r *run) wrote(s record.System) func(*http.Request, []byte, int) {
 			return
 		}
 		ref := r.target(s, req)
-		if r.written = append(r.written, ref); req.Method == http.MethodDelete {
+		if r.written = append(r.written, ref); deletes(req) {
 			r.archived[ref] = r.now
 		}
 		r.observe(s, true)
@@ -300,9 +300,17 @@ func (r *run) wrote(s record.System) func(*http.Request, []byte, int) {
 	}
 }
 
+const associations = "/associations/"
+
+// deletes reports whether a request deletes a record, and not what one refers to.
+func deletes(req *http.Request) bool {
+	return req.Method == http.MethodDelete && !strings.Contains(req.URL.Path, associations)
+}
+
 // target names the record that a request writes to; one without an id makes it.
 func (r *run) target(s record.System, req *http.Request) record.Ref {
-	parts := strings.Split(strings.Trim(req.URL.Path, "/"), "/")
+	path, _, _ := strings.Cut(req.URL.Path, associations) // the record's own, not those it refers to
+	parts := strings.Split(strings.Trim(path, "/"), "/")
 	for _, p := range r.spec.Pairs {
 		if i := slices.Index(parts, p.Side(s).Object); i >= 0 {
 			return record.Ref{System: s, Object: parts[i], ID: strings.Join(parts[i+1:], "/")}
