@@ -47,7 +47,7 @@ func (f *Flow) discard(ctx context.Context, j *journey, s State, p, row *ledger.
 	made := row.IDs[j.target]
 	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), made, j.back, j.pair)
 	switch {
-	case CodeOf(err) == RecordMissing || err == nil && rec.Archived:
+	case CodeOf(err) == RecordMissing || err == nil && (rec.Archived || rec.ID != made): // gone, or merged
 		return nil
 	case err != nil:
 		return err
