@@ -56,6 +56,8 @@ func (f *Flow) store(ctx context.Context, j *journey, plan *Plan, w *Written, fe
 		return f.Ledger.Bury(ctx, fence, deletedIn+string(j.source), st)
 	case plan.Link:
 		c := ledger.Claimant{Pair: j.pair.Name, Ref: j.ref, MatchKey: plan.MatchKey, Until: time.UnixMilli(plan.Until)}
+		made := w.Sides[j.target] != nil && w.Sides[j.target].Created != ""
+		c.Doubt = len(plan.Ghosts[j.target]) > 0 && !made
 		return f.Ledger.Link(ctx, fence, j.pair, c, ids(j, plan, w), plan.Other, st)
 	}
 	return f.Ledger.Stamp(ctx, fence, st)

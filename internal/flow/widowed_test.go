@@ -68,3 +68,27 @@ func TestDeletedWhileWhatWasMadeForItWaits(t *testing.T) {
 		}
 	}
 }
+
+// A create in doubt has made a customer that no search shows yet, when another of that
+// key is found and linked: the one that was made is a person's to decide about, also
+// where HubSpot shows no contact of that key just then, as after a merge.
+func TestMadeBesideTheOneThatWasLinked(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Destination.ExternalID, b.flow.Spec.Pairs[0].HubSpot.ExternalID = "", ""
+	b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "lastname": "L"})
+	b.steps(record.HubSpot, "7", flow.Changed, "Transform", "Lookup", "Write")
+	made := b.dest.rows["customers/c_1"]
+	delete(b.dest.rows, "customers/c_1")
+	b.dest.put("customers/c_9", record.Fields{"email": "ada@example.com", "last_name": "L", "name": "L"})
+	b.now = b.now.Add(ledger.Lease + ledger.Landing + time.Minute)
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+	if b.state(record.Destination, "c_9") != ledger.Linked {
+		t.Fatalf("c_9 is %q: %s", b.state(record.Destination, "c_9"), b.reason())
+	}
+	b.dest.rows["customers/c_1"] = made
+	delete(b.hub.rows, "contacts/7")
+	b.event(record.Destination, "contacts", "c_1", flow.Changed)
+	if len(b.hub.rows) != 0 || b.state(record.Destination, "c_1") != ledger.Parked {
+		t.Errorf("HubSpot holds %v, c_1 is %q: %s", b.hub.rows, b.state(record.Destination, "c_1"), b.reason())
+	}
+}

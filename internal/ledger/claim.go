@@ -84,6 +84,9 @@ type Claimant struct {
 	// Until is when the lease that the key was claimed under ends, or did before it
 	// was renewed; zero where that is not known.
 	Until time.Time
+	// Doubt: a create for the record is in doubt, and it is linked to another than that
+	// may have made.
+	Doubt bool
 }
 
 // claimant is the record of a claim with what it holds.
@@ -260,6 +263,11 @@ func (l *Ledger) InFlight(ctx context.Context, system record.System, object stri
 	}
 }
 
+// metKey is how long a key is still known after a link in doubt: until the event of what
+// a create may have made besides has come, and not so long that the key's next record
+// would be taken for it.
+const metKey = time.Hour
+
 // Link joins two records for good, in one transaction: the pair row, the
 // pointer from the destination's side, and the end of every claim. ErrMoved
 // when the lease was lost or either side is linked to another record by now.
@@ -277,11 +285,16 @@ func (l *Ledger) Link(ctx context.Context, f Fence, sp spec.Pair, c Claimant, id
 	if other != nil {
 		updates = append(updates, table.Update{Key: l.flightKey(source.System, sp.Side(target).Object, ids[target]), If: table.Always, Delete: true})
 	}
-	freed, err := l.freed(ctx, c)
+	key, err := l.held(ctx, c)
 	if err != nil {
 		return err
 	}
-	_, err = l.Table.Update(ctx, slices.Concat(updates, freed, l.await(s.Waits))...)
+	for i := range key {
+		if key[i].Delete = !c.Doubt; c.Doubt {
+			l.orphaned(&key[i], c.Ref, metKey)
+		}
+	}
+	_, err = l.Table.Update(ctx, slices.Concat(updates, key, l.await(s.Waits))...)
 	if _, moved := table.Moved(err); moved {
 		return ErrMoved
 	}

@@ -68,9 +68,15 @@ func (l *Ledger) endKey(ctx context.Context, p *Pair, ref record.Ref, life time.
 	}
 	rows, err := l.heldFrom(ctx, p.claimant(ref), ref.System.Other())
 	for i := range rows {
-		rows[i].Set, rows[i].Expires = map[string]string{"owner": ref.String(), "orphan": ms(l.Now())}, l.Now().Add(life)
+		l.orphaned(&rows[i], ref, life)
 	}
 	return rows, err
+}
+
+// orphaned has a key's row say that a create in doubt may have made a record for ref
+// which ref will not meet.
+func (l *Ledger) orphaned(u *table.Update, ref record.Ref, life time.Duration) {
+	u.Set, u.Expires = map[string]string{"owner": ref.String(), "orphan": ms(l.Now())}, l.Now().Add(life)
 }
 
 // Bury ends a leased pair as a tombstone, conditional on its fence.
