@@ -288,6 +288,9 @@ func (r *run) atRest(p spec.Pair, fail func(string, ...any)) {
 				if now == nil || r.foreign[ref] || len(made) == 0 || !made[0].at.After(d.at) || strings.ToLower(now[p.Match[0].Field]) != d.key {
 					continue
 				}
+				if strings.ToLower(made[0].text) != d.key {
+					continue // it was made with another key, and has got this one since
+				}
 				// A create that is on its way when somebody deletes cannot be called back;
 				// then both records are at rest.
 				if state := r.pairOf(p, ref).State; made[0].at.Sub(d.at) < underWay && (state == ledger.Gone || state == ledger.Parked) {

@@ -80,7 +80,7 @@ func (r *run) erasedWith(p spec.Pair, pair *ledger.Pair, e edit) bool {
 func (r *run) buried(p spec.Pair, pair *ledger.Pair, e edit, fail func(string, ...any)) {
 	gone, ours := r.archived[e.ref]
 	switch {
-	case e.text == "" && e.at.Before(pair.LinkedAt): // at first contact a blank side is filled
+	case e.text == "" && (e.at.Before(pair.LinkedAt) || pair.LinkedAt.IsZero() && r.refilled(e)): // at first contact a blank side is filled
 	case r.oneWay(p, e): // drift is reported and keeps nothing from being deleted
 	case slices.ContainsFunc(r.removed, func(d removal) bool {
 		return d.erased && d.pair == p.Name && d.at.Before(gone) && r.akin(p, d.ref, e.ref)
@@ -91,6 +91,13 @@ func (r *run) buried(p spec.Pair, pair *ledger.Pair, e edit, fail func(string, .
 	default:
 		fail("no silent loss: %s field %s was set to %q at %s, and we have deleted the record %s later", e.ref, e.field, e.text, e.at.Sub(epoch), gone.Sub(e.at))
 	}
+}
+
+// refilled: what came after the edit was ours. A restore forgets when the two were linked.
+func (r *run) refilled(e edit) bool {
+	moments := r.past[place{e.ref, e.field}]
+	i := slices.IndexFunc(moments, func(m moment) bool { return m.at.After(e.at) })
+	return i >= 0 && moments[i].ours
 }
 
 // oneWay: the field does not travel from where it was edited.
