@@ -18,8 +18,8 @@ type Remote interface {
 	// the system can tell.
 	Read(ctx context.Context, object, id string, properties []string) (record.Record, error)
 	// Create makes a record. What its answer or that of Update does not show is absent
-	// from the record, which has at least its id: nothing is read back. key is the same for every attempt at the same
-	// create and made of ids only. externalID, where not empty, names the property
+	// from the record, which has at least its id: nothing is read back. key is the same
+	// for every attempt at the same create and made of ids only. externalID, where not empty, names the property
 	// that holds the other side's id; its value is in fields. A taken unique value
 	// is AlreadyExists, with the existing id in Error.ExistingID when told.
 	Create(ctx context.Context, object string, fields record.Fields, externalID, key string) (record.Record, error)

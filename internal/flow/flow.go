@@ -22,6 +22,7 @@
 //	stamp.go             what was observed is remembered, conditional on the lease
 //	reference.go         references to records that have no partner now
 //	reunite.go           what waited is looked at when that has changed, and what has to follow
+//	resync.go            a person has one record looked at again
 //	later.go             what an execution cannot wait out goes on in another one
 //
 // The order, the retries and the timeouts belong to the state machines; each
@@ -52,10 +53,10 @@
 //
 // A deletion leaves a tombstone, and takes no edit with it that was made since both
 // sides agreed (archive): one made later still refuses the condition, or is recorded
-// from what the recycle bin or its own event tells (delete). Nothing is made for a record that was deleted meanwhile
-// (stillThere, stillWanted), and what a create in doubt has made all the same is
-// found (orphan) or recognised when its own event comes (widowed): a person is
-// asked. Only a record that is there again brings its pair back.
+// from what the recycle bin or its own event tells (delete). Nothing is made for a
+// record that was deleted meanwhile (stillThere, stillWanted), and what a create in
+// doubt has made all the same is found (orphan) or recognised when its own event comes
+// (widowed): a person is asked. Only a record that is there again brings its pair back.
 //
 // # Why every wait ends
 //

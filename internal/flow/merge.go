@@ -179,12 +179,11 @@ func (f *Flow) mergedRows(ctx context.Context, j *journey, survivor string, ids 
 
 // heir is the pair that goes on, of those that are linked; the others lose, and with
 // them those at rest: should the partner of one be restored, nothing would tell of its
-// record in HubSpot once the survivor is gone, too. A survivor
-// that has been put to rest with its partner keeps that one. Else it is
-// chosen by what the survivor holds, so that it does not matter which event is heard
-// first, or what no event says: the pair that holds the survivor's match value, since
-// its partner may be the only one that can hold it; of such, the one that agrees with
-// it in most fields; of such, the oldest link.
+// record in HubSpot once the survivor is gone, too. A survivor that has been put to rest
+// with its partner keeps that one. Else it is chosen by what the survivor holds, so that
+// it does not matter which event is heard first, or what no event says: the pair that
+// holds the survivor's match value, since its partner may be the only one that can hold
+// it; of such, the one that agrees with it in most fields; of such, the oldest link.
 func (f *Flow) heir(j *journey, rec record.Record, rows []*ledger.Pair) (winner *ledger.Pair, losers []*ledger.Pair) {
 	linked := slices.DeleteFunc(slices.Clone(rows), func(p *ledger.Pair) bool { return p.State != ledger.Linked })
 	resting := slices.DeleteFunc(slices.Clone(rows[1:]), func(p *ledger.Pair) bool { return !restsWithPartner(p) })
