@@ -33,6 +33,10 @@ import (
 // turn of the one with the smallest id, whose event may be late or lost.
 const turn = 3
 
+// owing: this execution made room, in an earlier round, before it was put off or before
+// a person redrove it. Another may be told of its write only, and need not wait with it.
+func (j *journey) owing(p *ledger.Pair) bool { return p.Room == j.execution }
+
 // longest bounds how many records are asked whether they wait in a ring.
 const longest = 8
 

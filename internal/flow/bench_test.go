@@ -261,13 +261,13 @@ func (b *bench) later(sys record.System, pair, id string, times int) string {
 func (b *bench) tell(l *flow.Later, sys record.System, pair, id string, kind flow.Kind, merged ...string) string {
 	b.t.Helper()
 	b.now = b.now.Add(3 * time.Second)
-	d := spec.From(sys)
-	e, err := b.flow.Seals.Seal(flow.Envelope{Client: "acme", Direction: d, Pair: pair, ID: id, Kind: kind, Name: "x", At: b.now.UnixMilli(), Merged: merged})
+	d, name := spec.From(sys), "acme-"+pair+"-"+id
+	e, err := b.flow.Seals.Seal(flow.Envelope{Client: "acme", Direction: d, Pair: pair, ID: id, Kind: kind, Name: name, At: b.now.UnixMilli(), Merged: merged})
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	input, _ := json.Marshal(flow.State{Event: e, Later: l})
-	return b.executed(d, "x", input)
+	return b.executed(d, name, input)
 }
 
 // executed runs one execution and returns the path's end.

@@ -36,6 +36,8 @@ type merge struct {
 	blind bool
 	// waits: the pair has references that waited when it was compared last.
 	waits bool
+	// owing: this execution has made room, and brings what a blank stands for.
+	owing bool
 	// lacks are the references of each side that have no translation now.
 	lacks map[record.System]map[string]*Lack
 	// was are what the records that each side refers to were linked to before.

@@ -15,6 +15,9 @@ import (
 // deleted applies the delete policy to a deletion that the source confirms: the
 // record is in its recycle bin, or a deletion event and a 404 agree.
 func (f *Flow) deleted(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	if p.State == ledger.Linked && isErased(p) {
+		return f.purge(ctx, j, p)
+	}
 	reason := deletedIn + string(j.source)
 	if there, err := f.isThere(ctx, j); err != nil || there {
 		return nil, orElse(err, error(Errorf(LeaseHeld, "the record is there again: it is looked at again")))
@@ -247,6 +250,10 @@ func (f *Flow) overtaken(ctx context.Context, j *journey, s State, p *ledger.Pai
 // erased begins the reason of the tombstone that a privacy deletion has left.
 const erased = "erased on a privacy request"
 
+// isErased: the record was erased. A pair that is linked all the same has come to it by
+// a merge that was heard of later, and its partner is still to go.
+func isErased(p *ledger.Pair) bool { return strings.HasPrefix(p.Reason, erased) }
+
 // purge erases a person: everything the ledger holds of the record and its
 // partner. What becomes of the partner itself follows the delete policy.
 func (f *Flow) purge(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
@@ -260,7 +267,9 @@ func (f *Flow) purge(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, er
 	}
 	switch p.State {
 	case ledger.Linked:
-		id = p.IDs[j.target]
+		if j.source == record.HubSpot || !isErased(p) { // else it is the partner itself that is gone
+			id = p.IDs[j.target]
+		}
 	case ledger.Parked, ledger.Gone:
 		if id, err = f.spared(ctx, j, p); err != nil {
 			return nil, err

@@ -83,7 +83,7 @@ func (f *Flow) merge(j *journey, p *ledger.Pair, t *Transformed) *merge {
 	m := &merge{
 		pair: j.pair, direction: j.Direction, base: p.Base, parked: p.ParkedFields, drift: p.Drifted,
 		source: side{system: j.source, sent: sent[j.source], met: j.met(p)}, target: side{system: j.target, sent: sent[j.target]},
-		blind: true, print: j.print, skew: f.skew(), seen: p.Seen, waits: len(p.Waits) > 0,
+		blind: true, print: j.print, skew: f.skew(), seen: p.Seen, waits: len(p.Waits) > 0, owing: j.owing(p),
 		lacks: map[record.System]map[string]*Lack{}, was: map[record.System]map[string][]string{},
 	}
 	m.see(j, t)
@@ -131,16 +131,18 @@ func believed(updated, readAt time.Time, skew time.Duration) time.Time {
 }
 
 // quiet reports whether the source stands at the base in every field, and nothing
-// waited when it was compared last.
+// waited when it was compared last. A blank of ours, made to give room, is one to
+// whoever made it: the blank's own event, which comes first, is not made to wait, too.
 func (m *merge) quiet() bool {
 	if m.waits {
 		return false
 	}
 	for _, field := range m.pair.Fields {
 		c := m.cell(m.source, field.Name)
-		_, agreed := m.base[field.Name]
+		base, agreed := m.base[field.Name]
 		_, parked := m.parked[field.Name]
-		if c.known && !parked && (c.changed || c.ours || c.met || !agreed || m.turned(c)) {
+		owed := m.owing && base.Owes(c.system)
+		if c.known && !parked && (c.changed || c.ours || c.met || !agreed || owed || m.turned(c)) {
 			return false
 		}
 	}

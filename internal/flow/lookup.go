@@ -105,7 +105,7 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 		return nil, err
 	}
 	if older(p, j.source, t.Version, time.UnixMilli(t.ReadAt)) {
-		if len(j.met(p)) == 0 {
+		if len(j.met(p)) == 0 && !j.owing(p) {
 			return unless(lost, ReasonStale), nil
 		}
 		if t, err = f.newer(ctx, j, p, t); err != nil {
@@ -247,7 +247,9 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 	if len(waits) > 0 {
 		plan.Reason = waitsFor(waits)
 	}
-	change.Base = f.makeRoom(ctx, j, p, m, plan)
+	if change.Base = f.makeRoom(ctx, j, p, m, plan); len(plan.Aside) > 0 {
+		change.Room = j.execution
+	}
 	if err := f.Ledger.Take(ctx, p, f.intent(j, plan), change); err != nil {
 		return nil, err
 	}

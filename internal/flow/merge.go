@@ -25,11 +25,10 @@ func (f *Flow) merged(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 	if err != nil {
 		return nil, err
 	}
-	was, err := f.follow(ctx, j, rec, append([]string{j.ID}, j.Merged...))
-	if err != nil {
+	if err := f.follow(ctx, j, rec, append([]string{j.ID}, j.Merged...)); err != nil {
 		return nil, err
 	}
-	return f.afterMerge(ctx, &next, s, was)
+	return f.afterMerge(ctx, &next, s)
 }
 
 // survivor reads the record that lives on. Where it is gone by now, what was merged
@@ -51,7 +50,7 @@ func (f *Flow) survivor(ctx context.Context, j *journey, t *Transformed) (record
 // partnerMerged: the contact of a destination record answers under another id. What
 // both hold is compared once the merge has been followed.
 func (f *Flow) partnerMerged(ctx context.Context, j *journey, rec record.Record, p *ledger.Pair) (*Plan, error) {
-	if _, err := f.follow(ctx, j, rec, []string{p.IDs[record.HubSpot]}); err != nil {
+	if err := f.follow(ctx, j, rec, []string{p.IDs[record.HubSpot]}); err != nil {
 		return nil, err
 	}
 	return nil, Errorf(LeaseHeld, "the record's partner has been merged into another: its pair is looked at afresh")
@@ -69,7 +68,7 @@ func (f *Flow) mergeUntold(ctx context.Context, j *journey, other *ledger.Pair) 
 	}
 	rec, err := f.read(ctx, j.from, j.source, j.object(j.source), j.ref.ID, j.forward, j.pair)
 	if err == nil {
-		_, err = f.follow(ctx, j, rec, []string{other.IDs[j.source]})
+		err = f.follow(ctx, j, rec, []string{other.IDs[j.source]})
 	}
 	return err == nil, err
 }
@@ -79,22 +78,20 @@ func (f *Flow) mergeUntold(ctx context.Context, j *journey, other *ledger.Pair) 
 const mostMerged = 45
 
 // follow gives the survivor rec the pair of one of the records that were merged into
-// it: those that are named, and those that the survivor itself tells. It returns the
-// survivor's row as it was before.
-func (f *Flow) follow(ctx context.Context, j *journey, rec record.Record, named []string) (*ledger.Pair, error) {
+// it: those that are named, and those that the survivor itself tells.
+func (f *Flow) follow(ctx context.Context, j *journey, rec record.Record, named []string) error {
 	told := rec.Merged
 	var err error
 	if len(told) == 0 {
 		if told, err = f.kin(ctx, j, rec); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	rows, err := f.mergedRows(ctx, j, rec.ID, append(named, told...))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	survivor := *rows[0]
-	if !rec.Archived {
+	if !rec.Archived && !isErased(rows[0]) {
 		rows[0].Reason = "" // if it rested, it is there again
 	}
 	winner, losers := f.heir(j, rec, rows)
@@ -105,7 +102,7 @@ func (f *Flow) follow(ctx context.Context, j *journey, rec record.Record, named 
 	if err == nil && (winner != nil && winner != rows[0] || len(losers)+len(unmet) > 0) {
 		err = f.Ledger.Relink(ctx, j.pair, rows[0], winner, losers, unmet)
 	}
-	return &survivor, err
+	return err
 }
 
 // kin finds what was merged into a survivor that does not tell it, as far as it
@@ -225,12 +222,12 @@ func restsWithPartner(p *ledger.Pair) bool {
 // an edit made since this execution read it may have been parked meanwhile,
 // because the survivor was not linked yet. An erasure that came before its merge
 // was heard of is made good: those who were merged are the same person.
-func (f *Flow) afterMerge(ctx context.Context, j *journey, s State, was *ledger.Pair) (*Plan, error) {
+func (f *Flow) afterMerge(ctx context.Context, j *journey, s State) (*Plan, error) {
 	p, err := f.Ledger.Find(ctx, j.pair, j.ref, "")
 	switch {
 	case err != nil:
 		return nil, err
-	case p.State == ledger.Linked && strings.HasPrefix(orElse(p.Reason, was.Reason), erased):
+	case p.State == ledger.Linked && isErased(p):
 		return f.purge(ctx, j, p)
 	case !s.Transform.Missing:
 		rec, err := f.survivor(ctx, j, s.Transform)

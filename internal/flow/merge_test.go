@@ -85,11 +85,26 @@ func TestMergedAndGone(t *testing.T) {
 		b.want(b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8"), "Failed")
 		b.dest.fail = nil
 		b.now = b.now.Add(time.Minute)
-		b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
 	}
 	for name, gone := range map[string]func(*bench){
-		"deletion first, interrupted": func(b *bench) { interrupted(b, flow.Deleted) },
-		"erasure first, interrupted":  func(b *bench) { interrupted(b, flow.Purged) },
+		"deletion first, interrupted": func(b *bench) {
+			interrupted(b, flow.Deleted)
+			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+		},
+		"erasure first, interrupted": func(b *bench) {
+			interrupted(b, flow.Purged)
+			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+		},
+		"erasure first, interrupted, then its deletion": func(b *bench) {
+			interrupted(b, flow.Purged)
+			b.dest.put("customers/c_1", record.Fields{"postcode": "3000"})
+			b.event(record.HubSpot, "contacts", "900", flow.Deleted)
+		},
+		"erasure first, interrupted, then the partner's deletion": func(b *bench) {
+			interrupted(b, flow.Purged)
+			delete(b.dest.rows, "customers/c_1")
+			b.event(record.Destination, "contacts", "c_1", flow.Deleted)
+		},
 		"merge first": func(b *bench) {
 			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
 			b.event(record.HubSpot, "contacts", "900", flow.Deleted)
@@ -128,6 +143,9 @@ func TestMergedAndGone(t *testing.T) {
 			}
 			if _, left := b.dest.rows["customers/c_2"]; strings.HasPrefix(name, "eras") && (!left || !strings.Contains(b.reason(), "records c_2, parked")) {
 				t.Errorf("nobody is told of the loser's partner: %s", b.reason())
+			}
+			if strings.HasSuffix(name, "partner's deletion") && (strings.Contains(b.reason(), "its partner") || strings.Contains(b.reason(), "900")) {
+				t.Errorf("told of a partner that is not there: %s", b.reason())
 			}
 			for key, text := range b.dump(c) {
 				if strings.HasPrefix(name, "eras") && strings.HasPrefix(key, "MAP#") && strings.Contains(text, `"f:`) {

@@ -152,6 +152,8 @@ type Change struct {
 	Left []Window
 	// Waits are the references that wait now, Ended those that wait no longer.
 	Waits, Ended []Wait
+	// Room is the execution that blanks a field to make room, "" for none.
+	Room string
 }
 
 // Landing is how long after it was sent a request may still be carried out.
@@ -161,6 +163,9 @@ func (c Change) encode(set map[string]string) {
 	for _, w := range c.Left {
 		// Kept beside the ring: by the time it began, so that a few survive.
 		set[prefixWindow+"left"+string(w.Side)+w.From[max(0, len(w.From)-2):]] = toJSON(w)
+	}
+	if c.Room != "" {
+		set[attrRoom] = c.Room
 	}
 	for f, s := range c.Swings {
 		set[prefixSwing+f] = s.encode()

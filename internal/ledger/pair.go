@@ -144,6 +144,9 @@ type Pair struct {
 	// and was about to give it up; Refused is when that was first found.
 	Holder  string
 	Refused time.Time
+	// Room is the execution that has blanked a field to make room, and is to bring what
+	// the field is to hold (Base.Owed).
+	Room string
 	// Rival is a record of the other side that wanted the same match key, known
 	// after Claim.
 	Rival    string
@@ -197,7 +200,7 @@ const (
 	attrAdopt, attrAlias, attrKey                = "adopt", "aliasOf", "matchKey"
 	attrLinked, attrSends, attrWas, attrOwes     = "linkedAt", "sends", "was", "owes"
 	attrHolder, attrRefused                      = "holder", "refusedAt"
-	attrOrphan                                   = "orphan"
+	attrOrphan, attrRoom                         = "orphan", "room"
 	prefixBase, prefixSwing, prefixWindow        = "f:", "l:", "w:"
 	prefixParked, prefixDrift, prefixSeen        = "p:", "d:", "seen:"
 	prefixOutcome, prefixWait                    = "o:", "r:"
@@ -214,7 +217,8 @@ func decode(it table.Item, self record.Ref) *Pair {
 		StampedAt: millis(a[attrStamped]), LinkedAt: millis(a[attrLinked]),
 		LeaseUntil: millis(a[attrLease]), LeaseBy: a[attrLeaseBy],
 		GhostsUntil: millis(a[attrGhostsUntil]), Since: millis(a[attrSince]),
-		Adopt: a[attrAdopt], Holder: a[attrHolder], Refused: millis(a[attrRefused]), AliasOf: a[attrAlias], Orphan: a[attrOrphan] != "", Key: it.Key, Rev: it.Rev, attrs: a,
+		Adopt: a[attrAdopt], Holder: a[attrHolder], Refused: millis(a[attrRefused]), Room: a[attrRoom],
+		AliasOf: a[attrAlias], Orphan: a[attrOrphan] != "", Key: it.Key, Rev: it.Rev, attrs: a,
 	}
 	p.Tries, _ = strconv.Atoi(a[attrTries])
 	p.Slot, _ = strconv.Atoi(a[attrSlot])
