@@ -36,7 +36,7 @@ const Lease = 30 * time.Second
 // meantime the same value set by a person looks like the late write.
 const ghostLife = 2 * time.Minute
 
-// rings is how many outcomes and windows a pair row keeps at most.
+// rings is how many outcomes a pair row keeps at most.
 const rings = 6
 
 // Ledger is the protocol over one client's table.
@@ -161,8 +161,7 @@ const Landing = 15 * time.Second
 
 func (c Change) encode(set map[string]string) {
 	for _, w := range c.Left {
-		// Kept beside the ring: by the time it began, so that a few survive.
-		set[prefixWindow+"left"+string(w.Side)+w.From[max(0, len(w.From)-2):]] = toJSON(w)
+		set[w.attr(prefixLeft)] = toJSON(w)
 	}
 	if c.Room != "" {
 		set[attrRoom] = c.Room
@@ -331,13 +330,13 @@ type Stamp struct {
 func (s Stamp) set(now time.Time) map[string]string {
 	set := map[string]string{attrStamped: ms(now), attrState: string(Linked)}
 	Change{Base: s.Base, Seen: s.Seen, Left: s.Left, Waits: s.Waits}.encode(set)
-	ring, outcome := strconv.Itoa(s.Slot%rings), s.Outcome
+	outcome := s.Outcome
 	if outcome.Kind == Stamped {
 		outcome.Kind = "" // what a pair row keeps is that
 	}
-	set[prefixOutcome+ring] = toJSON(outcome)
+	set[prefixOutcome+strconv.Itoa(s.Slot%rings)] = toJSON(outcome)
 	for _, w := range s.Windows {
-		set[prefixWindow+ring+string(w.Side)] = toJSON(w)
+		set[w.attr(prefixWindow)] = toJSON(w)
 	}
 	if len(s.Ghosts) > 0 {
 		set[attrGhosts], set[attrGhostsUntil] = toJSON(s.Ghosts), ms(now.Add(ghostLife))

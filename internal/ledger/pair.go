@@ -121,7 +121,7 @@ type Pair struct {
 	Ghosts      map[record.System]map[string][]string
 	GhostsUntil time.Time
 	Windows     []Window
-	// Slot numbers the stamps; windows and outcomes are kept in rings by it.
+	// Slot numbers the times that the row was taken; outcomes are kept in a ring by it.
 	Slot   int
 	Swings map[string]Swing
 	// ParkedFields maps a field to why the loop breaker took it out.
@@ -201,7 +201,8 @@ const (
 	attrLinked, attrSends, attrWas, attrOwes     = "linkedAt", "sends", "was", "owes"
 	attrHolder, attrRefused                      = "holder", "refusedAt"
 	attrOrphan, attrRoom                         = "orphan", "room"
-	prefixBase, prefixSwing, prefixWindow        = "f:", "l:", "w:"
+	prefixBase, prefixSwing                      = "f:", "l:"
+	prefixWindow, prefixLeft                     = "w:", "w:left"
 	prefixParked, prefixDrift, prefixSeen        = "p:", "d:", "seen:"
 	prefixOutcome, prefixWait                    = "o:", "r:"
 )

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,12 @@ func (in *Intent) stampSize() int {
 	return n
 }
 
+// mostWindows is how many windows of a kind a row keeps at most, the newest, each some
+// hundred bytes: an edit that was overwritten in one is recorded unless its event comes
+// after so many more writes of its record. A write that is never answered leaves one each
+// time that it is repeated, for a day.
+const mostWindows = 16
+
 // surplus names the attributes that taking the row for an intent takes out: windows
 // of which no event will tell any more, and the oldest outcomes where they would
 // make the row begin another kilobyte.
@@ -45,28 +52,48 @@ func (p *Pair) surplus(in *Intent, set map[string]string, now time.Time) (names 
 			past = append(past, name)
 		}
 	}
-	for name, value := range row {
-		var w Window
-		if strings.HasPrefix(name, prefixWindow) && set[name] == "" {
-			if fromJSON(value, &w); w.To < Version(now.Add(-windowLife)) {
-				names = append(names, name)
-				delete(row, name)
-			}
+	for _, name := range closed(row, now) {
+		if set[name] == "" {
+			names = append(names, name)
+			delete(row, name)
 		}
 	}
 	return append(names, p.tooMuch(in, row, past)...)
 }
 
+// closed names the windows of a row that are too old, or too many: of writes that were
+// stamped, and of those that were not.
+func closed(row map[string]string, now time.Time) (names []string) {
+	kinds, order := map[bool][]string{}, map[string]string{}
+	for name, value := range row {
+		var w Window
+		if !strings.HasPrefix(name, prefixWindow) {
+			continue
+		}
+		if fromJSON(value, &w); w.To < Version(now.Add(-windowLife)) {
+			names = append(names, name)
+			continue
+		}
+		left := strings.HasPrefix(name, prefixLeft)
+		kinds[left], order[name] = append(kinds[left], name), w.From+w.To
+	}
+	for _, kind := range kinds {
+		slices.SortFunc(kind, func(a, b string) int { return strings.Compare(order[b], order[a]) })
+		names = append(names, kind[min(len(kind), mostWindows):]...)
+	}
+	return names
+}
+
 // tooMuch names those of the outcomes, newest first, for which a row has no room.
 func (p *Pair) tooMuch(in *Intent, row map[string]string, past []string) []string {
-	kept := maps.Clone(row)
+	rest := maps.Clone(row)
 	for _, name := range past {
-		delete(kept, name)
+		delete(rest, name)
 	}
-	under := table.Size(table.Item{Key: p.Key, Rev: max(p.Rev, 1), Attrs: kept})
+	under := table.Size(table.Item{Key: p.Key, Rev: max(p.Rev, 1), Attrs: rest})
 	stamped := under + in.stampSize()
 	for _, name := range []string{attrLease, attrLeaseBy, attrIntent} {
-		stamped -= len(name) + len(kept[name])
+		stamped -= len(name) + len(rest[name])
 	}
 	need := max(under, stamped)
 	room := (table.WriteUnit - need%table.WriteUnit) % table.WriteUnit

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
 	"tandem/internal/record"
@@ -18,6 +20,13 @@ type Window struct {
 	To   string        `json:"to"`
 	// Prints are each written field's fingerprints before and after the write.
 	Prints map[string][2]string `json:"p"`
+}
+
+// attr names the window in a row, where each has a name of its own: several may begin at
+// one version, for other fields.
+func (w Window) attr(prefix string) string {
+	h := sha256.Sum256([]byte(toJSON(w)))
+	return prefix + hex.EncodeToString(h[:4])
 }
 
 // Version is an instant of HubSpot's clock in the form of its records' versions.

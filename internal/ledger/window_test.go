@@ -1,11 +1,14 @@
 package ledger_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"tandem/internal/ledger"
 	"tandem/internal/record"
+	"tandem/internal/table/embedded"
 )
 
 // Of a value that the write itself brought, told times say only whether it was set
@@ -37,5 +40,49 @@ func TestWindowOfAWrittenValue(t *testing.T) {
 		if got := c.w.Meets(c.field, c.print, at); got != c.meets {
 			t.Errorf("%s: meets is %t", name, got)
 		}
+	}
+}
+
+// Every window has a place of its own, also such as begin at one instant, or at instants
+// that look alike; of too many the newest are kept.
+func TestWindowsKept(t *testing.T) {
+	for name, stamped := range map[string]bool{"of writes that were stamped": true, "of writes that were not": false} {
+		t.Run(name, func(t *testing.T) {
+			r := &rig{T: t, at: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}
+			tbl, err := embedded.Open("", r.now)
+			r.must(err)
+			r.Ledger = &ledger.Ledger{Table: tbl, Client: "acme", Now: r.now}
+			r.linked()
+			opened := r.at
+			for i := range 20 {
+				begun := opened.Add(time.Duration(i/2) * time.Minute) // two at a time, of two fields
+				w := ledger.Window{From: ledger.Version(begun), To: ledger.Version(begun.Add(time.Second)),
+					Prints: map[string][2]string{fmt.Sprint("field", i%2): {"old", "new"}}}
+				p := r.find(hub)
+				var change ledger.Change
+				if !stamped {
+					change.Left = []ledger.Window{w}
+				}
+				r.must(r.Take(t.Context(), p, ledger.Intent{Execution: "e", At: r.at}, change))
+				if fence := (ledger.Fence{Key: p.Key, Rev: p.Rev}); stamped {
+					r.must(r.Stamp(t.Context(), fence, ledger.Stamp{Slot: p.Slot, Windows: []ledger.Window{w}}))
+				} else {
+					r.must(r.Release(t.Context(), fence, false, ledger.Named{}))
+				}
+				hidden := 0
+				for n := range i + 1 {
+					at := opened.Add(time.Duration(n/2)*time.Minute + 500*time.Millisecond)
+					if slices.ContainsFunc(r.find(hub).Windows, func(w ledger.Window) bool { return w.Hides(fmt.Sprint("field", n%2), "third", at) }) {
+						hidden++
+					}
+				}
+				if hidden < min(i+1, 16) {
+					t.Fatalf("after %d writes %d edits would be recorded", i+1, hidden)
+				}
+			}
+			if n := len(r.find(hub).Windows); n > 17 {
+				t.Errorf("%d windows are kept", n)
+			}
+		})
 	}
 }
