@@ -119,7 +119,10 @@ func (s *shelf) Update(_ context.Context, object, id string, fields record.Field
 	if s.idle && maps.Equal(s.shown(row, fields.Names()).Fields, fields) {
 		return row, s.done("update")
 	}
-	return s.told(s.put(object+"/"+id, fields)), s.done("update")
+	now := s.told(s.put(object+"/"+id, fields))
+	now.Replaced = maps.Clone(row.Fields)
+	maps.DeleteFunc(now.Replaced, func(name, _ string) bool { return fields[name] == "" || name[0] != '@' })
+	return now, s.done("update")
 }
 
 func (s *shelf) Find(_ context.Context, object, property, value string, properties []string) ([]record.Record, bool, error) {

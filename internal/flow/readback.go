@@ -54,6 +54,28 @@ func (f *Flow) readBack(ctx context.Context, j *journey, plan *Plan, sys record.
 	return out, f.edits(ctx, j, plan, sys, patch, rec.ID, edited, told)
 }
 
+// replaced records what a write has found in the place of what it was decided on, and
+// has gone over: somebody changed it in between.
+func (f *Flow) replaced(ctx context.Context, j *journey, plan *Plan, sys record.System, patch map[string]string, rec record.Record) error {
+	var lost []ledger.Conflict
+	for name, was := range f.translators[spec.From(sys)][j.pair.Name].Canonical(rec.Replaced) {
+		print := j.print(name, sys, was)
+		if sent, written := patch[name]; written && was != sent && print != plan.Base[name].Side(sys) {
+			lost = append(lost, ledger.Conflict{Field: name, Policy: "overwritten", Winner: sys.Other(), Loser: was})
+		}
+	}
+	return f.loseThere(ctx, j, plan, sys, rec.ID, lost)
+}
+
+// loseThere records what was lost by a write of one system's record.
+func (f *Flow) loseThere(ctx context.Context, j *journey, plan *Plan, sys record.System, id string, lost []ledger.Conflict) error {
+	ids, state := plan.ids(j), ledger.Linked
+	if ids[sys] = id; plan.Link {
+		state = ledger.Claimed
+	}
+	return f.lose(ctx, j, state, ids, lost)
+}
+
 // properties are the names of fields on one side.
 func properties(fields []spec.Field, sys record.System) (names []string) {
 	for _, field := range fields {
@@ -76,11 +98,7 @@ func (f *Flow) edits(ctx context.Context, j *journey, plan *Plan, sys record.Sys
 			lost = append(lost, ledger.Conflict{Field: field.Name, Policy: "unconfirmed", Winner: sys, Loser: patch[field.Name]})
 		}
 	}
-	ids, state := plan.ids(j), ledger.Linked
-	if ids[sys] = id; plan.Link {
-		state = ledger.Claimed
-	}
-	return f.lose(ctx, j, state, ids, lost)
+	return f.loseThere(ctx, j, plan, sys, id, lost)
 }
 
 // ends reports whether the record, read after a write that was answered with rec,

@@ -317,3 +317,28 @@ func TestRefusedWriteOfWhatWaited(t *testing.T) {
 		t.Errorf("the deal is of %q: %s", got, b.reason())
 	}
 }
+
+// An association that somebody changes between the decision and our write is found by
+// the write, which goes over it, and is recorded.
+func TestAssociationChangedBeforeTheWrite(t *testing.T) {
+	b := newBench(t)
+	_, order := b.linkedDeal()
+	for _, id := range []string{"8", "9"} {
+		b.hub.put("contacts/"+id, record.Fields{"email": "p" + id + "@example.com", "firstname": "P"})
+		b.want(b.event(record.HubSpot, "contacts", id, flow.Changed), "Stamp")
+	}
+	b.dest.put("orders/"+order, record.Fields{"customer_id": "c_3"}) // made for 8
+	b.hub.fail = func(op string) error {
+		if op == "update" {
+			b.hub.fail = nil
+			b.hub.put("deals/50", record.Fields{"@contacts": "9"})
+		}
+		return nil
+	}
+	b.want(b.event(record.Destination, "deals", order, flow.Changed), "Stamp")
+	lost, err := b.flow.Ledger.Conflicts(t.Context(), record.Ref{System: record.Destination, Object: "orders", ID: order})
+	if err != nil || len(lost) != 1 || lost[0].Field != "contact" || lost[0].Loser != "9" || b.hub.rows["deals/50"].Fields["@contacts"] != "8" {
+		t.Errorf("recorded as lost: %+v, %v; HubSpot holds %v", lost, err, b.hub.rows["deals/50"].Fields)
+	}
+	b.still(record.HubSpot, "50", flow.Changed)
+}

@@ -217,6 +217,9 @@ func (f *Flow) confirm(ctx context.Context, j *journey, plan *Plan, sys record.S
 		c.Created = rec.ID
 	}
 	w.Sides[sys] = c
+	if err := f.replaced(ctx, j, plan, sys, patch, rec); err != nil {
+		return err
+	}
 	rec, err := f.readBack(ctx, j, plan, sys, patch, rec)
 	if err != nil {
 		return err

@@ -142,25 +142,26 @@ func (c *Client) put(ctx context.Context, path string, body any) error {
 }
 
 // relink makes each association's value the one asked for, and returns what it
-// is then. The former value's association goes; others that people have made
+// is then, and what it was. The former value's association goes; others that people have made
 // stay. Where those would be read back instead of the new one, it becomes the
 // primary one, if that exists between the two types; else what is returned
 // differs from what was asked for.
-func (c *Client) relink(ctx context.Context, object, id string, links record.Fields) (record.Fields, error) {
+func (c *Client) relink(ctx context.Context, object, id string, links record.Fields) (observed, was record.Fields, err error) {
 	if len(links) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	present, err := c.links(ctx, object, id, links.Names())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	observed := record.Fields{}
+	observed, was = record.Fields{}, record.Fields{}
 	for _, to := range links.Names() {
+		was[linkPrefix+to] = present[to].value(object, to)
 		if observed[to], err = c.relinkOne(ctx, object, id, to, links[to], present[to]); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return observed, nil
+	return observed, was, nil
 }
 
 func (c *Client) links(ctx context.Context, object, id string, to []string) (map[string]linked, error) {

@@ -383,3 +383,14 @@ func TestPatchThatIsHalfDone(t *testing.T) {
 		t.Errorf("nothing was stored: %+v", err)
 	}
 }
+
+// TestUpdateTellsWhatItReplaced: an association is looked at just before it is changed.
+func TestUpdateTellsWhatItReplaced(t *testing.T) {
+	client, _ := scriptedClient(t,
+		scripted{status: 200, body: `{"id":"1","associations":{"contacts":{"results":[{"id":"9","type":"deal_to_contact"}]}}}`},
+		scripted{status: 200, body: `{}`}, scripted{status: 204})
+	rec, err := client.Update(t.Context(), "deals", "1", record.Fields{"@contacts": "8"}, "")
+	if err != nil || rec.Fields["@contacts"] != "8" || rec.Replaced["@contacts"] != "9" {
+		t.Errorf("%+v, %v", rec, err)
+	}
+}

@@ -230,14 +230,16 @@ func (c *Client) Update(ctx context.Context, object, id string, fields record.Fi
 		}
 	}
 	// The answer's id: after a merge it is another than the one asked for.
-	observed, err := c.relink(ctx, object, a.ID, links)
+	observed, was, err := c.relink(ctx, object, a.ID, links)
 	if err != nil && len(plain) > 0 {
 		err = half(err, "")
 	}
 	if err != nil {
 		return record.Record{}, err
 	}
-	return c.written(object, a, fields, observed, at)
+	rec, err := c.written(object, a, fields, observed, at)
+	rec.Replaced = was
+	return rec, err
 }
 
 // Find lists live records whose property equals value. A unique property is

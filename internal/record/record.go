@@ -53,6 +53,9 @@ type Record struct {
 	// from the id that was asked for.
 	ID     string `json:"id"`
 	Fields Fields `json:"fields"`
+	// Replaced is what a write has found in the place of fields that it looks at once
+	// more before it changes them, as HubSpot's associations; absent for all others.
+	Replaced Fields `json:"-"`
 	// Merged are the ids that were merged into this record, where the system tells
 	// them; in no order that means anything.
 	Merged []string `json:"merged,omitempty"`
