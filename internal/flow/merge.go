@@ -17,7 +17,10 @@ import (
 // nothing is deleted. Then the survivor is dealt with like any changed record.
 func (f *Flow) merged(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
 	next := *j
-	if next.ID = orElse(s.Transform.ID, j.ID); next.Kind == Merged {
+	if next.ID = orElse(s.Transform.ID, j.ID); s.Transform.Missing {
+		next.ID = p.IDs[j.source] // should it have been merged once more
+	}
+	if next.Kind == Merged {
 		next.Kind = Changed
 	}
 	next.ref.ID, next.Merged = next.ID, nil

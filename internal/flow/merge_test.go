@@ -233,3 +233,23 @@ func TestDeletionSparesAMergedPartner(t *testing.T) {
 		t.Errorf("%s", b.reason())
 	}
 }
+
+// The survivor's own create is in doubt when a merge gives it another's partner: what it
+// may have made is a person's to decide, also where its key is another by now.
+func TestMergedWhileItsCreateWasInDoubt(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Destination.ExternalID, b.flow.Spec.Pairs[0].HubSpot.ExternalID = "", ""
+	b.created()
+	b.hub.put("contacts/900", record.Fields{"email": "augusta@example.com", "firstname": "Ada"})
+	b.steps(record.HubSpot, "900", flow.Changed, "Transform", "Lookup", "Write")
+	b.now = b.now.Add(ledger.Lease + ledger.Landing)
+	b.hub.rows["contacts/7"] = b.hub.put("contacts/900", record.Fields{"email": "ada@example.com"})
+	b.event(record.HubSpot, "contacts", "900", flow.Merged, "7")
+	if got := b.contactOf("900"); got != "c_1" {
+		t.Fatalf("the survivor's partner is %q: %s", got, b.reason())
+	}
+	b.event(record.Destination, "contacts", "c_2", flow.Changed)
+	if len(b.hub.writes) != 0 || b.state(record.Destination, "c_2") != ledger.Parked {
+		t.Errorf("HubSpot got %v, c_2 is %q: %s", b.hub.writes, b.state(record.Destination, "c_2"), b.reason())
+	}
+}

@@ -109,6 +109,11 @@ func (l *Ledger) Revive(ctx context.Context, sp spec.Pair, p *Pair) error {
 // numbers, from one. So does, on either row, what is known of edits there that were
 // overwritten, or deleted with the record: their events may still come.
 func (l *Ledger) Forget(ctx context.Context, sp spec.Pair, p *Pair) error {
+	if refs := p.refs(sp); len(refs) == 2 {
+		if err := l.bequeath(ctx, refs[0], refs[1]); err != nil {
+			return err
+		}
+	}
 	return l.empty(ctx, sp, p, func(sys record.System) map[string]string {
 		set := map[string]string{attrPair: sp.Name, attrWas: met(p)}
 		for name, v := range p.attrs {
@@ -117,6 +122,11 @@ func (l *Ledger) Forget(ctx context.Context, sp spec.Pair, p *Pair) error {
 				if fromJSON(v, &w); cmp.Or(w.Side, record.HubSpot) == sys {
 					set[name] = v
 				}
+			}
+		}
+		for _, w := range p.Intent.Left(nil) {
+			if cmp.Or(w.Side, record.HubSpot) == sys {
+				Change{Left: []Window{w}}.encode(set)
 			}
 		}
 		if sys == record.Destination && p.Intent.Deletes(sys) {
@@ -226,14 +236,17 @@ func (l *Ledger) Row(ctx context.Context, sp spec.Pair, ref record.Ref) (*Pair, 
 // reason: what is left to do for that may be interrupted.
 func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pair, losers, unmet []*Pair) error {
 	now, newID := ms(l.Now()), survivor.IDs[record.HubSpot]
+	hub := func(id string) record.Ref {
+		return record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: id}
+	}
 	var updates []table.Update
-	var emptied []string
+	var emptied []record.Ref
 	for _, p := range slices.Concat([]*Pair{winner}, losers, unmet) {
 		if p != nil && p.Key != survivor.Key {
-			if err := l.bequeath(ctx, sp, p.IDs[record.HubSpot], newID); err != nil {
+			if err := l.bequeath(ctx, hub(p.IDs[record.HubSpot]), hub(newID)); err != nil {
 				return err
 			}
-			emptied = append(emptied, p.IDs[record.HubSpot])
+			emptied = append(emptied, hub(p.IDs[record.HubSpot]))
 			set := map[string]string{attrPair: sp.Name, attrState: string(Alias), attrAlias: newID, attrStamped: now}
 			updates = append(updates, table.Update{Key: p.Key, If: table.AtRev(p.Rev), Set: set, Remove: others(p.attrs, set)})
 		}
@@ -251,6 +264,13 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pai
 	for _, p := range losers {
 		updates = append(updates, l.pointer(sp, p, map[string]string{attrState: string(Parked), attrReason: mergedInto + newID, attrStamped: now}))
 	}
+	if winner != nil && winner.Key != survivor.Key && survivor.State == Claimed {
+		ended, err := l.endKey(ctx, survivor, hub(newID), metKey)
+		if err != nil {
+			return err
+		}
+		updates = append(append(updates, ended...), table.Update{Key: l.flightKey(record.Destination, sp.HubSpot.Object, newID), If: table.Always, Delete: true})
+	}
 	if len(updates) == 0 {
 		return nil
 	}
@@ -258,9 +278,9 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pai
 	if _, moved := table.Moved(err); moved {
 		return ErrMoved
 	}
-	for _, id := range emptied {
+	for _, ref := range emptied { // once more: others may have written until then
 		if err == nil {
-			_, err = l.erasePartition(ctx, conflictPK(record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: id}))
+			err = l.bequeath(ctx, ref, hub(newID))
 		}
 	}
 	return err

@@ -119,20 +119,19 @@ func (l *Ledger) Lose(ctx context.Context, of record.Ref, conflicts ...Conflict)
 	return err
 }
 
-// bequeath copies what one HubSpot record has lost, such as when it first met its
-// partner, to the one that it was merged into: nobody would find it below an alias, and
-// no erasure.
-func (l *Ledger) bequeath(ctx context.Context, sp spec.Pair, from, to string) error {
-	lost, err := l.Conflicts(ctx, record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: from})
-	if err != nil {
-		return err
-	}
+// bequeath moves what one record has lost to below another: nobody would find it below
+// an alias, or a record that has parted from its partner, and no erasure.
+func (l *Ledger) bequeath(ctx context.Context, from, to record.Ref) error {
+	lost, err := l.Conflicts(ctx, from)
 	for some := range slices.Chunk(lost, 20) {
-		if err := l.Lose(ctx, record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: to}, some...); err != nil {
-			return err
+		if err == nil {
+			err = l.Lose(ctx, to, some...)
 		}
 	}
-	return nil
+	if err == nil && len(lost) > 0 {
+		_, err = l.erasePartition(ctx, conflictPK(from))
+	}
+	return err
 }
 
 // conflictKey is the same however often an event is decided on: during an outage

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"tandem/internal/record"
@@ -22,11 +23,14 @@ const purgedKey = 26 * time.Hour
 // that a purge which was interrupted can be repeated, and once more after them:
 // others may have written until then.
 func (l *Ledger) Purge(ctx context.Context, sp spec.Pair, p *Pair) (n int, err error) {
+	claims, err := l.parted(ctx, sp, p)
+	if err != nil {
+		return 0, err
+	}
 	refs, past := p.refs(sp), p.past(sp)
 	if n, err = l.erase(ctx, past); err != nil {
 		return n, err
 	}
-	var claims []table.Update
 	for _, ref := range refs {
 		claims = append(claims, table.Update{Key: l.flightKey(ref.System.Other(), ref.Object, ref.ID), If: table.Always, Delete: true})
 	}
@@ -41,6 +45,43 @@ func (l *Ledger) Purge(ctx context.Context, sp spec.Pair, p *Pair) (n int, err e
 	}
 	late, err := l.erase(ctx, past)
 	return n + len(refs) + late, err
+}
+
+// parted prepares to take what was overwritten off the rows of records that a pair was
+// linked to before and that have met nobody since. Its destination record may know of
+// more of them than the pair, which begins anew when that one gets another contact.
+func (l *Ledger) parted(ctx context.Context, sp spec.Pair, p *Pair) (updates []table.Update, err error) {
+	of := func(id string) (*Pair, error) {
+		return l.Row(ctx, sp, record.Ref{System: record.Destination, Object: sp.Destination.Object, ID: id})
+	}
+	if id := p.IDs[record.Destination]; id != "" {
+		own, err := of(id)
+		if err != nil {
+			return nil, err
+		}
+		p.Was = strings.Fields(met(p, own))
+	}
+	for _, id := range p.Was {
+		row, err := of(id)
+		if err != nil {
+			return nil, err
+		}
+		left := row.windows()
+		if id != p.IDs[record.Destination] && len(left) > 0 && row.State != Linked && row.State != Claimed {
+			updates = append(updates, table.Update{Key: row.Key, If: table.AtRev(row.Rev), Remove: left})
+		}
+	}
+	return updates, nil
+}
+
+// windows names the attributes that keep windows.
+func (p *Pair) windows() (names []string) {
+	for name := range p.attrs {
+		if strings.HasPrefix(name, prefixWindow) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // erase deletes the outcomes and conflicts of records and returns how many there were.
