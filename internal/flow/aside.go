@@ -137,3 +137,19 @@ func unmoved(p *Plan, sys record.System, cause error) error {
 		Message: fmt.Sprintf("the values of %s have been swapped, or passed round, with another record; %s keeps them unique and takes no blank for a moment: "+
 			"give one of the records a third value where they were changed, redrive this, then set it right (%s)", names(p.Aside), sys, cause)}
 }
+
+// blank adds to what is said of a pair at rest that the record which is kept may hold a
+// blank, for a value that nobody brings any more.
+func (j *journey) blank(p *ledger.Pair) string {
+	var fields []string
+	for name, base := range p.Base {
+		if base.Owes(j.target) {
+			fields = append(fields, name)
+		}
+	}
+	if len(fields) == 0 {
+		return ""
+	}
+	slices.Sort(fields)
+	return fmt.Sprintf("; %s may be blank there, having made room for another record", names(fields))
+}

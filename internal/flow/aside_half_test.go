@@ -176,3 +176,27 @@ func TestSetBackWhileThereIsRoomByHalf(t *testing.T) {
 		t.Errorf("lost %v, %v", lost, err)
 	}
 }
+
+// The record that the value of a blank comes from is deleted before it was brought:
+// whoever is left with the blank is told.
+func TestBlankIsLeftByADeletion(t *testing.T) {
+	for _, policy := range []string{"ignore", "ask"} {
+		b := newPeople(t, 2)
+		b.flow.Spec.Pairs[0].Deletes.HubSpot = policy
+		b.rotate(record.HubSpot)
+		b.dies(record.HubSpot, 0, "Stamp")
+		b.now = b.now.Add(ledger.Lease)
+		b.archive("7", true)
+		b.want(b.event(record.HubSpot, "contacts", "7", flow.Deleted), "Dropped")
+		if !strings.Contains(b.reason(), "email may be blank there") || b.email(record.Destination, 0) != "" {
+			t.Errorf("%s: it holds %q: %s", policy, b.email(record.Destination, 0), b.reason())
+		}
+		b.archive("7", false)
+		b.event(record.HubSpot, "contacts", "7", flow.Restored)
+		b.changed(record.HubSpot, 1)
+		b.changed(record.HubSpot, 0)
+		if got := b.email(record.Destination, 0); got != mails[1] {
+			t.Errorf("%s: restored it holds %q: %s", policy, got, b.reason())
+		}
+	}
+}

@@ -63,8 +63,9 @@
 // An execution that cannot decide yet answers with a transient code and comes
 // again. What it waits for is ended by time, or by others that do not wait for it:
 //
-//	LeaseHeld           a lease lapses (held, mergedRows); or the row or the record has just
-//	                    been changed by somebody, and the next look decides on what it is now
+//	LeaseHeld           a lease lapses (held, mergedRows), or a deletion in doubt can no longer
+//	                    land (linked); or the row or the record has just been changed by
+//	                    somebody, and the next look decides on what it is now
 //	ClaimHeld           a key and a place in flight lapse unless their owner comes again, and an
 //	                    owner waits for time only, for older places (wait: one is the oldest), or
 //	                    for a lease; what nobody may come to end (widowed, lost) is waited for

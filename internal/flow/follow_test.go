@@ -28,6 +28,14 @@ func (r *related) Related(_ context.Context, _, id, to string) ([]string, bool, 
 // merged merges contacts 7 and 8, whose deals are 50 and 51, into 900.
 func (b *bench) merged(hub *related) {
 	b.t.Helper()
+	if b.mergedThen(hub, func() {}); b.state(record.HubSpot, "900") != ledger.Linked {
+		b.t.Fatalf("the survivor is %q: %s", b.state(record.HubSpot, "900"), b.reason())
+	}
+}
+
+// mergedThen is merged, but that something happens before the merge is heard of.
+func (b *bench) mergedThen(hub *related, happens func()) {
+	b.t.Helper()
 	b.flow.Remotes[record.HubSpot] = hub
 	b.linkedDeal()
 	b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
@@ -40,10 +48,8 @@ func (b *bench) merged(hub *related) {
 	for _, deal := range []string{"50", "51"} {
 		b.hub.put("deals/"+deal, record.Fields{"@contacts": "900"})
 	}
+	happens()
 	b.event(record.HubSpot, "contacts", "900", flow.Merged, "8", "7")
-	if b.state(record.HubSpot, "900") != ledger.Linked {
-		b.t.Fatalf("the survivor is %q: %s", b.state(record.HubSpot, "900"), b.reason())
-	}
 }
 
 // TestChildrenFollowAMerge: nobody tells of the deals of contacts that were merged.
@@ -124,6 +130,33 @@ func TestChildOfOneThatRestsInstead(t *testing.T) {
 	}
 	if n := b.reunite(); n == 0 {
 		t.Error("nothing was started when it was linked")
+	}
+	if got := b.dest.rows["orders/"+b.partner("51")].Fields["customer_id"]; got != b.contactOf("900") {
+		t.Errorf("the order is of %q: %s", got, b.reason())
+	}
+}
+
+// A merge is followed while its survivor is in the recycle bin, where nobody can ask who
+// refers to it: they are looked at when it is back.
+func TestChildrenFollowASurvivorThatIsRestored(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes.HubSpot = "ignore"
+	hub := &related{shelf: b.hub, deals: map[string][]string{"900": {"50", "51"}}}
+	bin := func(archived bool) {
+		row := b.hub.rows["contacts/900"]
+		row.Archived = archived
+		b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
+	}
+	b.mergedThen(hub, func() { bin(true) })
+	if got := b.state(record.HubSpot, "900"); got != ledger.Gone {
+		t.Fatalf("the survivor is %q: %s", got, b.reason())
+	}
+	bin(false)
+	b.now = b.now.Add(time.Minute)
+	b.event(record.HubSpot, "contacts", "900", flow.Restored)
+	b.now = b.now.Add(time.Minute)
+	if n := b.reunite(); n != 2 {
+		t.Fatalf("%d started, want both deals: %s", n, b.reason())
 	}
 	if got := b.dest.rows["orders/"+b.partner("51")].Fields["customer_id"]; got != b.contactOf("900") {
 		t.Errorf("the order is of %q: %s", got, b.reason())

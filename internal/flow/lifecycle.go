@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,19 +30,41 @@ func (f *Flow) deleted(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 		return f.neverLinked(ctx, j, p, reason)
 	}
 	if p.Intent.Deletes(j.source) { // it was we who did, and did not get any further
-		if err := f.takenAlong(ctx, j, p, j.source); err != nil {
-			return nil, err
-		}
+		return f.ours(ctx, j, p)
 	}
 	switch j.deletes() {
 	case "archive":
 		return f.archive(ctx, j, p)
 	case "ignore":
-		reason += "; kept in " + string(j.target)
+		reason += "; kept in " + string(j.target) + j.blank(p)
 		return drop(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, reason)
 	}
-	reason += ": the policy is to ask"
+	return f.ask(ctx, j, p, ": the policy is to ask")
+}
+
+// ask leaves it to a person what becomes of the partner of a record that was deleted.
+func (f *Flow) ask(ctx context.Context, j *journey, p *ledger.Pair, why string) (*Plan, error) {
+	reason := deletedIn + string(j.source) + why + j.blank(p)
 	return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
+}
+
+// ours: the record went with its partner, by a deletion of ours that was never stamped.
+// No policy is asked: that is for people's deletions. A partner that is there has been
+// restored meanwhile, and gets another by its own event (overtaken).
+func (f *Flow) ours(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	if err := f.takenAlong(ctx, j, p, j.source); err != nil {
+		return nil, err
+	}
+	reason := deletedIn + string(j.target)
+	switch there, err := f.spared(ctx, j, p); {
+	case err != nil:
+		return nil, err
+	case there != "" && f.Now().Before(p.Intent.At.Add(settling)):
+		return nil, Errorf(LeaseHeld, "the record's deletion was begun a moment ago and its partner is there: it is looked at again")
+	case there != "":
+		return drop(reason + " and restored since"), nil
+	}
+	return drop(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, reason)
 }
 
 // neverLinked: the record was deleted before it had a partner. What a create in
@@ -109,22 +132,20 @@ func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 		return nil, err
 	case rec.ID != "" && rec.ID != p.IDs[j.target]:
 		// The old id stands for the merged record, which holds another's data too.
-		reason := deletedIn + string(j.source) + ", but its partner has been merged into " + rec.ID
-		return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
+		return f.ask(ctx, j, p, ", but its partner has been merged into "+rec.ID)
 	case len(edited) > 0:
-		reason := deletedIn + string(j.source) + ", but edited in " + string(j.target) + " since both agreed: " + names(edited)
-		return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
+		return f.ask(ctx, j, p, ", but edited in "+string(j.target)+" since both agreed: "+names(edited))
 	}
 	ok, err := f.allowDelete(ctx, j, p)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
-		reason := "the mass-change guard stopped deletions from " + string(j.source)
-		return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
+		return f.ask(ctx, j, p, ", but the mass-change guard stopped deletions from there")
 	}
 	plan := f.deletion(j, p, rec)
-	if err := f.Ledger.Take(ctx, p, f.intent(j, plan), ledger.Change{}); err != nil {
+	shown := map[record.System]ledger.Shown{j.target: {Changed: ledger.Version(rec.UpdatedAt), Ahead: f.ahead(rec)}}
+	if err := f.Ledger.Take(ctx, p, f.intent(j, plan), ledger.Change{Left: p.Intent.Left(shown)}); err != nil {
 		return nil, err
 	}
 	plan.Fence, plan.Until, plan.Slot = &ledger.Fence{Key: p.Key, Rev: p.Rev}, p.LeaseUntil.UnixMilli(), p.Slot
@@ -197,6 +218,12 @@ func (f *Flow) restored(ctx context.Context, j *journey, s State, p *ledger.Pair
 				return nil, err
 			}
 			return nil, Errorf(LeaseHeld, "the record was restored and its partner is gone: it is looked at afresh")
+		}
+	}
+	if j.source == record.HubSpot && slices.ContainsFunc(p.Was, func(id string) bool { return id != p.IDs[record.Destination] }) {
+		// Whoever refers to one that was merged into it while it was gone.
+		if err := f.tellChildren(ctx, j, j.ref.ID); err != nil {
+			return nil, err
 		}
 	}
 	if err := f.Ledger.Revive(ctx, j.pair, p); err != nil {

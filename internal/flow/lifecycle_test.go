@@ -333,3 +333,27 @@ func TestRestoreOvertakesTheDeletionsEcho(t *testing.T) {
 		t.Fatalf("%d customers, the pair is %q: %s", len(b.dest.rows), b.state(record.HubSpot, "11"), b.reason())
 	}
 }
+
+// A record whose partner the mass-change guard has spared is restored: the two are in
+// step again.
+func TestRestoreOfWhatTheGuardHasSpared(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes.HubSpot = "archive"
+	b.flow.Spec.Guards.Deletes = 1
+	b.created()
+	b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+	for _, id := range []string{"8", "7"} {
+		b.archive(id, true)
+		b.event(record.HubSpot, "contacts", id, flow.Deleted)
+	}
+	if got := b.state(record.HubSpot, "7"); got != ledger.Parked || len(b.dest.rows) != 1 {
+		t.Fatalf("the pair is %q: %s", got, b.reason())
+	}
+	b.archive("7", false)
+	b.hub.put("contacts/7", record.Fields{"lastname": "Byron"})
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Restored), "Stamp")
+	if got := b.dest.rows["customers/c_1"].Fields["last_name"]; got != "Byron" {
+		t.Errorf("last name %q: %s", got, b.reason())
+	}
+}

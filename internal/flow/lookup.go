@@ -61,9 +61,9 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 		s.Transform = t
 	}
 	switch {
-	case j.Kind == Purged:
+	case j.Kind == Purged && len(j.Merged) == 0: // else one delivery has told of both
 		return f.purge(ctx, j, p)
-	case j.source == record.HubSpot && (j.Kind == Merged || t.ID != "" || len(t.Merged) > 0 && p.State != ledger.Linked):
+	case j.source == record.HubSpot && (j.Kind == Merged || len(j.Merged) > 0 || t.ID != "" || len(t.Merged) > 0 && p.State != ledger.Linked):
 		return f.merged(ctx, j, s, p)
 	case !t.Missing && !t.Archived && j.cameBack(p):
 		return f.back(ctx, j, s, p)
@@ -125,6 +125,9 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 	target, err := f.target(ctx, j, p, m, s.Lookup != nil)
 	if err != nil {
 		return f.partnerMissing(ctx, j, s, p, err)
+	}
+	if until := p.Intent.Vanishes(); f.Now().Before(until) {
+		return nil, Errorf(LeaseHeld, "a deletion of ours may be carried out until %s", until.Format(time.TimeOnly))
 	}
 	if j.target == record.HubSpot && target.ID != p.IDs[j.target] {
 		return f.partnerMerged(ctx, j, target, p)
@@ -205,6 +208,15 @@ func (f *Flow) overwrittenNow(ctx context.Context, j *journey, m *merge, s ledge
 		now[field.Name] = ledger.Base{}.With(j.source, m.cell(m.source, field.Name).print)
 	}
 	return f.overwritten(ctx, j, &ledger.Pair{State: s, IDs: ids, Base: now, Windows: left})
+}
+
+// covered: an event whose values were not told, of an edit that was overwritten. That a
+// newer state has been handled since says nothing about it.
+func (e *Envelope) covered(p *ledger.Pair) bool {
+	return slices.ContainsFunc(e.Told, func(told Told) bool {
+		at := time.UnixMilli(orElse(told.At, e.At))
+		return told.Field == "" && slices.ContainsFunc(p.Windows, func(w ledger.Window) bool { return w.Covers(record.Destination, at) })
+	})
 }
 
 // unseen is overwritten where the event does not tell the value, as of a

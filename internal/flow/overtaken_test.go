@@ -150,3 +150,81 @@ func TestRestoreBetweenTwoAttempts(t *testing.T) {
 		t.Errorf("%d customers, the pair is %q: %s", len(b.dest.rows), b.state(record.HubSpot, hub), b.reason())
 	}
 }
+
+// A deletion's worker dies before the stamp, and the record is restored. The event of
+// what went with it tells of our deletion, not of a person's: it deletes nothing and
+// asks nobody, whatever the policy, and the restored record gets a new partner.
+func TestEchoOfADeletionAfterItsRestore(t *testing.T) {
+	for _, policy := range []string{"archive", "ask", "ignore"} {
+		t.Run("restored in hubspot, "+policy, func(t *testing.T) {
+			b := newBench(t)
+			b.flow.Spec.Pairs[0].Deletes = spec.Deletes{HubSpot: "archive", Destination: policy}
+			b.hub.bin = true
+			hub, dest := b.created()
+			b.archive(hub, true)
+			b.steps(record.HubSpot, hub, flow.Deleted, "Transform", "Lookup", "Write")
+			b.now = b.now.Add(ledger.Lease)
+			b.archive(hub, false)
+			b.still(record.Destination, dest, flow.Deleted)
+			b.want(b.event(record.HubSpot, "contacts", hub, flow.Restored), "Stamp")
+			if len(b.dest.rows) != 1 || b.state(record.HubSpot, hub) != ledger.Linked {
+				t.Errorf("%d customers, the pair is %q: %s", len(b.dest.rows), b.state(record.HubSpot, hub), b.reason())
+			}
+		})
+		t.Run("restored in the destination, "+policy, func(t *testing.T) {
+			b := newBench(t)
+			b.flow.Spec.Pairs[0].Deletes = spec.Deletes{HubSpot: policy, Destination: "archive"}
+			hub, dest := b.created()
+			row := b.dest.rows["customers/"+dest]
+			delete(b.dest.rows, "customers/"+dest)
+			b.steps(record.Destination, dest, flow.Deleted, "Transform", "Lookup", "Write")
+			b.now = b.now.Add(ledger.Lease)
+			b.dest.rows["customers/"+dest] = row
+			b.still(record.HubSpot, hub, flow.Deleted)
+			b.want(b.event(record.Destination, "contacts", dest, flow.Changed), "Stamp")
+			if len(b.hub.rows) != 1 || b.state(record.Destination, dest) != ledger.Linked {
+				t.Errorf("%d contacts, the customer is %q: %s", len(b.hub.rows), b.state(record.Destination, dest), b.reason())
+			}
+		})
+	}
+}
+
+// Nobody has restored anything: the echo of a deletion that was never stamped brings the
+// pair to rest as its stamp would have, also where a person would be asked.
+func TestEchoOfADeletionThatWasNeverStamped(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes = spec.Deletes{HubSpot: "archive", Destination: "ask"}
+	hub, dest := b.created()
+	b.archive(hub, true)
+	b.steps(record.HubSpot, hub, flow.Deleted, "Transform", "Lookup", "Write")
+	b.now = b.now.Add(ledger.Lease)
+	b.want(b.event(record.Destination, "contacts", dest, flow.Deleted), "Dropped")
+	if got := b.state(record.HubSpot, hub); got != ledger.Gone {
+		t.Fatalf("the pair is %q: %s", got, b.reason())
+	}
+	b.archive(hub, false)
+	b.want(b.event(record.HubSpot, "contacts", hub, flow.Restored), "Stamp")
+}
+
+// A deletion is still under way when its record is restored: that both are there is
+// believed only once it can no longer be carried out.
+func TestDeletionLandsAfterTheRestore(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes = spec.Deletes{HubSpot: "archive", Destination: "archive"}
+	b.hub.bin = true
+	hub, dest := b.created()
+	b.archive(hub, true)
+	s := b.steps(record.HubSpot, hub, flow.Deleted, "Transform", "Lookup")
+	b.archive(hub, false)
+	b.now = b.now.Add(ledger.Lease + ledger.Landing/2)
+	back := b.steps(record.HubSpot, hub, flow.Restored, "Transform")
+	_, _ = b.flow.Handle(t.Context(), "Lookup", back)
+	if err := b.dest.Archive(t.Context(), "customers", dest, s.Lookup.ETag[record.Destination]); err != nil {
+		t.Fatal(err)
+	}
+	b.still(record.Destination, dest, flow.Deleted)
+	b.want(b.event(record.HubSpot, "contacts", hub, flow.Restored), "Stamp")
+	if b.hub.rows["contacts/"+hub].Archived || len(b.dest.rows) != 1 {
+		t.Errorf("HubSpot holds %v, the destination %v: %s", b.hub.rows, b.dest.rows, b.reason())
+	}
+}

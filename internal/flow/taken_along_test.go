@@ -161,3 +161,85 @@ func TestEditIsToldAfterTheDeletion(t *testing.T) {
 		})
 	}
 }
+
+// overwrites lets a write to contact 7 that is never stamped overwrite what somebody sets
+// there just before. It returns the event of that edit.
+func (b *bench) overwrites() flow.Notification {
+	b.t.Helper()
+	b.event(record.Destination, "contacts", "c_1", flow.Changed)
+	b.now = b.now.Add(time.Minute)
+	b.dest.put("customers/c_1", record.Fields{"postcode": "3000"})
+	var at time.Time
+	b.hub.fail = func(op string) error {
+		if op == "update" {
+			b.hub.fail = nil
+			at = b.hub.put("contacts/7", record.Fields{"zip": "4000"}).UpdatedAt
+		}
+		return nil
+	}
+	b.steps(record.Destination, "c_1", flow.Changed, "Transform", "Lookup", "Write")
+	b.now = b.now.Add(ledger.Lease + ledger.Landing)
+	return flow.Notification{ID: "e", Object: "contacts", Record: "7", Kind: flow.Changed, At: at, Values: record.Fields{"zip": "4000"}}
+}
+
+// overwritten asks that the postcode which overwrites has overwritten is recorded.
+func (b *bench) overwritten() {
+	b.t.Helper()
+	if lost := b.losses(); len(lost) == 0 || lost[0].Field != "postcode" || lost[0].Policy != "overwritten" {
+		b.t.Errorf("recorded is %+v: %s", lost, b.reason())
+	}
+}
+
+// A write that was never stamped has overwritten an edit, and before anybody looked the
+// pair is deleted, or parted by a restore: the event of the edit is heard all the same.
+func TestEditOverwrittenBeforeTheEnd(t *testing.T) {
+	t.Run("deleted", func(t *testing.T) {
+		b := deletes(t)
+		edit := b.overwrites()
+		delete(b.dest.rows, "customers/c_1")
+		b.want(b.event(record.Destination, "contacts", "c_1", flow.Deleted), "Stamp")
+		b.hear(edit)
+		b.overwritten()
+	})
+	t.Run("parted", func(t *testing.T) {
+		b := deletes(t)
+		b.flow.Spec.Pairs[0].Deletes.HubSpot = "ask"
+		edit := b.overwrites()
+		b.archive("7", true)
+		b.event(record.HubSpot, "contacts", "7", flow.Deleted)
+		delete(b.dest.rows, "customers/c_1")
+		b.archive("7", false)
+		b.want(b.event(record.HubSpot, "contacts", "7", flow.Restored), "Stamp")
+		b.hear(edit)
+		b.overwritten()
+	})
+}
+
+// A poll has listed an edit that a write of ours has overwritten since, and the echo of
+// that was handled before it: the edit is told of all the same.
+func TestEditOverwrittenWhileItsPageWaited(t *testing.T) {
+	b := newBench(t)
+	b.dest.abilities.ConditionalWrite = false
+	hub, dest := b.created()
+	b.event(record.Destination, "contacts", dest, flow.Changed)
+	b.now = b.now.Add(time.Minute)
+	var edit record.Record
+	b.dest.fail = func(op string) error {
+		if op == "update" {
+			b.dest.fail = nil
+			edit = b.dest.put("customers/"+dest, record.Fields{"last_name": "Theirs"})
+			b.now = b.now.Add(2 * time.Second)
+		}
+		return nil
+	}
+	b.hub.put("contacts/7", record.Fields{"lastname": "Ours"})
+	b.want(b.event(record.HubSpot, "contacts", hub, flow.Changed), "Stamp")
+	b.event(record.Destination, "contacts", dest, flow.Changed)
+	in := &flow.Ingress{Flow: b.flow, Starter: run{b}, Lanes: 1, Receivers: map[record.System]flow.Receiver{record.Destination: told{
+		{ID: "e", Object: "customers", Record: dest, Kind: flow.Changed, At: edit.UpdatedAt, Version: edit.Version},
+	}}}
+	in.Deliver(t.Context(), record.Destination, flow.Delivery{At: b.now})
+	if lost := b.lost(); len(lost) == 0 || lost[0].Policy != "overwritten" {
+		t.Errorf("recorded is %+v: %s", b.losses(), b.reason())
+	}
+}

@@ -262,7 +262,7 @@ func (in *Ingress) same(ctx context.Context, g *group, e Envelope) (bool, error)
 	if p.State != ledger.Linked || p.IDs[g.ref.System] != g.ref.ID || p.Held(now) || p.InDoubt(now) || len(p.Waits) > 0 {
 		return false, nil
 	}
-	if !(values && agreedValues(p, e) || versions && agreedVersions(p, g)) || len(e.met(p)) > 0 {
+	if !(values && agreedValues(p, e) || versions && agreedVersions(p, g)) || len(e.met(p)) > 0 || e.covered(p) {
 		return false, nil
 	}
 	if values && tellsNews(p, e) {

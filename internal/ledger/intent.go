@@ -52,6 +52,15 @@ func (in *Intent) Lands() time.Time {
 // Deletes reports whether the intent is to delete a record in sys; a nil intent is not.
 func (in *Intent) Deletes(sys record.System) bool { return in != nil && in.Archive == sys }
 
+// Vanishes is when a deletion in doubt has been carried out or never will be; the zero
+// time where there is none. Both records may be there until then.
+func (in *Intent) Vanishes() time.Time {
+	if in == nil || in.Archive == "" {
+		return time.Time{}
+	}
+	return in.Sends.Add(Landing)
+}
+
 // MaySend lists what a write of this intent, were it carried out, put where;
 // nothing for a nil intent.
 func (in *Intent) MaySend() map[record.System]map[string][]string {
