@@ -123,7 +123,7 @@ func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 	switch edited := f.edited(j, p, j.target, rec); {
 	case CodeOf(err) == RecordMissing || err == nil && rec.Archived:
 		if p.Intent.Deletes(j.target) {
-			if err := f.went(ctx, j, p, j.target, rec, edited); err != nil {
+			if err := f.went(ctx, j, p, j.target, rec); err != nil {
 				return nil, err
 			}
 		}
@@ -142,6 +142,9 @@ func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 	}
 	if !ok {
 		return f.ask(ctx, j, p, ", but the mass-change guard stopped deletions from there")
+	}
+	if err := f.went(ctx, j, p, j.target, rec); err != nil {
+		return nil, err
 	}
 	plan := f.deletion(j, p, rec)
 	shown := map[record.System]ledger.Shown{j.target: {Changed: ledger.Version(rec.UpdatedAt), Ahead: f.ahead(rec)}}

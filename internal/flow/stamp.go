@@ -143,7 +143,9 @@ func windows(j *journey, plan *Plan, w *Written) (out []ledger.Window) {
 		for name, print := range c.Prints {
 			win.Prints[name] = [2]string{prior[name], print}
 		}
-		out = append(out, win)
+		if win.To != "" { // else, as of an association alone, no event's time can tell
+			out = append(out, win)
+		}
 	}
 	return out
 }

@@ -91,30 +91,47 @@ func (f *Flow) takenAlong(ctx context.Context, j *journey, p *ledger.Pair, sys r
 	case err != nil:
 		return err
 	}
-	return f.went(ctx, j, p, sys, rec, f.edited(j, p, sys, rec))
+	return f.went(ctx, j, p, sys, rec)
 }
 
-// went records what somebody had edited in a record that we have deleted.
-func (f *Flow) went(ctx context.Context, j *journey, p *ledger.Pair, sys record.System, rec record.Record, edited []string) error {
-	own := f.translators[spec.From(sys)][j.pair.Name].Canonical(rec.Fields)
+// went records what is lost with a record that we delete: what somebody had edited, and
+// what looks like a write of ours that was never confirmed, should it have been somebody's
+// after all.
+func (f *Flow) went(ctx context.Context, j *journey, p *ledger.Pair, sys record.System, rec record.Record) error {
 	var lost []ledger.Conflict
-	for _, name := range edited {
-		lost = append(lost, ledger.Conflict{Field: name, Policy: "deleted", Winner: sys.Other(), Loser: own[name]})
+	for _, c := range f.differing(j, p, sys, rec) {
+		switch {
+		case c.changed:
+			lost = append(lost, ledger.Conflict{Field: c.field, Policy: "deleted", Winner: sys.Other(), Loser: c.text})
+		case c.text != "":
+			lost = append(lost, ledger.Conflict{Field: c.field, Policy: "unconfirmed", Winner: sys.Other(), Loser: c.text})
+		}
 	}
 	return f.lose(ctx, j, p.State, p.IDs, lost)
 }
 
 // edited lists the fields that somebody has changed in a record of sys since both
-// sides agreed. One in the recycle bin shows no associations.
+// sides agreed.
 func (f *Flow) edited(j *journey, p *ledger.Pair, sys record.System, rec record.Record) (fields []string) {
+	for _, c := range f.differing(j, p, sys, rec) {
+		if c.changed {
+			fields = append(fields, c.field)
+		}
+	}
+	return fields
+}
+
+// differing are the fields of a record of sys that do not stand at the base. One in the
+// recycle bin shows no associations.
+func (f *Flow) differing(j *journey, p *ledger.Pair, sys record.System, rec record.Record) (cells []cell) {
 	m := &merge{base: p.Base, print: j.print}
 	here := side{system: sys, own: f.translators[spec.From(sys)][j.pair.Name].Canonical(rec.Fields), sent: p.MaybeSent(f.Now())[sys]}
 	for _, field := range j.pair.Fields {
 		c := m.cell(here, field.Name)
 		unlinked := rec.Archived && c.text == "" && field.Side(sys).Type == record.Reference
-		if field.Travels(spec.From(sys)) && c.changed && !unlinked {
-			fields = append(fields, field.Name)
+		if field.Travels(spec.From(sys)) && (c.changed || c.ours) && !unlinked {
+			cells = append(cells, c)
 		}
 	}
-	return fields
+	return cells
 }

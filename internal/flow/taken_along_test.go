@@ -243,3 +243,18 @@ func TestEditOverwrittenWhileItsPageWaited(t *testing.T) {
 		t.Errorf("recorded is %+v: %s", b.losses(), b.reason())
 	}
 }
+
+// What we delete may look like a write of ours that was never confirmed, and be
+// somebody's all the same.
+func TestDeletedWithWhatLooksLikeOurs(t *testing.T) {
+	b := deletes(t)
+	b.hub.put("contacts/7", record.Fields{"lastname": "Byron"})
+	b.steps(record.HubSpot, "7", flow.Changed, "Transform", "Lookup") // and its worker dies
+	b.dest.put("customers/c_1", record.Fields{"last_name": "Byron"})
+	b.now = b.now.Add(time.Minute)
+	b.archive("7", true)
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Deleted), "Stamp")
+	if lost := b.lost(); len(lost) != 1 || lost[0].Loser != "Byron" || len(b.dest.rows) != 0 {
+		t.Errorf("recorded: %v; the destination holds %v", lost, b.dest.rows)
+	}
+}

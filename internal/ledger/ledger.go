@@ -101,7 +101,7 @@ func (l *Ledger) Take(ctx context.Context, p *Pair, in Intent, change Change) er
 		attrLease: ms(now.Add(Lease)), attrLeaseBy: in.Execution, attrIntent: toJSON(in),
 		attrSlot: strconv.Itoa(p.Slot + 1),
 	}
-	if ghosts := p.MaybeSent(now); len(ghosts) > 0 {
+	if ghosts := p.MaybeSent(now); p.Intent != nil && len(ghosts) > 0 {
 		set[attrGhosts], set[attrGhostsUntil] = toJSON(ghosts), ms(now.Add(ghostLife))
 	}
 	change.encode(set)

@@ -86,3 +86,24 @@ func TestWindowsKept(t *testing.T) {
 		})
 	}
 }
+
+// What a lost worker may have sent is expected for two minutes, however often the pair is
+// written in the meantime: after that the same value is a person's.
+func TestGhostsEnd(t *testing.T) {
+	r := &rig{T: t, at: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}
+	tbl, err := embedded.Open("", r.now)
+	r.must(err)
+	r.Ledger = &ledger.Ledger{Table: tbl, Client: "acme", Now: r.now}
+	r.linked()
+	in := ledger.Intent{Execution: "lost", At: r.at, Sent: map[record.System]map[string][]string{record.HubSpot: {"phone": {"ghost"}}}}
+	r.must(r.Take(t.Context(), r.find(hub), in, ledger.Change{}))
+	for i := range 5 {
+		r.pass(45 * time.Second)
+		p := r.find(hub)
+		if _, expected := p.MaybeSent(r.now())[record.HubSpot]; expected != (i < 3) {
+			t.Errorf("%s after it was begun the write is expected: %t", r.now().Sub(in.At), expected)
+		}
+		r.must(r.Take(t.Context(), p, ledger.Intent{Execution: "other", At: r.at}, ledger.Change{}))
+		r.must(r.Stamp(t.Context(), ledger.Fence{Key: p.Key, Rev: p.Rev}, ledger.Stamp{Slot: p.Slot}))
+	}
+}

@@ -40,9 +40,10 @@ var lengths = []struct {
 	{"outage of more than a day", 25 * time.Hour, 30 * time.Hour},
 }
 
-// breakDown has a system fail in one world of eight, from a time at which people work.
+// breakDown has a system fail in one world of eight, and in one of three where people
+// tidy up, from a time at which people work.
 func (r *run) breakDown() {
-	if r.rng.IntN(8) > 0 {
+	if r.rng.IntN(map[bool]int{false: 8, true: 3}[r.tidying]) > 0 {
 		return
 	}
 	kind := lengths[r.rng.IntN(len(lengths))]

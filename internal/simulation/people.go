@@ -106,6 +106,37 @@ func (r *run) live(actions int) {
 	}
 }
 
+// habit is something that people do, and how often of a hundred times: in most worlds,
+// and in those where they tidy up, which is where the features of the protocol meet.
+type habit struct {
+	mostly, tidying int
+	do              func(*run, spec.Pair, record.System)
+}
+
+var habits = []habit{
+	{14, 12, func(r *run, p spec.Pair, s record.System) { r.make(p, s, key(p, r.rng.IntN(3))) }},
+	{8, 6, func(r *run, p spec.Pair, s record.System) { // the same thing made on both sides at once
+		k := key(p, r.rng.IntN(3))
+		r.make(p, s, k)
+		r.after(r.between(0, 3*time.Second), func() { r.make(p, s.Other(), k) })
+	}},
+	{57, 40, func(r *run, p spec.Pair, s record.System) { r.change(p, s, 1+r.rng.IntN(3)) }},
+	{5, 4, func(r *run, p spec.Pair, s record.System) { // there and back
+		r.change(p, s, 1)
+		r.after(r.between(0, 4*time.Second), func() { r.change(p, s, 1) })
+	}},
+	{2, 3, func(r *run, p spec.Pair, s record.System) { // both sides at once
+		r.change(p, s, 2)
+		r.after(r.between(0, time.Second), func() { r.change(p, s.Other(), 2) })
+	}},
+	{3, 6, (*run).remove},
+	{1, 4, (*run).erase},
+	{2, 5, (*run).restore},
+	{1, 2, (*run).rekey},
+	{5, 8, (*run).combine},
+	{2, 10, (*run).swap},
+}
+
 // act is one thing somebody does.
 func (r *run) act() {
 	pair := r.spec.Pairs[r.rng.IntN(len(r.spec.Pairs))]
@@ -113,33 +144,12 @@ func (r *run) act() {
 	if r.rng.IntN(2) == 0 {
 		side = record.Destination
 	}
-	switch n := r.rng.IntN(100); {
-	case n < 14:
-		r.make(pair, side, key(pair, r.rng.IntN(3)))
-	case n < 22: // the same thing made on both sides at once
-		k := key(pair, r.rng.IntN(3))
-		r.make(pair, side, k)
-		r.after(r.between(0, 3*time.Second), func() { r.make(pair, side.Other(), k) })
-	case n < 79:
-		r.change(pair, side, 1+r.rng.IntN(3))
-	case n < 84: // there and back
-		r.change(pair, side, 1)
-		r.after(r.between(0, 4*time.Second), func() { r.change(pair, side, 1) })
-	case n < 87:
-		r.remove(pair, side)
-	case n < 88:
-		r.erase(pair)
-	case n < 90:
-		r.restore()
-	case n < 91:
-		r.rekey(pair, side)
-	case n < 98 && swaps && n > 95:
-		r.swap(pair, side)
-	case n < 98:
-		r.combine()
-	default: // both sides at once
-		r.change(pair, side, 2)
-		r.after(r.between(0, time.Second), func() { r.change(pair, side.Other(), 2) })
+	n := r.rng.IntN(100)
+	for _, h := range habits {
+		if n -= map[bool]int{false: h.mostly, true: h.tidying}[r.tidying]; n < 0 {
+			h.do(r, pair, side)
+			break
+		}
 	}
 	r.deliver()
 }

@@ -67,7 +67,7 @@ func (r *run) pairWith(ref record.Ref) (spec.Pair, bool) {
 }
 
 // restore brings a deleted record back, with an edit of it at times.
-func (r *run) restore() {
+func (r *run) restore(spec.Pair, record.System) {
 	if len(r.removed) > 0 && r.bringBack(r.removed[r.rng.IntN(len(r.removed))]) {
 		r.counts["restore"]++
 	}
@@ -97,9 +97,10 @@ func (r *run) bringBack(d removal) bool {
 }
 
 // erase deletes a contact for good, on a privacy request.
-func (r *run) erase(p spec.Pair) {
+func (r *run) erase(spec.Pair, record.System) {
+	p, _ := r.spec.PairByName("contacts")
 	ids := r.known[record.HubSpot][p.HubSpot.Object]
-	if p.HubSpot.Object != "contacts" || len(ids) == 0 {
+	if len(ids) == 0 {
 		return
 	}
 	id := ids[r.rng.IntN(len(ids))]
@@ -143,7 +144,7 @@ func (r *run) gone(p spec.Pair, ref record.Ref, now map[string]string, erased bo
 }
 
 // combine merges two HubSpot records of one type; deals are merged by nobody.
-func (r *run) combine() {
+func (r *run) combine(spec.Pair, record.System) {
 	for _, i := range r.rng.Perm(len(r.spec.Pairs)) {
 		p := r.spec.Pairs[i]
 		ids := slices.DeleteFunc(slices.Clone(r.known[record.HubSpot][p.HubSpot.Object]), func(id string) bool { return r.now1(p, record.HubSpot, id) == nil })

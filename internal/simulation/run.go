@@ -64,6 +64,7 @@ type run struct {
 	poller   flow.Changes
 
 	outage     outage
+	tidying    bool          // people mostly merge, swap, delete, restore and erase
 	deletes    bool          // a merge is told as a deletion of the merged ones, too
 	untold     bool          // a merged record does not tell what was merged into it
 	terse      bool          // the destination's answers to writes do not show the record
@@ -161,7 +162,7 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 		remotes: map[record.System]flow.Remote{}, calm: map[record.System]flow.Remote{}, handlers: map[record.System]http.Handler{},
 	}
 	now := func() time.Time { return w.now }
-	r.deletes, r.untold = seed/7%4 == 1, seed/5%3 == 1
+	r.deletes, r.untold, r.tidying = seed/7%4 == 1, seed/5%3 == 1, seed/11%6 == 1
 	r.hub = portal.New(portal.Options{
 		Now: now, Rand: w.rng, SearchLag: s.HubSpot.SearchLag.Duration, Duplicates: 0.05, Clashes: 0.02, MergeDeletes: r.deletes, MergeUntold: r.untold,
 	})

@@ -8,9 +8,6 @@ import (
 	"tandem/spec"
 )
 
-// swaps has people swap values that must be unique.
-const swaps = true
-
 // swap exchanges the match values of two records of one side, by way of a third value,
 // since most systems keep them unique. Each step is seen and synced in any order.
 func (r *run) swap(p spec.Pair, s record.System) {
