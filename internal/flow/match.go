@@ -136,6 +136,9 @@ func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Tr
 	if err == nil && !consistent {
 		found, err = f.reread(ctx, j, found, props)
 	}
+	if err == nil && len(found) == 0 {
+		err = f.bereft(ctx, j, p.Maker)
+	}
 	if err != nil || len(found) > 0 {
 		return found, err
 	}
@@ -169,6 +172,23 @@ func (f *Flow) widowed(ctx context.Context, j *journey, partner string, deleted 
 		return Errorf(ClaimHeld, "the record that it was made for is still being worked on")
 	}
 	return errWidowed
+}
+
+// bereft is widowed of a record that names nobody: the one that had claimed its key
+// before, for a create that was never heard of again, is gone.
+func (f *Flow) bereft(ctx context.Context, j *journey, maker string) error {
+	if maker == "" {
+		return nil
+	}
+	p, err := f.Ledger.Row(ctx, j.pair, record.Ref{System: j.target, Object: j.object(j.target), ID: maker})
+	if err != nil || p.State != ledger.Claimed || p.Intent.LastCreate().IsZero() {
+		return err
+	}
+	rec, err := j.to.Read(ctx, j.object(j.target), maker, nil)
+	if CodeOf(err) == RecordMissing || err == nil && rec.Archived {
+		return errWidowed
+	}
+	return err
 }
 
 // absent: nothing was found. A lagging index says so only of what is older than

@@ -43,11 +43,11 @@ func (l *Ledger) Claim(ctx context.Context, p *Pair, ref record.Ref, matchKey st
 		p.Orphan = false
 	}
 	if matchKey != "" {
-		u, rival, err := l.claimKey(ctx, p.Name, matchKey, ref, now)
+		u, before, err := l.claimKey(ctx, p.Name, matchKey, ref, now)
 		if err != nil {
 			return err
 		}
-		p.Rival, p.Orphan = rival, p.Orphan || slices.Contains(u.Remove, "orphan")
+		p.Rival, p.Maker, p.Orphan = before["rival"], before["maker"], p.Orphan || slices.Contains(u.Remove, "orphan")
 		updates = append(updates, u)
 	}
 	if p.Orphan {
@@ -167,12 +167,12 @@ func (l *Ledger) reclaim(ctx context.Context, c *Claimant, now time.Time) ([]tab
 	if err != nil {
 		return nil, err
 	}
-	if len(items) > 1 && items[1].Attrs["owner"] != c.Ref.String() || items[0].Rev == 0 {
+	if len(items) > 1 && (items[1].Attrs["owner"] != c.Ref.String() || lapsed(items[1].Attrs, now)) || items[0].Rev == 0 {
 		return nil, ErrMoved
 	}
 	updates := []table.Update{{Key: place, If: table.AtRev(items[0].Rev), Expires: now.Add(inFlight(c.MatchKey))}}
 	if len(items) > 1 {
-		updates = append(updates, table.Update{Key: items[1].Key, If: table.AtRev(items[1].Rev), Expires: now.Add(claimLife)})
+		updates = append(updates, table.Update{Key: items[1].Key, If: table.AtRev(items[1].Rev), Set: map[string]string{"until": ms(now.Add(claimLife))}, Expires: now.Add(purgedKey)})
 	}
 	return updates, nil
 }
@@ -191,14 +191,19 @@ func (l *Ledger) keyRow(pair, matchKey string) table.Key {
 	return table.Key{PK: "KEY#" + pair + "#" + hex.EncodeToString(h[:10]), SK: "KEY"}
 }
 
-// claimKey prepares the claim of a match key; ErrHeld while another record holds
-// it. A record of the other side that finds the key held signs itself in as the
-// rival: the holder then need not look for it, and will not create its double.
-func (l *Ledger) claimKey(ctx context.Context, pair, matchKey string, ref record.Ref, now time.Time) (u table.Update, rival string, err error) {
+// lapsed: the claim on a key is over, though its row still tells whose it was.
+func lapsed(key map[string]string, now time.Time) bool {
+	return key["until"] != "" && !now.Before(millis(key["until"]))
+}
+
+// claimKey prepares the claim of a match key, and tells what was known of it; ErrHeld
+// while another record holds it. One that finds a claim of the other side's lapsed
+// remembers it as its maker: that one's worker may have died after its create.
+func (l *Ledger) claimKey(ctx context.Context, pair, matchKey string, ref record.Ref, now time.Time) (u table.Update, before map[string]string, err error) {
 	key := l.keyRow(pair, matchKey)
 	items, err := l.Table.Get(ctx, key)
 	if err != nil {
-		return u, "", err
+		return u, nil, err
 	}
 	held := items[0].Attrs
 	ours := strings.HasPrefix(held["owner"], string(ref.System)+"/")
@@ -207,21 +212,32 @@ func (l *Ledger) claimKey(ctx context.Context, pair, matchKey string, ref record
 	case held["orphan"] != "" && ours: // made again by somebody: it will find the orphan
 		held, remove = nil, []string{"orphan", "rival"}
 	case held["orphan"] != "":
-		return u, "", ErrOrphan
+		return u, nil, ErrOrphan
 	}
-	if owner := held["owner"]; owner != "" && owner != ref.String() {
-		if !ours && held["rival"] == "" {
-			_, err = l.Table.Update(ctx, table.Update{Key: key, If: table.AtRev(items[0].Rev), Set: map[string]string{"rival": ref.ID}})
+	set := map[string]string{"owner": ref.String(), "since": ms(now), "until": ms(now.Add(claimLife))}
+	switch owner := held["owner"]; {
+	case owner == "":
+	case lapsed(held, now):
+		held, remove = map[string]string{"maker": held["maker"]}, []string{"rival"}
+		if parts := strings.SplitN(owner, "/", 3); !ours && len(parts) == 3 {
+			held["maker"], set["maker"] = parts[2], parts[2]
 		}
-		if _, moved := table.Moved(err); err != nil && !moved {
-			return u, "", err
-		}
-		return u, "", fmt.Errorf("%w: match key held by %s", ErrHeld, owner)
+	case owner != ref.String():
+		return u, nil, l.signIn(ctx, items[0], ref, ours)
 	}
-	return table.Update{
-		Key: key, If: table.AtRev(items[0].Rev), Expires: now.Add(claimLife),
-		Set: map[string]string{"owner": ref.String(), "since": ms(now)}, Remove: remove,
-	}, held["rival"], nil
+	return table.Update{Key: key, If: table.AtRev(items[0].Rev), Expires: now.Add(purgedKey), Set: set, Remove: remove}, held, nil
+}
+
+// signIn is ErrHeld of a key. A record of the other side that finds it held is noted as
+// the rival: the holder then need not look for it, and will not create its double.
+func (l *Ledger) signIn(ctx context.Context, held table.Item, ref record.Ref, ours bool) (err error) {
+	if !ours && held.Attrs["rival"] == "" {
+		_, err = l.Table.Update(ctx, table.Update{Key: held.Key, If: table.AtRev(held.Rev), Set: map[string]string{"rival": ref.ID}})
+	}
+	if _, moved := table.Moved(err); err != nil && !moved {
+		return err
+	}
+	return fmt.Errorf("%w: match key held by %s", ErrHeld, held.Attrs["owner"])
 }
 
 func (l *Ledger) flightKey(target record.System, object, source string) table.Key {

@@ -147,6 +147,9 @@ type Pair struct {
 	// Room is the execution that has blanked a field to make room, and is to bring what
 	// the field is to hold (Base.Owed).
 	Room string
+	// Maker is a record of the other side that had claimed the same match key before and
+	// was never linked, known after Claim: its create may have made this record.
+	Maker string
 	// Rival is a record of the other side that wanted the same match key, known
 	// after Claim.
 	Rival    string
