@@ -145,7 +145,7 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 // nothing, so that an execution that has read an older one cannot write it any more.
 func (f *Flow) noteSeen(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed) error {
 	seen := ledger.Seen{Version: t.Version, ETag: t.ETag}
-	if t.Version != "" && seen == p.Seen[j.source] && j.Kind != Restored { // a restore need not change the version
+	if t.Version != "" && seen == p.Seen[j.source] && j.Kind == Changed { // a restore, told of with its deletion perhaps, need not change the version
 		return nil
 	}
 	return f.Ledger.Note(ctx, p, ledger.Change{Seen: map[record.System]ledger.Seen{j.source: seen}})

@@ -228,3 +228,24 @@ func TestDeletionLandsAfterTheRestore(t *testing.T) {
 		t.Errorf("HubSpot holds %v, the destination %v: %s", b.hub.rows, b.dest.rows, b.reason())
 	}
 }
+
+// One delivery tells of a deletion and of its restore, while the execution of another
+// that tells of the deletion alone is about to delete the partner: it looks again.
+func TestRestoreInTheDeliveryOfItsDeletion(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes.HubSpot = "archive"
+	hub, dest := b.created()
+	b.want(b.event(record.Destination, "contacts", dest, flow.Changed), "Dropped")
+	b.event(record.HubSpot, "contacts", hub, flow.Changed)
+	b.archive(hub, true)
+	s := b.steps(record.HubSpot, hub, flow.Deleted, "Transform")
+	b.dest.fail = func(string) error {
+		b.dest.fail = nil
+		b.archive(hub, false)
+		b.want(b.event(record.HubSpot, "contacts", hub, flow.Deleted), "Dropped")
+		return nil
+	}
+	if _, err := b.flow.Handle(t.Context(), "Lookup", s); flow.CodeOf(err) != flow.LeaseHeld {
+		t.Errorf("it goes on to delete the partner of a record that is there: %v", err)
+	}
+}
