@@ -162,3 +162,28 @@ func TestChildrenFollowASurvivorThatIsRestored(t *testing.T) {
 		t.Errorf("the order is of %q: %s", got, b.reason())
 	}
 }
+
+// An order waits for a customer that was deleted with its contact. When it is restored
+// it gets a new contact, and the order's deal refers to that.
+func TestChildOfOneThatIsMadeAnew(t *testing.T) {
+	b := deletes(t)
+	customer := b.dest.rows["customers/c_1"]
+	b.archive("7", true)
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Deleted), "Stamp")
+	b.dest.put("orders/c_5", record.Fields{"number": "A5", "title": "Fifth", "customer_id": "c_1"})
+	b.want(b.event(record.Destination, "deals", "c_5", flow.Changed), "Stamp")
+	if len(b.waits(record.Destination, "c_5")) != 1 {
+		t.Fatalf("it waits for %q: %s", b.waits(record.Destination, "c_5"), b.reason())
+	}
+	b.dest.rows["customers/c_1"] = customer
+	b.now = b.now.Add(time.Minute)
+	b.want(b.event(record.Destination, "contacts", "c_1", flow.Restored), "Stamp")
+	b.now = b.now.Add(time.Minute)
+	if n := b.reunite(); n != 1 || b.hub.rows["deals/11"].Fields["@contacts"] != "12" {
+		t.Errorf("%d started, HubSpot holds %v: %s", n, b.hub.rows, b.reason())
+	}
+	b.now = b.now.Add(time.Hour)
+	if n := b.reunite(); n != 0 {
+		t.Errorf("%d started again", n)
+	}
+}

@@ -64,6 +64,9 @@ func (in *Ingress) reunite(ctx context.Context, pair spec.Pair, w ledger.Waiting
 	}
 	for _, o := range waits {
 		state, err := in.state(ctx, o.Parent)
+		if state == "" && o.Of.System == record.Destination {
+			state, err = in.anew(ctx, o.Parent)
+		}
 		if err != nil {
 			return false, err
 		}
@@ -107,6 +110,20 @@ func (in *Ingress) state(ctx context.Context, ref record.Ref) (ledger.State, err
 		return "", err
 	}
 	return p.State, nil
+}
+
+// anew is what has become of a destination record whose HubSpot record, by which it was
+// known, has been made anew when it was restored.
+func (in *Ingress) anew(ctx context.Context, parent record.Ref) (ledger.State, error) {
+	pair, ok := in.Flow.Spec.PairByObject(parent.System, parent.Object)
+	if !ok || parent.System != record.HubSpot {
+		return "", nil
+	}
+	p, err := in.Flow.Ledger.Find(ctx, pair, parent, "")
+	if err != nil || p.State != "" || len(p.Was) == 0 {
+		return "", err
+	}
+	return in.state(ctx, record.Ref{System: record.Destination, Object: pair.Destination.Object, ID: p.Was[len(p.Was)-1]})
 }
 
 // wake starts the execution of a record that waited, or that has to follow others.
