@@ -258,3 +258,52 @@ func TestDeletedWithWhatLooksLikeOurs(t *testing.T) {
 		t.Errorf("recorded: %v; the destination holds %v", lost, b.dest.rows)
 	}
 }
+
+// A record loses its partner in a merge: what a write had overwritten in it before, on
+// either side, stamped or not, is recorded when its event comes.
+func TestEditOverwrittenBeforeAMerge(t *testing.T) {
+	for name, stamps := range map[string]bool{"stamped": true, "never stamped": false} {
+		t.Run(name, func(t *testing.T) {
+			b := deletes(t)
+			edit := b.overwrites()
+			if stamps {
+				b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Dropped")
+			}
+			b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+			b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+			row := b.hub.put("contacts/900", b.hub.rows["contacts/8"].Fields)
+			b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row
+			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+			if b.state(record.Destination, "c_1") != ledger.Parked {
+				t.Fatalf("c_1 is %q: %s", b.state(record.Destination, "c_1"), b.reason())
+			}
+			b.hear(edit)
+			b.overwritten()
+		})
+	}
+	t.Run("in the destination", func(t *testing.T) {
+		b := newBench(t)
+		b.dest.abilities.ConditionalWrite = false
+		b.many(2)
+		b.event(record.Destination, "contacts", "c_1", flow.Changed)
+		b.now = b.now.Add(time.Minute)
+		var at time.Time
+		b.dest.fail = func(op string) error {
+			if op == "update" {
+				b.dest.fail = nil
+				at = b.dest.put("customers/c_1", record.Fields{"last_name": "Theirs"}).UpdatedAt
+				b.now = b.now.Add(2 * time.Second)
+			}
+			return nil
+		}
+		b.hub.put("contacts/100", record.Fields{"lastname": "Ours"})
+		b.want(b.event(record.HubSpot, "contacts", "100", flow.Changed), "Stamp")
+		row := b.hub.put("contacts/900", b.hub.rows["contacts/101"].Fields)
+		b.hub.rows["contacts/100"], b.hub.rows["contacts/101"] = row, row
+		b.event(record.HubSpot, "contacts", "900", flow.Merged, "100", "101")
+		b.heard(flow.Changed, at)
+		if lost, err := b.flow.Ledger.Conflicts(t.Context(), record.Ref{System: record.Destination, Object: "customers", ID: "c_1"}); err != nil || len(lost) == 0 {
+			t.Errorf("recorded is %+v, %v: %s", lost, err, b.reason())
+		}
+	})
+}

@@ -197,8 +197,8 @@ func (l *Ledger) Note(ctx context.Context, p *Pair, change Change) error {
 		remove = append(remove, attrIntent, attrLease, attrLeaseBy)
 		set[attrGhosts], set[attrGhostsUntil] = toJSON(p.MaybeSent(l.Now())), ms(l.Now().Add(ghostLife))
 	}
-	if len(change.Seen) > 1 { // both were compared
-		remove = append(remove, attrOwes)
+	if len(change.Seen) > 1 { // both are there, and were compared
+		remove = append(remove, attrOwes, attrReason)
 	}
 	if p.Holder != "" {
 		remove = append(remove, attrHolder, attrRefused)
@@ -348,5 +348,5 @@ func (s Stamp) set(now time.Time) map[string]string {
 // when the lease was lost, in which case nothing is stored.
 func (l *Ledger) Stamp(ctx context.Context, f Fence, s Stamp) error {
 	p := Pair{Key: f.Key, Rev: f.Rev}
-	return l.update(ctx, &p, s.set(l.Now()), []string{attrLease, attrLeaseBy, attrIntent, attrSends, attrAdopt, attrHolder, attrRefused, attrOwes}, func() {})
+	return l.update(ctx, &p, s.set(l.Now()), []string{attrLease, attrLeaseBy, attrIntent, attrSends, attrAdopt, attrHolder, attrRefused, attrOwes, attrReason}, func() {})
 }

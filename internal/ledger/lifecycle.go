@@ -95,7 +95,7 @@ func (l *Ledger) Revive(ctx context.Context, sp spec.Pair, p *Pair) error {
 	if p.IDs[record.HubSpot] == "" || p.IDs[record.Destination] == "" {
 		return l.Forget(ctx, sp, p)
 	}
-	set := map[string]string{attrState: string(Linked), attrGhostsUntil: ms(l.Now().Add(ghostLife))}
+	set := map[string]string{attrState: string(Linked), attrOwes: "1"}
 	remove := []string{attrReason}
 	if !l.Now().Before(p.GhostsUntil) {
 		remove = append(remove, attrGhosts)
@@ -118,25 +118,25 @@ func (l *Ledger) Forget(ctx context.Context, sp spec.Pair, p *Pair) error {
 		}
 	}
 	return l.empty(ctx, sp, p, func(sys record.System) map[string]string {
-		set := map[string]string{attrPair: sp.Name, attrWas: met(p)}
-		for name, v := range p.attrs {
-			var w Window
-			if strings.HasPrefix(name, prefixWindow) {
-				if fromJSON(v, &w); cmp.Or(w.Side, record.HubSpot) == sys {
-					set[name] = v
-				}
-			}
-		}
-		for _, w := range p.Intent.Left(nil) {
-			if cmp.Or(w.Side, record.HubSpot) == sys {
-				Change{Left: []Window{w}}.encode(set)
-			}
-		}
+		set := p.overwrote(sys)
+		set[attrPair], set[attrWas] = sp.Name, met(p)
 		if sys == record.Destination && p.Intent.Deletes(sys) {
 			set[attrIntent] = p.attrs[attrIntent]
 		}
 		return set
 	})
+}
+
+// overwrote are the attributes that keep where writes to one side may have gone over an
+// edit, those of a write that was never stamped, too.
+func (p *Pair) overwrote(sys record.System) map[string]string {
+	set := map[string]string{}
+	for _, w := range slices.Concat(p.Windows, p.Intent.Left(nil)) {
+		if cmp.Or(w.Side, record.HubSpot) == sys {
+			set[w.attr(prefixLeft)] = toJSON(w)
+		}
+	}
+	return set
 }
 
 // met lists the destination records that pairs are or were linked to.
@@ -234,8 +234,8 @@ func (l *Ledger) Row(ctx context.Context, sp spec.Pair, ref record.Ref) (*Pair, 
 // survivor, so that a person decides about them; none is deleted. A merged record
 // that has no row yet becomes an alias too: a create of it that is still to be linked
 // finds that out. winner is nil where nothing was linked. An alias keeps nothing of
-// the person, and the survivor knows whom the others were linked to, so that an
-// erasure finds all. A survivor that was buried before stays known as gone, by its
+// the person: the survivor knows whom the others were linked to, so that an erasure
+// finds all, and what was overwritten in them, whose events still come. A survivor that was buried before stays known as gone, by its
 // reason: what is left to do for that may be interrupted.
 func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pair, losers, unmet []*Pair) error {
 	now, newID := ms(l.Now()), survivor.IDs[record.HubSpot]
@@ -258,14 +258,19 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pai
 		set := winner.inherited()
 		set[attrWas], set[attrStamped] = met(slices.Concat([]*Pair{survivor, winner}, losers)...), now
 		if survivor.State == Gone && survivor.Reason != "" {
-			set[attrReason] = survivor.Reason
+			set[attrReason], set[attrOwes] = survivor.Reason, "1" // until both are seen to be there
+		}
+		for _, p := range losers {
+			maps.Copy(set, p.overwrote(record.HubSpot))
 		}
 		updates = append(updates,
 			table.Update{Key: survivor.Key, If: table.AtRev(survivor.Rev), Set: set, Remove: others(survivor.attrs, set)},
 			l.pointer(sp, winner, map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: newID, attrStamped: now}))
 	}
 	for _, p := range losers {
-		updates = append(updates, l.pointer(sp, p, map[string]string{attrState: string(Parked), attrReason: mergedInto + newID, attrStamped: now}))
+		set := p.overwrote(record.Destination)
+		set[attrState], set[attrReason], set[attrStamped] = string(Parked), mergedInto+newID, now
+		updates = append(updates, l.pointer(sp, p, set))
 	}
 	if winner != nil && winner.Key != survivor.Key && survivor.State == Claimed {
 		ended, err := l.endKey(ctx, survivor, hub(newID), metKey)

@@ -130,8 +130,9 @@ type Pair struct {
 	Waits []Wait
 	// Drifted maps a one-way field to the fingerprint already reported for its wrong side.
 	Drifted map[string]string
-	// Owes: an edit of one side met the other one gone, or a reference that waited is
-	// about to be written, so both are to be read before the next decision.
+	// Owes: an edit of one side met the other one gone, the pair comes from rest, or a
+	// reference that waited is about to be written, so both are to be read before the
+	// next decision.
 	Owes bool
 	// LinkedAt is when the two records were joined.
 	LinkedAt time.Time
