@@ -98,7 +98,7 @@ func (f *Flow) follow(ctx context.Context, j *journey, rec record.Record, named 
 		rows[0].Reason = "" // if it rested, it is there again
 	}
 	winner, losers := f.heir(j, rec, rows)
-	unmet := slices.DeleteFunc(slices.Clone(rows[1:]), (*ledger.Pair).Exists)
+	unmet := slices.DeleteFunc(slices.Clone(rows[1:]), met)
 	if !rec.Archived && slices.ContainsFunc(rows[1:], func(p *ledger.Pair) bool { return p.State != ledger.Alias }) {
 		err = f.tellChildren(ctx, j, rec.ID)
 	}
@@ -215,6 +215,12 @@ func (f *Flow) heir(j *journey, rec record.Record, rows []*ledger.Pair) (winner 
 		return cmp.Or(cmp.Compare(keysB, keysA), cmp.Compare(allB, allA), a.LinkedAt.Compare(b.LinkedAt), strings.Compare(a.Key.PK, b.Key.PK))
 	})
 	return linked[0], append(linked[1:], resting...)
+}
+
+// met: a merged record is or was somebody's partner, or has been dealt with.
+func met(p *ledger.Pair) bool {
+	alone := (p.State == ledger.Gone || p.State == ledger.Parked) && p.IDs[record.Destination] == "" && len(p.Was) == 0 && !isErased(p)
+	return p.Exists() && !alone
 }
 
 func restsWithPartner(p *ledger.Pair) bool {

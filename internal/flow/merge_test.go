@@ -253,3 +253,18 @@ func TestMergedWhileItsCreateWasInDoubt(t *testing.T) {
 		t.Errorf("HubSpot got %v, c_2 is %q: %s", b.hub.writes, b.state(record.Destination, "c_2"), b.reason())
 	}
 }
+
+// A record that waited for a person, since its match was not clear, is merged into
+// another: nobody is asked about it any more, and what is told of it goes to that one.
+func TestMergedWhileItWaitedForAPerson(t *testing.T) {
+	b := newBench(t)
+	b.ambiguous()
+	b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+	row := b.hub.put("contacts/900", b.hub.rows["contacts/8"].Fields)
+	b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row
+	b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+	if got := b.state(record.HubSpot, "7"); got != ledger.Alias || b.state(record.HubSpot, "900") != ledger.Linked {
+		t.Errorf("7 is %q, the survivor %q: %s", got, b.state(record.HubSpot, "900"), b.reason())
+	}
+}
