@@ -97,9 +97,6 @@ func (l *Ledger) Revive(ctx context.Context, sp spec.Pair, p *Pair) error {
 	}
 	set := map[string]string{attrState: string(Linked), attrOwes: "1"}
 	remove := []string{attrReason}
-	if !l.Now().Before(p.GhostsUntil) {
-		remove = append(remove, attrGhosts)
-	}
 	for sys := range p.Seen {
 		remove = append(remove, prefixSeen+string(sys))
 	}
