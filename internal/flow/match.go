@@ -26,6 +26,10 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 	case t.Archived:
 		return f.deleted(ctx, j, p)
 	}
+	// With a partner from which a restore has parted it, edits may have been overwritten.
+	if _, err := f.overwrittenNow(ctx, j, f.merge(j, p, t), p.State, p.IDs, p.Windows); err != nil {
+		return nil, err
+	}
 	key, match := f.matchKey(j, t)
 	if err := f.wait(ctx, j, known, p, key); err != nil {
 		return nil, err

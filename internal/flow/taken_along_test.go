@@ -307,3 +307,53 @@ func TestEditOverwrittenBeforeAMerge(t *testing.T) {
 		}
 	})
 }
+
+// A restore has parted a record from its partner, and the event of an edit that was
+// overwritten before is the one that brings the new one, or comes after it.
+func TestEditOverwrittenBeforeANewPartner(t *testing.T) {
+	t.Run("its event links", func(t *testing.T) {
+		b := deletes(t)
+		edit := b.overwrites()
+		b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Dropped")
+		b.archive("7", true)
+		b.want(b.event(record.HubSpot, "contacts", "7", flow.Deleted), "Stamp")
+		b.archive("7", false)
+		b.now = b.now.Add(time.Minute)
+		s := b.steps(record.HubSpot, "7", flow.Restored, "Transform")
+		if _, err := b.flow.Handle(t.Context(), "Lookup", s); flow.CodeOf(err) != flow.LeaseHeld {
+			t.Fatal(err)
+		}
+		b.hear(edit)
+		b.overwritten()
+		if b.state(record.HubSpot, "7") != ledger.Linked {
+			t.Errorf("7 is %q", b.state(record.HubSpot, "7"))
+		}
+	})
+	t.Run("of a destination record", func(t *testing.T) {
+		b := deletes(t)
+		b.dest.abilities.ConditionalWrite = false
+		b.event(record.Destination, "contacts", "c_1", flow.Changed)
+		b.now = b.now.Add(time.Minute)
+		var at time.Time
+		b.dest.fail = func(op string) error {
+			if op == "update" {
+				b.dest.fail = nil
+				at = b.dest.put("customers/c_1", record.Fields{"last_name": "Theirs"}).UpdatedAt
+				b.now = b.now.Add(2 * time.Second)
+			}
+			return nil
+		}
+		b.hub.put("contacts/7", record.Fields{"lastname": "Ours"})
+		b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+		row := b.dest.rows["customers/c_1"]
+		b.archive("7", true)
+		b.want(b.event(record.HubSpot, "contacts", "7", flow.Deleted), "Stamp")
+		b.dest.rows["customers/c_1"] = row
+		b.now = b.now.Add(time.Minute)
+		b.want(b.event(record.Destination, "contacts", "c_1", flow.Restored), "Stamp")
+		b.heard(flow.Changed, at)
+		if lost, err := b.flow.Ledger.Conflicts(t.Context(), record.Ref{System: record.Destination, Object: "customers", ID: "c_1"}); err != nil || len(lost) == 0 {
+			t.Errorf("recorded is %+v, %v: %s", lost, err, b.reason())
+		}
+	})
+}

@@ -84,6 +84,7 @@ func (l *Ledger) Find(ctx context.Context, sp spec.Pair, ref record.Ref, hint st
 	}
 	if pair.IDs[record.Destination] == ref.ID {
 		pair.Was = strings.Fields(met(&Pair{Was: slices.Concat(pair.Was, p.Was)}))
+		pair.Windows = append(pair.Windows, p.Windows...) // from before it met this one
 		return pair, nil
 	}
 	p.State = ""
