@@ -26,6 +26,7 @@ const (
 	QuotaExhausted Code = "QuotaExhausted" // a daily limit: postponed until it is reset
 	Unexpected     Code = "Unexpected"     // a failure no adapter has classified: a fault of ours
 	TooLarge       Code = "TooLarge"       // beyond what the machine can carry
+	IDTooLong      Code = "IDTooLong"      // a record's id fits no key of the table
 
 	LeaseHeld          Code = "LeaseHeld"          // another execution works on the pair
 	LeaseLost          Code = "LeaseLost"          // ours passed: decide again
@@ -43,7 +44,7 @@ const (
 var Codes = map[Code]bool{
 	BadSeal: false, BadSignature: false, BadBody: false, BadEnvelope: false,
 	UnknownEnum: false, BadValue: false, LogicFailed: false,
-	RemoteRefused: false, Unauthorized: false, AlreadyExists: true, QuotaExhausted: false, TooLarge: false, Unexpected: false,
+	RemoteRefused: false, Unauthorized: false, AlreadyExists: true, QuotaExhausted: false, TooLarge: false, IDTooLong: false, Unexpected: false,
 	RecordMissing: true, LeaseHeld: true, LeaseLost: true, ClaimHeld: true, IndexLag: true, ParentMissing: true,
 	PreconditionFailed: true, InDoubt: true, RateLimited: true, RemoteBusy: true, StoreBusy: true,
 }

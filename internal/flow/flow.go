@@ -100,6 +100,7 @@ import (
 
 	"tandem/internal/ledger"
 	"tandem/internal/record"
+	"tandem/internal/table"
 	"tandem/internal/translate"
 	"tandem/spec"
 )
@@ -267,6 +268,10 @@ func store(err error) error {
 		return Errorf(LeaseHeld, "the pair changed while it was looked at; it is looked at again")
 	case isHeld(err):
 		return &Error{Code: ClaimHeld, Message: err.Error(), Err: err}
+	case errors.Is(err, ledger.ErrLongID):
+		return &Error{Code: IDTooLong, Message: err.Error() + "; give that record a shorter id, or correct what names it, and send the event again", Err: err}
+	case errors.Is(err, table.ErrInvalid):
+		return &Error{Code: Unexpected, Message: err.Error(), Err: err} // no repetition makes it good
 	}
 	return &Error{Code: StoreBusy, Message: "the table did not answer", Err: err, Maybe: true}
 }

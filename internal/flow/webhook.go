@@ -255,6 +255,9 @@ func (in *Ingress) same(ctx context.Context, g *group, e Envelope) (bool, error)
 		return false, nil
 	}
 	p, err := in.Flow.Ledger.Find(ctx, g.pair, g.ref, "")
+	if errors.Is(err, ledger.ErrLongID) {
+		return false, nil // delivered again it is no shorter: its execution ends in the dead letter
+	}
 	if err != nil {
 		return false, err
 	}

@@ -288,18 +288,22 @@ const metKey = time.Hour
 // pointer from the destination's side, and the end of every claim. ErrMoved
 // when the lease was lost or either side is linked to another record by now.
 func (l *Ledger) Link(ctx context.Context, f Fence, sp spec.Pair, c Claimant, ids map[record.System]string, other *Fence, s Stamp) error {
+	source, target := c.Ref, c.Ref.System.Other()
+	partner := record.Ref{System: target, Object: sp.Side(target).Object, ID: ids[target]}
+	if err := fits(partner); err != nil {
+		return err
+	}
 	hub := MapKey(record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: ids[record.HubSpot]})
 	dest := MapKey(record.Ref{System: record.Destination, Object: sp.Destination.Object, ID: ids[record.Destination]})
 	pairSet := s.set(l.Now())
 	pairSet[attrPair], pairSet[attrPartner], pairSet[attrLinked] = sp.Name, ids[record.Destination], ms(l.Now())
 	pointer := map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: ids[record.HubSpot], attrStamped: ms(l.Now())}
-	source, target := c.Ref, c.Ref.System.Other()
 	updates := []table.Update{
 		linkRow(hub, f, other, pairSet), linkRow(dest, f, other, pointer),
 		{Key: l.flightKey(target, source.Object, source.ID), If: table.Always, Delete: true},
 	}
 	if other != nil {
-		updates = append(updates, table.Update{Key: l.flightKey(source.System, sp.Side(target).Object, ids[target]), If: table.Always, Delete: true})
+		updates = append(updates, table.Update{Key: l.flightKey(source.System, partner.Object, partner.ID), If: table.Always, Delete: true})
 	}
 	key, err := l.held(ctx, c)
 	if err != nil {

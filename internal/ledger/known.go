@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"tandem/internal/record"
@@ -24,8 +25,10 @@ func knownKey(sys record.System, object, id string) table.Key {
 // know is how many rows are written or read at once.
 const know = 100
 
-// Know notes records that were listed at an instant.
+// Know notes records that were listed at an instant, but for those that can never be
+// linked, since their ids are too long: nobody asks what becomes of them.
 func (l *Ledger) Know(ctx context.Context, sys record.System, object string, ids []string, at time.Time) error {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return len(id) > MaxID })
 	var updates []table.Update
 	for i, id := range ids {
 		updates = append(updates, table.Update{

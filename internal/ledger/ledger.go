@@ -55,19 +55,19 @@ type Ledger struct {
 // nothing of is not linked. A record without a row comes back as a Pair that does
 // not exist.
 func (l *Ledger) Find(ctx context.Context, sp spec.Pair, ref record.Ref, hint string) (*Pair, error) {
-	keys := []table.Key{MapKey(ref)}
-	if remembered, ok := l.partners.Load(keys[0]); ok && hint == "" {
+	key, refs := MapKey(ref), []record.Ref{ref}
+	if remembered, ok := l.partners.Load(key); ok && hint == "" {
 		hint = remembered.(string)
 	}
 	if ref.System == record.Destination && hint != "" {
-		keys = append(keys, MapKey(record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: hint}))
+		refs = append(refs, record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: hint})
 	}
-	items, err := l.Table.Get(ctx, keys...)
+	items, err := l.mappings(ctx, refs...)
 	if err != nil {
 		return nil, err
 	}
 	p := decode(items[0], ref)
-	p.Name, p.Key = sp.Name, MapKey(ref)
+	p.Name, p.Key = sp.Name, key
 	switch {
 	case p.State == Alias:
 		return l.Find(ctx, sp, record.Ref{System: ref.System, Object: ref.Object, ID: p.AliasOf}, "")
@@ -75,7 +75,7 @@ func (l *Ledger) Find(ctx context.Context, sp spec.Pair, ref record.Ref, hint st
 		return p, nil
 	}
 	hubID := p.IDs[record.HubSpot]
-	l.partners.Store(keys[0], hubID)
+	l.partners.Store(key, hubID)
 	pair := decode(items[len(items)-1], record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: hubID})
 	if len(items) == 1 || hint != hubID {
 		if pair, err = l.Find(ctx, sp, record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: hubID}, ""); err != nil {

@@ -178,24 +178,20 @@ func (p *Pair) refs(sp spec.Pair) (out []record.Ref) {
 // them goes into the same transaction.
 func (l *Ledger) empty(ctx context.Context, sp spec.Pair, p *Pair, set func(record.System) map[string]string, updates ...table.Update) error {
 	refs := p.refs(sp)
-	keys := make([]table.Key, len(refs))
-	for i, ref := range refs {
-		keys[i] = MapKey(ref)
-	}
-	items, err := l.Table.Get(ctx, keys...)
+	items, err := l.mappings(ctx, refs...)
 	if err != nil {
 		return err
 	}
 	for i, it := range items {
 		rev := it.Rev
 		switch partner := p.IDs[refs[i].System.Other()]; {
-		case keys[i] == p.Key:
+		case it.Key == p.Key:
 			rev = p.Rev
 		case it.Attrs[attrPartner] != partner:
 			continue
 		}
 		own := set(refs[i].System)
-		updates = append(updates, table.Update{Key: keys[i], If: table.AtRev(rev), Set: own, Remove: others(it.Attrs, own)})
+		updates = append(updates, table.Update{Key: it.Key, If: table.AtRev(rev), Set: own, Remove: others(it.Attrs, own)})
 	}
 	_, err = l.Table.Update(ctx, updates...)
 	if _, moved := table.Moved(err); moved {
@@ -216,7 +212,7 @@ func others(row, set map[string]string) (names []string) {
 
 // Row reads a record's own mapping row, without following aliases.
 func (l *Ledger) Row(ctx context.Context, sp spec.Pair, ref record.Ref) (*Pair, error) {
-	items, err := l.Table.Get(ctx, MapKey(ref))
+	items, err := l.mappings(ctx, ref)
 	if err != nil {
 		return nil, err
 	}

@@ -23,9 +23,12 @@
 package ledger
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -193,6 +196,36 @@ const mapPK, mapSK = "MAP#", "MAP"
 // MapKey is the key of a record's mapping row.
 func MapKey(r record.Ref) table.Key {
 	return table.Key{PK: mapPK + string(r.System) + "#" + r.Object + "#" + r.ID, SK: mapSK}
+}
+
+// MaxID is how many bytes the id of a record may have: it is the sort key of the lists of
+// creates in flight, of known and of waiting records, and DynamoDB takes no longer one
+// ("Quotas in Amazon DynamoDB", developer guide).
+const MaxID = 1024
+
+// ErrLongID says that nothing can be remembered of a record.
+var ErrLongID = errors.New("the id is too long for a key of the table")
+
+// fits refuses an id that no key can hold, wherever it comes from.
+func fits(ref record.Ref) error {
+	n := len(ref.ID)
+	if n <= MaxID {
+		return nil
+	}
+	ref.ID = strings.ToValidUTF8(ref.ID[:40], "") + "..."
+	return fmt.Errorf("%w: that of %s has %d bytes, and at most %d fit", ErrLongID, ref, n, MaxID)
+}
+
+// mappings reads the mapping rows of records in one request.
+func (l *Ledger) mappings(ctx context.Context, refs ...record.Ref) ([]table.Item, error) {
+	keys := make([]table.Key, len(refs))
+	for i, ref := range refs {
+		if err := fits(ref); err != nil {
+			return nil, err
+		}
+		keys[i] = MapKey(ref)
+	}
+	return l.Table.Get(ctx, keys...)
 }
 
 // Attribute names and prefixes of a mapping row.

@@ -61,7 +61,7 @@ type Update struct {
 }
 
 // Table is what this package's users need of a store. Implementations are safe
-// for concurrent use. Errors other than *ConditionError are transient.
+// for concurrent use. Errors are transient but for *ConditionError and ErrInvalid.
 type Table interface {
 	// Get reads rows in one request, consistently; an absent row has Rev 0.
 	// The result has one item per key, in order. At most 100 keys.
