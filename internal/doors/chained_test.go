@@ -45,7 +45,7 @@ func chained(ctx context.Context, f *flow.Flow, d spec.Direction, _ string, inpu
 				done = []string{name}
 			}
 		case (code == flow.PreconditionFailed || code == flow.InDoubt) && rounds == 0:
-			r.path, i, rounds = append(r.path, "Again", "Pause"), slices.Index(flow.Steps, "Transform")-1, 1
+			r.path, i, rounds = append(r.path, "Again", "Anew", "Pause"), slices.Index(flow.Steps, "Transform")-1, 1
 		case code == flow.RateLimited, code == flow.RemoteBusy, code == flow.ParentMissing:
 			r.postpone(d, s, code)
 			return r

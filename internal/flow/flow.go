@@ -23,6 +23,7 @@
 //	reference.go         references to records that have no partner now
 //	reunite.go           what waited is looked at when that has changed, and what has to follow
 //	resync.go            a person has one record looked at again
+//	carried.go           values that the machine cannot carry are refused
 //	later.go             what an execution cannot wait out goes on in another one
 //
 // The order, the retries and the timeouts belong to the state machines; each
@@ -137,8 +138,8 @@ func (s *State) UnmarshalJSON(data []byte) error {
 // Sections are the answers of the steps by the state's name; it is the data of a
 // machine between its states. Step Functions logs it with every state, so each
 // answer is kept short and goes no further than it is needed: Verify's nowhere,
-// Transform's to Lookup, Lookup's and Write's to Stamp, or to the Lookup of
-// another round.
+// Transform's to Lookup, Lookup's and Write's to Stamp, or, but for the values to be
+// written, to the Lookup of another round.
 type Sections struct {
 	Transform *Transformed `json:"transform,omitempty"`
 	Lookup    *Plan        `json:"lookup,omitempty"`

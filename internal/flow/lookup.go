@@ -44,6 +44,9 @@ func (f *Flow) Lookup(ctx context.Context, s State) (*Plan, error) {
 	if plan.Act == ActDrop {
 		return plan, f.conclude(ctx, j, plan)
 	}
+	if err := carried(plan.Patch[j.target], plan.Patch[j.source]); err != nil {
+		return nil, f.giveBack(ctx, j, plan, &Written{Fence: plan.Fence}, err)
+	}
 	plan.shorten(j)
 	plan.Made, plan.Round = s.made(j.target), j.round
 	return plan, nil

@@ -62,7 +62,11 @@ func (f *Flow) Transform(ctx context.Context, s State) (*Transformed, error) {
 		return nil, err
 	}
 	patient := s.Later == nil || s.Later.Times < parentPatience
-	return f.translated(ctx, j, rec, patient)
+	t, err := f.translated(ctx, j, rec, patient)
+	if err != nil {
+		return nil, err
+	}
+	return t, carried(t.Fields, t.Own)
 }
 
 // read fetches what a translator needs plus the external id. ReadAt is taken
