@@ -32,7 +32,7 @@ func (l *Ledger) Purge(ctx context.Context, sp spec.Pair, p *Pair) (n int, err e
 		return n, err
 	}
 	for _, ref := range refs {
-		claims = append(claims, table.Update{Key: l.flightKey(ref.System.Other(), ref.Object, ref.ID), If: table.Always, Delete: true})
+		claims = append(claims, table.Update{Key: l.flightKey(ref.System.Other(), ref.Object, ref.ID), If: table.Always, Delete: true, Erase: true})
 	}
 	ended, err := l.endKey(ctx, p, refs[0], purgedKey)
 	if err != nil {
@@ -105,7 +105,7 @@ func (l *Ledger) erasePartition(ctx context.Context, pk string) (n int, err erro
 		}
 		updates := make([]table.Update, len(items))
 		for i, it := range items {
-			updates[i] = table.Update{Key: it.Key, If: table.Always, Delete: true}
+			updates[i] = table.Update{Key: it.Key, If: table.Always, Delete: true, Erase: true}
 		}
 		if _, err := l.Table.Update(ctx, updates...); err != nil {
 			return n, err

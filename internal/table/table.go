@@ -51,6 +51,8 @@ func (c Condition) Rev() int64 { return c.rev }
 
 // Update changes one row: Set and Remove touch single attributes and leave the
 // others; Delete removes the row. Expires replaces the row's expiry when not zero.
+// Erase says that what the row held before is to be readable nowhere soon: a store that
+// keeps a history of its own forgets it.
 type Update struct {
 	Key     Key
 	If      Condition
@@ -58,6 +60,7 @@ type Update struct {
 	Remove  []string
 	Delete  bool
 	Expires time.Time
+	Erase   bool
 }
 
 // Table is what this package's users need of a store. Implementations are safe

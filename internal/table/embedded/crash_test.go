@@ -35,6 +35,7 @@ func writeUntilKilled(dir string) {
 		os.Exit(1)
 	}
 	tb.compactAfter(64 << 10) // so that some kills hit a compaction
+	tb.log.rest = 0
 	var wg sync.WaitGroup
 	for w := range 4 {
 		wg.Go(func() {
@@ -48,7 +49,7 @@ func writeUntilKilled(dir string) {
 
 func writeOnce(tb *Table, w, i int) {
 	a := crashKey(w, "row"+strconv.Itoa(i%10))
-	updates := []table.Update{{Key: a, If: table.Always, Set: map[string]string{"pad": strings.Repeat("x", 500)}}}
+	updates := []table.Update{{Key: a, If: table.Always, Set: map[string]string{"pad": strings.Repeat("x", 500)}, Erase: i%200 == 0}}
 	if i%2 == 1 {
 		b, c := crashKey(w, "left"), crashKey(w, "right")
 		updates = []table.Update{{Key: b, If: table.AtRev(rev(tb, b))}, {Key: c, If: table.AtRev(rev(tb, c))}}

@@ -20,6 +20,10 @@
 // it returns after fsync and survives loss of power; waiting callers share one
 // fsync. Readers may see a change a moment before its fsync has ended.
 //
+// An Update that erases says so in its record. The log is rewritten soon after it, at
+// most once a minute, and in any case when the table is closed or opened, so that what
+// was erased is in none of the directory's files any more, kill -9 or not.
+//
 // A record cut short by a crash is dropped when the log is opened: nobody was
 // told it had been stored. Damage anywhere else is an error, since dropping
 // acknowledged changes silently would make records travel twice.
@@ -102,6 +106,9 @@ func (t *Table) Close() error {
 	if t.log == nil {
 		return nil
 	}
+	if t.rows.erased {
+		t.log.compact(&t.rows, t.now())
+	}
 	err := t.log.close()
 	t.lock.release()
 	return err
@@ -122,6 +129,7 @@ func (t *Table) Get(ctx context.Context, keys ...table.Key) ([]table.Item, error
 	for i, k := range keys {
 		items[i] = t.rows.live(k, now).item(k)
 	}
+	t.tidy() // erasures that wait are not to wait for a change
 	return items, nil
 }
 
@@ -183,7 +191,7 @@ func (t *Table) decide(updates []table.Update) error {
 		if !u.If.Unconditional() && u.If.Rev() != old.revision() {
 			return &table.ConditionError{Current: old.item(u.Key)}
 		}
-		c := change{key: u.Key}
+		c := change{key: u.Key, erase: u.Erase}
 		if !u.Delete {
 			c.row = old.changed(u)
 			if size := c.row.size(u.Key); size > table.MaxItemBytes {
@@ -217,12 +225,13 @@ func (t *Table) usable(ctx context.Context) error {
 }
 
 // tidy drops expired rows and rewrites the log, each when enough has gathered
-// that the work is paid for by the changes since the last time.
+// that the work is paid for by the changes since the last time. What was erased does not
+// wait for that.
 func (t *Table) tidy() {
 	if t.rows.count >= t.rows.sweepAt {
 		t.rows.sweep(t.now())
 	}
-	if t.log != nil && t.log.due() {
+	if t.log != nil && (t.log.due() || t.rows.erased && t.log.rested(t.now())) {
 		t.log.compact(&t.rows, t.now())
 	}
 }

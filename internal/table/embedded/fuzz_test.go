@@ -12,7 +12,7 @@ import (
 func FuzzReplay(f *testing.F) {
 	whole := appendRecord([]byte(magic), []change{
 		{key: table.Key{PK: "P", SK: "a"}, row: &row{sk: "a", rev: 3, ttl: 9, attrs: encodeAttrs([]attr{{"n", "v"}})}},
-		{key: table.Key{PK: "P", SK: "b"}},
+		{key: table.Key{PK: "P", SK: "b"}, erase: true},
 	})
 	f.Add(whole, []byte(nil))
 	f.Add(whole[:len(whole)-1], []byte{1, 1, 'P', 1, 'a', 1, 0, 0})

@@ -20,6 +20,9 @@ const (
 	magic   = "tandem table log 1\n"
 
 	compactMin = 8 << 20
+	// eraseRest is how long erasures wait for a rewriting of the log after the last one,
+	// so that a thousand of them do not rewrite it a thousand times.
+	eraseRest = time.Minute
 )
 
 // log is the file of changes. Each record is one whole Update, so that a
@@ -31,6 +34,8 @@ type log struct {
 	size      int64 // end of the last whole record
 	base      int64 // size after the last compaction
 	growth    int64 // growth below which rewriting is not worth a pause
+	rest      time.Duration
+	tried     time.Time // when it was last rewritten, or was to be
 	truncated int64
 	broken    error
 	buf       []byte
@@ -50,13 +55,13 @@ func openLog(dir string, into *rows, now time.Time) (*log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded table: %w", err)
 	}
-	l := &log{dir: dir, file: f, growth: compactMin}
+	l := &log{dir: dir, file: f, growth: compactMin, rest: eraseRest}
 	if err := l.load(path, into); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("embedded table: %w", err)
 	}
 	into.sweep(now)
-	if l.base = liveSize(into); l.size > 2*l.base+1<<20 {
+	if l.base = liveSize(into); into.erased || l.size > 2*l.base+1<<20 {
 		l.compact(into, now)
 	}
 	return l, nil
@@ -139,11 +144,13 @@ func (l *log) close() error {
 
 func (l *log) due() bool { return l.size > 2*l.base+l.growth }
 
+func (l *log) rested(now time.Time) bool { return now.Sub(l.tried) >= l.rest }
+
 // compact rewrites the log with the live rows only: to a new file that takes
 // the name once it is whole on disk. When that fails the old log stays in use.
 func (l *log) compact(from *rows, now time.Time) {
 	from.sweep(now)
-	l.base = l.size
+	l.base, l.tried = l.size, now
 	path := filepath.Join(l.dir, newName)
 	f, size, err := writeSnapshot(path, from)
 	if err != nil {
@@ -160,6 +167,7 @@ func (l *log) compact(from *rows, now time.Time) {
 	defer l.syncMu.Unlock()
 	l.file.Close()
 	l.file, l.size, l.base, l.synced = f, size, size, l.total.Load()
+	from.erased = false
 }
 
 func writeSnapshot(path string, from *rows) (*os.File, int64, error) {
@@ -172,7 +180,7 @@ func writeSnapshot(path string, from *rows) (*os.File, int64, error) {
 	var buf []byte
 	for pk, p := range from.partitions {
 		for _, r := range p {
-			buf = appendRecord(buf[:0], []change{{table.Key{PK: pk, SK: r.sk}, r}})
+			buf = appendRecord(buf[:0], []change{{key: table.Key{PK: pk, SK: r.sk}, row: r}})
 			n, werr := w.Write(buf)
 			size, err = size+n, errors.Join(err, werr)
 		}

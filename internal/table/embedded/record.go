@@ -25,7 +25,19 @@ const (
 const (
 	opRemove = 0
 	opPut    = 1
+	opErase  = 2 // added to either
 )
+
+func (c change) op() byte {
+	op := byte(opRemove)
+	if c.row != nil {
+		op = opPut
+	}
+	if c.erase {
+		op |= opErase
+	}
+	return op
+}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -50,10 +62,10 @@ func seal(record []byte) {
 }
 
 func appendChange(b []byte, c change) []byte {
+	b = appendText(appendText(append(b, c.op()), c.key.PK), c.key.SK)
 	if c.row == nil {
-		return appendText(appendText(append(b, opRemove), c.key.PK), c.key.SK)
+		return b
 	}
-	b = appendText(appendText(append(b, opPut), c.key.PK), c.key.SK)
 	b = binary.AppendUvarint(b, uint64(c.row.rev))
 	b = binary.AppendVarint(b, c.row.ttl)
 	return appendText(b, c.row.attrs)
@@ -70,8 +82,8 @@ func parsePayload(payload string) (batch []change, err error) {
 	for r := (reader{s: payload}); r.s != ""; {
 		op := r.s[0]
 		r.s = r.s[1:]
-		c := change{key: table.Key{PK: r.text(), SK: r.text()}}
-		switch op {
+		c := change{key: table.Key{PK: r.text(), SK: r.text()}, erase: op&opErase != 0}
+		switch op &^ opErase {
 		case opRemove:
 		case opPut:
 			c.row = &row{sk: c.key.SK, rev: int64(r.uvarint()), ttl: r.varint(), attrs: r.text()}

@@ -19,10 +19,12 @@ type row struct {
 	attrs string // name and value pairs in order of name, each with its length before it
 }
 
-// change is what an update makes of a row; a nil row removes it.
+// change is what an update makes of a row; a nil row removes it. erase: the log must not
+// keep what the row held before.
 type change struct {
-	key table.Key
-	row *row
+	key   table.Key
+	row   *row
+	erase bool
 }
 
 type attr struct{ name, value string }
@@ -133,6 +135,7 @@ type rows struct {
 	partitions map[string][]*row
 	count      int
 	sweepAt    int
+	erased     bool // the log holds what was erased since
 }
 
 const sweepMin = 1024
@@ -159,6 +162,7 @@ func (rs *rows) live(k table.Key, now time.Time) *row {
 }
 
 func (rs *rows) apply(c change) {
+	rs.erased = rs.erased || c.erase
 	p := rs.partitions[c.key.PK]
 	i, found := search(p, c.key.SK)
 	switch {
