@@ -97,3 +97,44 @@ func TestMadeBesideTheOneThatWasLinked(t *testing.T) {
 		t.Errorf("HubSpot holds %v, c_1 is %q: %s", b.hub.rows, b.state(record.Destination, "c_1"), b.reason())
 	}
 }
+
+// The same, but what a search by the match value would show is not it: the contact has
+// got another address with its restore, or while a person was asked about it.
+func TestWhatWasMadeIsFoundByItsExternalID(t *testing.T) {
+	t.Run("restored", func(t *testing.T) {
+		b := newBench(t)
+		b.dest.abilities.Once = false
+		b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "lastname": "L"})
+		b.steps(record.HubSpot, "7", flow.Changed, "Transform", "Lookup", "Write")
+		b.archive("7", true)
+		b.now = b.now.Add(ledger.Lease + ledger.Landing)
+		b.event(record.HubSpot, "contacts", "7", flow.Deleted)
+		b.archive("7", false)
+		b.hub.put("contacts/7", record.Fields{"email": "augusta@example.com"})
+		b.want(b.event(record.HubSpot, "contacts", "7", flow.Restored), "Stamp")
+		if len(b.dest.rows) != 1 || b.state(record.Destination, "c_1") != ledger.Linked {
+			t.Errorf("the destination holds %v: %s", b.dest.rows, b.reason())
+		}
+	})
+	t.Run("parked", func(t *testing.T) {
+		b := newBench(t)
+		b.dest.abilities.Once = false
+		b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "lastname": "L"})
+		b.steps(record.HubSpot, "7", flow.Changed, "Transform", "Lookup", "Write")
+		made := b.dest.rows["customers/c_1"]
+		delete(b.dest.rows, "customers/c_1")
+		b.dest.put("customers/c_8", record.Fields{"email": "ada@example.com"})
+		b.dest.put("customers/c_9", record.Fields{"email": "ada@example.com"})
+		b.now = b.now.Add(ledger.Lease + ledger.Landing)
+		b.event(record.HubSpot, "contacts", "7", flow.Changed)
+		if got := b.state(record.HubSpot, "7"); got != ledger.Parked {
+			t.Fatalf("7 is %q: %s", got, b.reason())
+		}
+		b.dest.rows["customers/c_1"] = made
+		b.hub.put("contacts/7", record.Fields{"email": "augusta@example.com"})
+		b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+		if len(b.dest.rows) != 3 || b.state(record.Destination, "c_1") != ledger.Linked {
+			t.Errorf("the destination holds %v: %s", b.dest.rows, b.reason())
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 // Settle moves a pair to a resting state (Gone or Parked) under a condition on
 // what was read, ending lease and claims. A record without a row gets one.
 func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state State, reason string) error {
-	remove := []string{attrLease, attrLeaseBy, attrAdopt, attrTries, attrSince, attrKey, attrOrphan, attrHolder, attrRefused}
+	remove := []string{attrLease, attrLeaseBy, attrAdopt, attrSince, attrKey, attrOrphan, attrHolder, attrRefused}
 	if p.State != Linked && !p.Intent.Deletes(ref.System) { // should a linked pair come back, what was in doubt still is
 		remove = append(remove, attrIntent, attrSends)
 	}
@@ -107,7 +108,8 @@ func (l *Ledger) Revive(ctx context.Context, sp spec.Pair, p *Pair) error {
 // as if they had never met; ErrMoved when the pair has changed since it was read.
 // The rows stay: a row made again would count its revisions, which are fencing
 // numbers, from one. So does, on either row, what is known of edits there that were
-// overwritten, or deleted with the record: their events may still come.
+// overwritten, or deleted with the record: their events may still come; and that a record
+// was to get a partner before: it may have got one that it never met.
 func (l *Ledger) Forget(ctx context.Context, sp spec.Pair, p *Pair) error {
 	if refs := p.refs(sp); len(refs) == 2 {
 		if err := l.bequeath(ctx, refs[0], refs[1]); err != nil {
@@ -117,6 +119,9 @@ func (l *Ledger) Forget(ctx context.Context, sp spec.Pair, p *Pair) error {
 	return l.empty(ctx, sp, p, func(sys record.System) map[string]string {
 		set := p.overwrote(sys)
 		set[attrPair], set[attrWas] = sp.Name, met(p)
+		if p.Tries > 0 {
+			set[attrTries] = strconv.Itoa(p.Tries)
+		}
 		if sys == record.Destination && p.Intent.Deletes(sys) {
 			set[attrIntent] = p.attrs[attrIntent]
 		}
