@@ -2,8 +2,10 @@ package flow
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"tandem/internal/formula"
 	"tandem/internal/ledger"
 	"tandem/internal/record"
 	"tandem/spec"
@@ -122,16 +124,30 @@ func (f *Flow) edited(j *journey, p *ledger.Pair, sys record.System, rec record.
 }
 
 // differing are the fields of a record of sys that do not stand at the base. One in the
-// recycle bin shows no associations.
+// recycle bin shows no associations. What is made of other fields waits for an echo to
+// be brought along, and is no edit of its own.
 func (f *Flow) differing(j *journey, p *ledger.Pair, sys record.System, rec record.Record) (cells []cell) {
 	m := &merge{base: p.Base, print: j.print}
 	here := side{system: sys, own: f.translators[spec.From(sys)][j.pair.Name].Canonical(rec.Fields), sent: p.MaybeSent(f.Now())[sys]}
 	for _, field := range j.pair.Fields {
 		c := m.cell(here, field.Name)
 		unlinked := rec.Archived && c.text == "" && field.Side(sys).Type == record.Reference
-		if field.Travels(spec.From(sys)) && (c.changed || c.ours) && !unlinked {
+		if field.Travels(spec.From(sys)) && (c.changed || c.ours) && !unlinked && !derived(j.pair, field) {
 			cells = append(cells, c)
 		}
 	}
 	return cells
+}
+
+// derived: a field is a concat of properties that are each a field themselves.
+func derived(pair spec.Pair, field spec.Field) bool {
+	if field.Formula == nil || field.Formula.Concat == nil {
+		return false
+	}
+	return !slices.ContainsFunc(formula.Placeholders(field.Formula.Concat), func(property string) bool {
+		return !slices.ContainsFunc(pair.Fields, func(own spec.Field) bool {
+			plain := own.Formula == nil || own.Formula.Concat == nil
+			return plain && own.HubSpot.Property == property && own.Travels(spec.ToDestination)
+		})
+	})
 }

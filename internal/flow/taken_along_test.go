@@ -357,3 +357,16 @@ func TestEditOverwrittenBeforeANewPartner(t *testing.T) {
 		}
 	})
 }
+
+// A destination record is deleted before the echo of its own edit has brought the name
+// that is made of what was edited: nobody has edited anything in HubSpot.
+func TestDeletedBeforeTheEchoOfItsEdit(t *testing.T) {
+	b := deletes(t)
+	b.dest.put("customers/c_1", record.Fields{"last_name": "Byron"})
+	b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Stamp")
+	delete(b.dest.rows, "customers/c_1")
+	b.want(b.event(record.Destination, "contacts", "c_1", flow.Deleted), "Stamp")
+	if !b.hub.rows["contacts/7"].Archived {
+		t.Errorf("HubSpot keeps it: %s", b.reason())
+	}
+}
