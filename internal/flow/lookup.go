@@ -75,7 +75,7 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 	case p.State == ledger.Parked && p.IDs[j.target] == "" && (t.Missing || t.Archived):
 		return f.deleted(ctx, j, p) // which settles what a person was asked
 	case p.State == ledger.Parked && !j.touched(p, t):
-		return f.parked(ctx, j, p)
+		return f.stillParked(ctx, j, p, t)
 	case p.Held(f.Now()) && p.LeaseBy != j.execution:
 		return f.held(p)
 	case t.Missing || t.Archived:

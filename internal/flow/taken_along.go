@@ -69,6 +69,19 @@ func (f *Flow) parked(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, e
 	return park(p.Reason), err
 }
 
+// stillParked is parked of a record that is there. A deletion that an execution has seen
+// before, and is slow to settle, must not put it to rest: the row moves on (isThere).
+func (f *Flow) stillParked(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed) (*Plan, error) {
+	newer := t.Version == "" || j.Kind == Restored || record.CompareVersions(t.Version, p.Seen[j.source].Version) > 0
+	if p.IDs[j.target] == "" && newer {
+		p.Seen[j.source] = ledger.Seen{Version: t.Version, ETag: t.ETag}
+		if err := f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, p.Reason); err != nil {
+			return nil, err
+		}
+	}
+	return f.parked(ctx, j, p)
+}
+
 // unheard is overwritten of a record that is not there, or whose partner is not, so that
 // nothing is decided. A write or a deletion that was never stamped has left its intent.
 func (f *Flow) unheard(ctx context.Context, j *journey, p *ledger.Pair) (bool, error) {
