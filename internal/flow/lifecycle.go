@@ -16,7 +16,7 @@ import (
 // deleted applies the delete policy to a deletion that the source confirms: the
 // record is in its recycle bin, or a deletion event and a 404 agree.
 func (f *Flow) deleted(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
-	if p.State == ledger.Linked && isErased(p) {
+	if owesErasure(p) {
 		return f.purge(ctx, j, p)
 	}
 	reason := deletedIn + string(j.source)
@@ -280,9 +280,14 @@ func (f *Flow) overtaken(ctx context.Context, j *journey, s State, p *ledger.Pai
 // erased begins the reason of the tombstone that a privacy deletion has left.
 const erased = "erased on a privacy request"
 
-// isErased: the record was erased. A pair that is linked all the same has come to it by
-// a merge that was heard of later, and its partner is still to go.
+// isErased: the record was erased.
 func isErased(p *ledger.Pair) bool { return strings.HasPrefix(p.Reason, erased) }
+
+// owesErasure: the record was erased, and a pair has come to it by a merge that was
+// heard of later: its partner is still to go, and what is known of it.
+func owesErasure(p *ledger.Pair) bool {
+	return isErased(p) && p.IDs[record.HubSpot] != "" && p.IDs[record.Destination] != ""
+}
 
 // purge erases a person: everything the ledger holds of the record and its
 // partner. What becomes of the partner itself follows the delete policy.

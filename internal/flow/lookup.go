@@ -70,6 +70,8 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 		return f.merged(ctx, j, s, p)
 	case !t.Missing && !t.Archived && j.cameBack(p):
 		return f.back(ctx, j, s, p)
+	case owesErasure(p) && (t.Missing || t.Archived):
+		return f.deleted(ctx, j, p)
 	case p.State == ledger.Gone:
 		return f.atRest(ctx, j, p)
 	case p.State == ledger.Parked && p.IDs[j.target] == "" && (t.Missing || t.Archived):

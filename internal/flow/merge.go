@@ -94,10 +94,10 @@ func (f *Flow) follow(ctx context.Context, j *journey, rec record.Record, named 
 	if err != nil {
 		return err
 	}
-	if !rec.Archived && !isErased(rows[0]) {
-		rows[0].Reason = "" // if it rested, it is there again
-	}
 	winner, losers := f.heir(j, rec, rows)
+	if resting := winner != nil && winner.State != ledger.Linked; (resting || !rec.Archived) && !isErased(rows[0]) {
+		rows[0].Reason = "" // if it rested, it is there again, or rests for another reason
+	}
 	unmet := slices.DeleteFunc(slices.Clone(rows[1:]), met)
 	if !rec.Archived && slices.ContainsFunc(rows[1:], func(p *ledger.Pair) bool { return p.State != ledger.Alias }) {
 		err = f.tellChildren(ctx, j, rec.ID)
@@ -180,10 +180,12 @@ func (f *Flow) mergedRows(ctx context.Context, j *journey, survivor string, ids 
 // heir is the pair that goes on, of those that are linked; the others lose, and with
 // them those at rest: should the partner of one be restored, nothing would tell of its
 // record in HubSpot once the survivor is gone, too. A survivor that has been put to rest
-// with its partner keeps that one. Else it is chosen by what the survivor holds, so that
-// it does not matter which event is heard first, or what no event says: the pair that
-// holds the survivor's match value, since its partner may be the only one that can hold
-// it; of such, the one that agrees with it in most fields; of such, the oldest link.
+// with its partner keeps that one. Where all are at rest, one of them goes on so: what
+// people have deleted is not made anew because of a merge, and an erasure finds it. Else
+// it is chosen by what the survivor holds, so that it does not matter which event is
+// heard first, or what no event says: the pair that holds the survivor's match value,
+// since its partner may be the only one that can hold it; of such, the one that agrees
+// with it in most fields; of such, the oldest link.
 func (f *Flow) heir(j *journey, rec record.Record, rows []*ledger.Pair) (winner *ledger.Pair, losers []*ledger.Pair) {
 	linked := slices.DeleteFunc(slices.Clone(rows), func(p *ledger.Pair) bool { return p.State != ledger.Linked })
 	resting := slices.DeleteFunc(slices.Clone(rows[1:]), func(p *ledger.Pair) bool { return !restsWithPartner(p) })
@@ -191,6 +193,9 @@ func (f *Flow) heir(j *journey, rec record.Record, rows []*ledger.Pair) (winner 
 	case restsWithPartner(own):
 		return own, append(linked, resting...)
 	case len(linked) == 0:
+		linked, resting = resting, nil // what people are asked of the one is asked of the survivor
+	}
+	if len(linked) == 0 {
 		return nil, nil
 	}
 	own := f.translators[spec.ToDestination][j.pair.Name].Canonical(rec.Fields)
@@ -236,7 +241,7 @@ func (f *Flow) afterMerge(ctx context.Context, j *journey, s State) (*Plan, erro
 	switch {
 	case err != nil:
 		return nil, err
-	case p.State == ledger.Linked && isErased(p):
+	case owesErasure(p):
 		return f.purge(ctx, j, p)
 	case !s.Transform.Missing:
 		rec, err := f.survivor(ctx, j, s.Transform)
