@@ -8,6 +8,7 @@ import (
 	"tandem/internal/flow"
 	"tandem/internal/ledger"
 	"tandem/internal/record"
+	"tandem/spec"
 )
 
 // What somebody edits in the partner of a record that is gone travels once that is
@@ -66,5 +67,44 @@ func TestMissingAfterARestoreIsUnknown(t *testing.T) {
 		if !strings.Contains(b.reason(), string(flow.RecordMissing)) || len(b.dest.rows) != 1 {
 			t.Errorf("%s: the destination holds %v: %s", end, b.dest.rows, b.reason())
 		}
+	}
+}
+
+// A person who is asked about a pair deletes the other record, too: that was the answer.
+func TestAskedAndDeleted(t *testing.T) {
+	for _, sys := range []record.System{record.HubSpot, record.Destination} {
+		b := newBench(t)
+		b.flow.Spec.Pairs[0].Deletes = spec.Deletes{HubSpot: "ask", Destination: "ask"}
+		hub, dest := b.created()
+		ids := map[record.System]string{record.HubSpot: hub, record.Destination: dest}
+		rows := map[record.System]map[string]record.Record{record.HubSpot: b.hub.rows, record.Destination: b.dest.rows}
+		for _, s := range []record.System{sys, sys.Other()} {
+			clear(rows[s])
+			b.event(s, "contacts", ids[s], flow.Deleted)
+		}
+		if got := b.state(record.HubSpot, hub); got != ledger.Gone {
+			t.Errorf("deleted in %s first, the pair is %q: %s", sys, got, b.reason())
+		}
+	}
+}
+
+// A record is deleted whose partner has been restored, of which nobody has told yet: the
+// policy decides, as it would if it were told in time.
+func TestDeletedBeforeItsPartnersRestoreIsToldOf(t *testing.T) {
+	b := deletes(t)
+	customer := b.dest.rows["customers/c_1"]
+	delete(b.dest.rows, "customers/c_1")
+	b.hub.put("contacts/7", record.Fields{"lastname": "Byron"})
+	b.event(record.Destination, "contacts", "c_1", flow.Deleted)
+	if got := b.state(record.HubSpot, "7"); got != ledger.Parked {
+		t.Fatalf("the pair is %q: %s", got, b.reason())
+	}
+	b.dest.rows["customers/c_1"] = customer
+	b.now = b.now.Add(time.Minute)
+	b.archive("7", true)
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Deleted), "Stamp")
+	b.event(record.Destination, "contacts", "c_1", flow.Changed)
+	if len(b.dest.rows) != 0 || len(b.hub.rows) != 1 || b.state(record.HubSpot, "7") != ledger.Gone {
+		t.Errorf("HubSpot holds %v, the destination %v: %s", b.hub.rows, b.dest.rows, b.reason())
 	}
 }

@@ -76,6 +76,8 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 		return f.atRest(ctx, j, p)
 	case p.State == ledger.Parked && p.IDs[j.target] == "" && (t.Missing || t.Archived):
 		return f.deleted(ctx, j, p) // which settles what a person was asked
+	case p.State == ledger.Parked && (t.Missing || t.Archived):
+		return f.answered(ctx, j, p)
 	case p.State == ledger.Parked && !j.touched(p, t):
 		return f.stillParked(ctx, j, p, t)
 	case p.Held(f.Now()) && p.LeaseBy != j.execution:

@@ -54,3 +54,23 @@ func TestParkedAndRestored(t *testing.T) {
 		}
 	}
 }
+
+// The same of a pair about which a person is asked: that both are gone is settled only if
+// neither is back.
+func TestAskedDeletedAndRestored(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes.HubSpot = "ask"
+	hub, dest := b.created()
+	b.archive(hub, true)
+	b.event(record.HubSpot, "contacts", hub, flow.Deleted)
+	customer := b.dest.rows["customers/"+dest]
+	delete(b.dest.rows, "customers/"+dest)
+	b.flow.Ledger.Table = &slow{b.table, func() {
+		b.dest.rows["customers/"+dest] = customer
+		b.want(b.event(record.Destination, "contacts", dest, flow.Restored), "Dropped")
+	}}
+	b.event(record.Destination, "contacts", dest, flow.Deleted)
+	if state := b.state(record.HubSpot, hub); state != ledger.Parked {
+		t.Errorf("the pair is %s: %s", state, b.reason())
+	}
+}

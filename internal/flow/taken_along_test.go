@@ -201,6 +201,17 @@ func TestEditOverwrittenBeforeTheEnd(t *testing.T) {
 		b.hear(edit)
 		b.overwritten()
 	})
+	t.Run("asked about, and deleted on both sides", func(t *testing.T) {
+		b := deletes(t)
+		b.flow.Spec.Pairs[0].Deletes.HubSpot = "ask"
+		edit := b.overwrites()
+		b.archive("7", true)
+		b.event(record.HubSpot, "contacts", "7", flow.Deleted)
+		delete(b.dest.rows, "customers/c_1")
+		b.want(b.event(record.Destination, "contacts", "c_1", flow.Deleted), "Dropped")
+		b.hear(edit)
+		b.overwritten()
+	})
 	t.Run("parted", func(t *testing.T) {
 		b := deletes(t)
 		b.flow.Spec.Pairs[0].Deletes.HubSpot = "ask"

@@ -20,7 +20,7 @@ import (
 // what was read, ending lease and claims. A record without a row gets one.
 func (l *Ledger) Settle(ctx context.Context, p *Pair, ref record.Ref, state State, reason string) error {
 	remove := []string{attrLease, attrLeaseBy, attrAdopt, attrSince, attrKey, attrOrphan, attrHolder, attrRefused}
-	if p.State != Linked && !p.Intent.Deletes(ref.System) { // should a linked pair come back, what was in doubt still is
+	if len(p.IDs) < 2 && !p.Intent.Deletes(ref.System) { // should a pair come back, what was in doubt still is
 		remove = append(remove, attrIntent, attrSends)
 	}
 	set := map[string]string{attrPair: p.Name, attrState: string(state), attrReason: reason, attrStamped: ms(l.Now())}
