@@ -9,6 +9,7 @@ import (
 
 	"tandem/internal/ledger"
 	"tandem/internal/record"
+	"tandem/spec"
 )
 
 // Two people's addresses have been swapped in one system, and the other keeps
@@ -104,20 +105,35 @@ func (f *Flow) ring(ctx context.Context, j *journey, holder record.Ref, field, v
 }
 
 // givesUp reports whether a record that holds a value is to get another one, and
-// which: its partner holds that one, and it stands where the two last agreed itself.
+// which: its partner holds that one, and it stands where the two last agreed itself, or
+// the partner wins when they are linked.
 func (f *Flow) givesUp(ctx context.Context, j *journey, ref record.Ref, field, value string) (next string, ok bool) {
 	p, err := f.Ledger.Find(ctx, j.pair, ref, "")
-	if err != nil || p.State != ledger.Linked || p.ParkedFields[field] != "" {
+	if err != nil || p.ParkedFields[field] != "" {
 		return "", false
 	}
 	holds, err := f.texts(ctx, j, ref, ref.System)
-	if err != nil || !strings.EqualFold(holds[field], value) || j.print(field, ref.System, holds[field]) != p.Base[field].Side(ref.System) {
+	if err != nil || !strings.EqualFold(holds[field], value) || !f.yields(j, p, ref, field, holds[field]) {
+		return "", false
+	}
+	partner, err := f.partner(ctx, j, p, ref)
+	if err != nil || partner == "" {
 		return "", false
 	}
 	other := ref.System.Other()
-	comes, err := f.texts(ctx, j, record.Ref{System: other, Object: j.object(other), ID: p.IDs[other]}, ref.System)
+	comes, err := f.texts(ctx, j, record.Ref{System: other, Object: j.object(other), ID: partner}, ref.System)
 	next, ok = comes[field]
-	return next, err == nil && ok && !strings.EqualFold(next, value)
+	return next, err == nil && ok && !strings.EqualFold(next, value) && (p.State == ledger.Linked || next != "")
+}
+
+// yields: what a record holds in a field is no edit that is to go to its partner.
+func (f *Flow) yields(j *journey, p *ledger.Pair, ref record.Ref, field, text string) bool {
+	if p.State == ledger.Linked {
+		return j.print(field, ref.System, text) == p.Base[field].Side(ref.System)
+	}
+	return slices.ContainsFunc(j.pair.Fields, func(fd spec.Field) bool {
+		return fd.Name == field && policy(fd) == string(ref.System.Other())
+	})
 }
 
 // owing adds to a refusal for good that the system holds a blank meanwhile.

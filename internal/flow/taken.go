@@ -170,14 +170,39 @@ func (f *Flow) holder(ctx context.Context, j *journey, sys record.System, patch 
 // deletion is under way. Where one of the two cannot be asked now, nobody knows.
 func (f *Flow) leaving(ctx context.Context, j *journey, p *ledger.Pair, ref record.Ref, patch map[string]string) (held []string, leaving bool, err error) {
 	holds, err := f.shows(ctx, j, ref, ref.System, patch)
-	holds = f.unique(j, ref.System, patch, holds)
-	if err != nil || p.State != ledger.Linked {
-		return holds, CodeOf(err) == RecordMissing || p.State == ledger.Claimed && p.Held(f.Now()), unlessMissing(err)
+	if holds = f.unique(j, ref.System, patch, holds); err != nil {
+		return holds, CodeOf(err) == RecordMissing, unlessMissing(err)
 	}
 	other := ref.System.Other()
-	comes, err := f.shows(ctx, j, record.Ref{System: other, Object: j.object(other), ID: p.IDs[other]}, ref.System, patch)
+	partner, err := f.partner(ctx, j, p, ref)
+	if err != nil || partner == "" {
+		return holds, p.State == ledger.Claimed && p.Held(f.Now()), err
+	}
+	comes, err := f.shows(ctx, j, record.Ref{System: other, Object: j.object(other), ID: partner}, ref.System, patch)
 	stays := func(name string) bool { return slices.Contains(comes, name) }
 	return holds, err != nil || slices.ContainsFunc(holds, func(name string) bool { return !stays(name) }), unlessMissing(err)
+}
+
+// partner is the record that one is linked to, or is about to be: a create of ours that
+// lost its answer has made it for that one. "" where there is none.
+func (f *Flow) partner(ctx context.Context, j *journey, p *ledger.Pair, ref record.Ref) (string, error) {
+	other, external := ref.System.Other(), j.pair.Side(ref.System).ExternalID
+	switch {
+	case p.State == ledger.Linked:
+		return p.IDs[other], nil
+	case external == "" || p.State == ledger.Gone || p.State == ledger.Parked:
+		return "", nil
+	}
+	rec, err := f.Remotes[ref.System].Read(ctx, ref.Object, ref.ID, []string{external})
+	id := rec.Fields[external]
+	if err != nil || id == "" {
+		return "", unlessMissing(err)
+	}
+	maker, err := f.Ledger.Find(ctx, j.pair, record.Ref{System: other, Object: j.object(other), ID: id}, "")
+	if err != nil || maker.State != ledger.Claimed || maker.Intent.LastCreate().IsZero() {
+		return "", err
+	}
+	return id, nil
 }
 
 // unlessMissing is nil for a record that is gone: that is an answer, too.
