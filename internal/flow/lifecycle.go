@@ -327,10 +327,27 @@ func (f *Flow) purge(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, er
 	if len(left) > 0 {
 		reason += fmt.Sprintf("; of the same person are the destination records %s, parked by a merge: a person's to decide", names(left))
 	}
+	if reason == erased {
+		if reason, err = f.toldBefore(ctx, j); err != nil {
+			return nil, err
+		}
+	}
 	if _, err := f.Ledger.Purge(ctx, j.pair, p); err != nil {
 		return nil, err
 	}
 	return drop(reason), nil
+}
+
+// toldBefore is what an erasure told of when it came first. Told of again it finds
+// nothing any more, and the outcome that names whom people are to look after goes.
+func (f *Flow) toldBefore(ctx context.Context, j *journey) (string, error) {
+	all, err := f.Ledger.Outcomes(ctx, j.ref)
+	for _, o := range all {
+		if strings.HasPrefix(o.Reason, erased+";") {
+			return o.Reason, nil
+		}
+	}
+	return erased, store(err)
 }
 
 // spared is the partner of a pair at rest, "" unless it is there: HubSpot tells of a
@@ -349,20 +366,6 @@ func (f *Flow) spared(ctx context.Context, j *journey, p *ledger.Pair) (string, 
 		return "", err
 	}
 	return id, nil
-}
-
-// mergedPartners are the destination records that a merge has left to people.
-func (f *Flow) mergedPartners(ctx context.Context, j *journey, p *ledger.Pair) (ids []string, err error) {
-	for _, id := range p.Was {
-		row, err := f.Ledger.Row(ctx, j.pair, record.Ref{System: record.Destination, Object: j.object(record.Destination), ID: id})
-		if err != nil {
-			return nil, err
-		}
-		if row.MergedInto() != "" {
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
 }
 
 // Redriveable reports whether a dead letter's cause may pass when tried again

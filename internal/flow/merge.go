@@ -255,3 +255,17 @@ func (f *Flow) afterMerge(ctx context.Context, j *journey, s State) (*Plan, erro
 	}
 	return f.plan(ctx, j, s, p)
 }
+
+// mergedPartners are the destination records that a merge has left to people.
+func (f *Flow) mergedPartners(ctx context.Context, j *journey, p *ledger.Pair) (ids []string, err error) {
+	for _, id := range p.Was {
+		row, err := f.Ledger.Row(ctx, j.pair, record.Ref{System: record.Destination, Object: j.object(record.Destination), ID: id})
+		if err != nil {
+			return nil, err
+		}
+		if row.MergedInto() != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}

@@ -101,3 +101,18 @@ func TestErasureOfRecordsAtRestIsInterrupted(t *testing.T) {
 		t.Error("nothing was interrupted")
 	}
 }
+
+// An erasure that is told of twice still says whom people are to look after.
+func TestErasureToldTwice(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes.HubSpot = "ask"
+	b.created()
+	clear(b.hub.rows)
+	for range 3 {
+		b.event(record.HubSpot, "contacts", "7", flow.Purged)
+		all, err := b.flow.Ledger.Outcomes(t.Context(), record.Ref{System: record.HubSpot, Object: "contacts", ID: "7"})
+		if err != nil || len(all) == 0 || !strings.Contains(all[0].Reason, "c_1 still exists") {
+			t.Errorf("nobody is told of c_1: %v, %v", all, err)
+		}
+	}
+}
