@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"tandem/internal/ledger"
 	"tandem/internal/record"
 	"tandem/spec"
 )
@@ -22,6 +23,16 @@ const (
 // Bulk reports whether a backfill started the execution: it leaves the share of
 // the rate limits alone that is kept for live traffic.
 func (e Envelope) Bulk() bool { return e.marked(MarkBackfill) }
+
+// respelt: the pair was written last under another spec, under which a field may have
+// been no part of it: that a version has been seen says nothing about that field.
+func (f *Flow) respelt(p *ledger.Pair) bool {
+	if len(p.Outcomes) == 0 {
+		return false
+	}
+	last := slices.MaxFunc(p.Outcomes, func(a, b ledger.Outcome) int { return a.At.Compare(b.At) })
+	return last.Spec != f.Spec.Hash
+}
 
 // Compared reports whether only a comparison told of the change.
 func (e Envelope) Compared() bool { return e.marked(MarkReconcile) }

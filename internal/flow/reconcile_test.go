@@ -119,3 +119,36 @@ func TestFormsOfAState(t *testing.T) {
 		t.Error("a number is an event")
 	}
 }
+
+// A field is edited while the spec leaves it out, and put back: a backfill brings it,
+// though every version of the record has been seen; the next one has nothing to do.
+func TestBackfillOfAFieldThatWasLeftOut(t *testing.T) {
+	b := newBench(t)
+	job := spec.Field{Name: "jobTitle", HubSpot: spec.Prop{Property: "jobtitle"}, Destination: spec.Prop{Property: "job_title"}, Policy: spec.PolicyNewest}
+	fields := slices.Clone(b.flow.Spec.Pairs[0].Fields)
+	under := func(hash string, fields ...spec.Field) {
+		s := *b.flow.Spec
+		s.Hash, s.Pairs = hash, slices.Clone(s.Pairs)
+		s.Pairs[0].Fields = fields
+		o := b.flow.Options
+		o.Spec = &s
+		f, err := flow.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.flow = f
+	}
+	under("with", append(fields, job)...)
+	b.created()
+	under("without", fields...)
+	row := b.hub.put("contacts/7", record.Fields{"jobtitle": "Boss", "firstname": "Augusta"})
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+	under("with", append(fields, job)...)
+	for _, want := range []int{1, 0} {
+		in := flow.Ingress{Flow: b.flow, Starter: run{b}, Mark: flow.MarkBackfill}
+		_, _, a, err := in.Page(t.Context(), record.HubSpot, "contacts", lines{{ID: row.ID, Version: row.Version, At: row.UpdatedAt}}, "")
+		if got := b.dest.rows["customers/c_1"].Fields["job_title"]; got != "Boss" || a.Started != want || err != nil {
+			t.Errorf("the field holds %q, %d executions, want %d: %v", got, a.Started, want, err)
+		}
+	}
+}

@@ -268,6 +268,9 @@ func (in *Ingress) same(ctx context.Context, g *group, e Envelope) (bool, error)
 	if !(values && agreedValues(p, e) || versions && agreedVersions(p, g)) || len(e.met(p)) > 0 || e.covered(p) {
 		return false, nil
 	}
+	if e.Bulk() && in.Flow.respelt(p) {
+		return false, nil
+	}
 	if values && tellsNews(p, e) {
 		// An execution that has read the record before must not write what it read.
 		if err := in.Flow.Ledger.Note(ctx, p, ledger.Change{}); err != nil {
