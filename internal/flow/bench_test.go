@@ -89,7 +89,7 @@ func (s *shelf) Create(_ context.Context, object string, fields record.Fields, e
 		return record.Record{}, err
 	}
 	for _, row := range s.rows {
-		if s.abilities.Once && externalID != "" && row.Fields[externalID] == fields[externalID] {
+		if s.abilities.Once && !row.Archived && externalID != "" && row.Fields[externalID] == fields[externalID] {
 			return record.Record{}, flow.Errorf(flow.AlreadyExists, "%s is taken", externalID)
 		}
 	}
