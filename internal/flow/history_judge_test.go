@@ -91,7 +91,7 @@ func (h *history) linked(sys record.System, id string, p *ledger.Pair) {
 		hub, dest = dest, hub
 	}
 	for _, field := range [][2]string{{"email", hub["email"]}, {"first_name", hub["firstname"]}, {"last_name", hub["lastname"]}, {"name", hub["firstname"] + " " + hub["lastname"]}} {
-		if dest[field[0]] != field[1] {
+		if dest[field[0]] != field[1] && p.Drifted[field[0]] == "" { // a late write of ours may look like a person's on the wrong side
 			h.fail("%s %s: %s is %q and not %q", sys, id, field[0], dest[field[0]], field[1])
 		}
 	}
@@ -276,11 +276,11 @@ func (h *history) erase(id string) {
 	h.tell(record.HubSpot, flow.Notification{Object: o.object, Record: id, Kind: flow.Purged, At: h.now})
 }
 
-// leftOver are two known faults, for which a row keeps windows after an erasure. A
-// customer that a restore has parted from its contact claims itself anew while that contact
-// is erased (ledger, parted). And a contact that a restore has parted from its customer is
-// merged while it waits for a person: its row becomes no alias of the survivor, whose
-// erasure finds neither it nor the customers it was linked to (flow, met).
+// leftOver are two known faults, for which something is kept after an erasure. A customer
+// that a restore has parted from its contact claims itself anew while that contact is
+// erased, and keeps its windows (ledger, parted). And a contact that a restore has parted
+// from its customer is merged before it has got another: its row becomes no alias of the
+// survivor, whose erasure finds neither it nor the customers it was linked to (flow, met).
 func (h *history) leftOver(sys record.System, id string) bool {
 	p := h.row(sys, id)
 	if sys == record.Destination && p.State == ledger.Parked && p.IDs[record.HubSpot] == "" {
@@ -288,7 +288,7 @@ func (h *history) leftOver(sys record.System, id string) bool {
 	}
 	for old := range h.at[record.HubSpot].into {
 		q := h.row(record.HubSpot, old)
-		if (q.State == ledger.Parked || q.State == ledger.Gone) && q.IDs[record.Destination] == "" && (old == id || slices.Contains(q.Was, id)) {
+		if q.State != ledger.Alias && q.IDs[record.Destination] == "" && (old == id || slices.Contains(q.Was, id)) {
 			return true
 		}
 	}
