@@ -211,7 +211,7 @@ func (h *history) kept() {
 		row := h.at[e.sys].rows[h.at[e.sys].key(e.id)]
 		p := h.pairOf(e.sys, e.id)
 		_, there := h.is(e.sys, e.id)
-		erased := !there && strings.HasPrefix(p.Reason, "erased") // with all that was known of it
+		erased := !there && h.happenings["erasure"] > 0 // it may have gone with somebody, and all that was known of it
 		if e.left || erased || row.Fields[lastName[e.sys]] == e.text || h.at[e.sys.Other()].shown[e.text] || h.hasLetter(p) || h.recorded(lost, e) {
 			continue
 		}
@@ -232,7 +232,12 @@ func (h *history) lost() (lost []ledger.Conflict) {
 		}
 		lost = append(lost, some...)
 	}
-	return append(lost, h.forgotten...)
+	for _, c := range h.forgotten {
+		if !slices.Contains(lost, c) {
+			lost = append(lost, c)
+		}
+	}
+	return lost
 }
 
 func (h *history) recorded(lost []ledger.Conflict, e edit) bool {
@@ -262,11 +267,16 @@ func (h *history) replay() {
 	}
 }
 
-// erase takes a contact out of HubSpot for good. What is recorded of anybody's losses may
-// go with it.
+// remember keeps what is recorded as lost where an erasure may take it along.
+func (h *history) remember() {
+	if h.happenings["erasure"] > 0 {
+		h.forgotten = h.lost()
+	}
+}
+
+// erase takes a contact out of HubSpot for good.
 func (h *history) erase(id string) {
 	o := h.at[record.HubSpot]
-	h.forgotten = h.lost()
 	delete(o.rows, o.key(id))
 	delete(o.seen, o.key(id))
 	o.gone[id] = true
@@ -340,7 +350,7 @@ func (h *history) partners() (ids []string) {
 func (h *history) forgot() {
 	rows := h.dump(h.rows)
 	for _, key := range slices.Sorted(maps.Keys(rows)) {
-		if !strings.Contains(rows[key], `"f:`) && !strings.Contains(rows[key], `"w:`) && !strings.HasPrefix(key, "LOST#") {
+		if !strings.Contains(rows[key], `"f:`) && !strings.Contains(rows[key], `"w:`) && !strings.Contains(rows[key], `\"loser`) {
 			continue
 		}
 		of := strings.Split(strings.Fields(key)[0], "#")

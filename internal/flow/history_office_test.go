@@ -184,6 +184,9 @@ func (o *office) Archive(ctx context.Context, object, id, etag string) error {
 	if err := o.delayed(func() { _ = o.Archive(ctx, object, id, etag) }); err != nil {
 		return err
 	}
+	if o.into[id] != "" { // merged since it was looked at: nobody could tell, and people are asked
+		o.gone[o.lives(id)] = true
+	}
 	return o.shelf.Archive(ctx, object, o.lives(id), etag)
 }
 

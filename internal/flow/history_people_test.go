@@ -51,9 +51,7 @@ func (h *history) notice(sys record.System, key string, other bool) {
 	case !live && !lived, live && lived && row.Version == was.Version:
 		return
 	case !live:
-		if row, n.Kind = was, flow.Deleted; h.erases {
-			h.leave(sys, n.Record) // all that was known of it goes along
-		}
+		row, n.Kind = was, flow.Deleted
 	case known && !lived && sys == record.HubSpot:
 		n.Kind = flow.Restored
 	default:
@@ -96,7 +94,6 @@ var often = []string{
 }
 
 func (h *history) act() {
-	h.erases = false
 	h.observe(false)
 	what, sys := h.pick(often), both[h.rng.IntN(2)]
 	if deeds[what](h, sys) {

@@ -44,7 +44,6 @@ type history struct {
 	met        map[string]bool   // customers that were linked at any time
 	calm       bool              // no fault happens any more
 	dies       bool              // the next execution does not come to its end
-	erases     bool              // the execution that was the last carried out an erasure
 	told       bool              // a survivor tells what was merged into it
 	touches    bool              // a restore changes the version
 	log        []string
@@ -193,6 +192,7 @@ func (h *history) Start(_ context.Context, d spec.Direction, name string, input 
 
 // execute runs an execution to its end, or until it dies.
 func (h *history) execute(w work) {
+	h.remember()
 	if h.dies {
 		h.halt(w)
 		return
@@ -200,7 +200,6 @@ func (h *history) execute(w work) {
 	s := decoded(w)
 	end := h.executed(spec.From(w.sys), w.name, w.input)
 	h.say("%s %s %s %s: %s %s", w.sys, s.Event.ID, s.Event.Kind, w.name, end, h.reason())
-	h.erases = strings.Contains(h.reason(), "erased on a privacy request")
 	h.observe(false)
 	h.meet(w.sys, s.Event.ID)
 	switch end {
@@ -259,7 +258,6 @@ func (h *history) halt(w work) {
 	steps := []string{"Transform", "Lookup", "Write", "Stamp"}
 	err := h.carry(&s, steps[:n])
 	h.say("%s %s %s %s: halts after %v: %v", w.sys, s.Event.ID, s.Event.Kind, w.name, steps[:n], err)
-	h.erases = s.Lookup != nil && strings.Contains(s.Lookup.Reason, "erased on a privacy request")
 	h.observe(false)
 	switch dropped := s.Lookup != nil && s.Lookup.Act == flow.ActDrop; {
 	case dropped:
@@ -274,6 +272,7 @@ func (h *history) halt(w work) {
 
 // goOn lets a slow execution finish; what is refused by now begins again.
 func (h *history) goOn(w work) {
+	h.remember()
 	err := h.carry(&w.state, w.rest)
 	h.say("%s %s %s: goes on with %v: %v", w.sys, w.state.Event.ID, w.name, w.rest, err)
 	h.observe(false)
