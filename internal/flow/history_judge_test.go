@@ -286,25 +286,6 @@ func (h *history) erase(id string) {
 	h.tell(record.HubSpot, flow.Notification{Object: o.object, Record: id, Kind: flow.Purged, At: h.now})
 }
 
-// leftOver are two known faults, for which something is kept after an erasure. A customer
-// that a restore has parted from its contact claims itself anew while that contact is
-// erased, and keeps its windows (ledger, parted). And a contact that a restore has parted
-// from its customer is merged before it has got another: its row becomes no alias of the
-// survivor, whose erasure finds neither it nor the customers it was linked to (flow, met).
-func (h *history) leftOver(sys record.System, id string) bool {
-	p := h.row(sys, id)
-	if sys == record.Destination && p.State == ledger.Parked && p.IDs[record.HubSpot] == "" {
-		return true
-	}
-	for old := range h.at[record.HubSpot].into {
-		q := h.row(record.HubSpot, old)
-		if q.State != ledger.Alias && q.IDs[record.Destination] == "" && (old == id || slices.Contains(q.Was, id)) {
-			return true
-		}
-	}
-	return false
-}
-
 // row is a record's own row.
 func (h *history) row(sys record.System, id string) *ledger.Pair {
 	p, err := h.flow.Ledger.Row(h.t.Context(), h.flow.Spec.Pairs[0], record.Ref{System: sys, Object: h.at[sys].object, ID: id})
@@ -354,7 +335,7 @@ func (h *history) forgot() {
 			continue
 		}
 		of := strings.Split(strings.Fields(key)[0], "#")
-		if sys := record.System(of[1]); (sys == record.HubSpot || h.met[of[3]]) && !h.leftOver(sys, of[3]) {
+		if sys := record.System(of[1]); sys == record.HubSpot || h.met[of[3]] {
 			h.fail("%s still knows the erased: %.300s", key, rows[key])
 		}
 	}

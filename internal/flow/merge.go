@@ -222,10 +222,10 @@ func (f *Flow) heir(j *journey, rec record.Record, rows []*ledger.Pair) (winner 
 	return linked[0], append(linked[1:], resting...)
 }
 
-// met: a merged record is or was somebody's partner, or has been dealt with.
+// met: a merged record is somebody's partner, or has been dealt with. One that a restore
+// has parted from its partner is met no more.
 func met(p *ledger.Pair) bool {
-	alone := (p.State == ledger.Gone || p.State == ledger.Parked) && p.IDs[record.Destination] == "" && len(p.Was) == 0 && !isErased(p)
-	return p.Exists() && !alone
+	return p.State == ledger.Alias || p.IDs[record.Destination] != "" || p.Exists() && isErased(p)
 }
 
 func restsWithPartner(p *ledger.Pair) bool {

@@ -233,8 +233,9 @@ func (l *Ledger) Row(ctx context.Context, sp spec.Pair, ref record.Ref) (*Pair, 
 // that has no row yet becomes an alias too: a create of it that is still to be linked
 // finds that out. winner is nil where nothing was linked. An alias keeps nothing of
 // the person: the survivor knows whom the others were linked to, so that an erasure
-// finds all, and what was overwritten in them, whose events still come. A survivor that was buried before stays known as gone, by its
-// reason: what is left to do for that may be interrupted.
+// finds all, and what was overwritten in them, whose events still come. A survivor that
+// was buried before stays known as gone, by its reason: what is left to do for that may
+// be interrupted.
 func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pair, losers, unmet []*Pair) error {
 	now, newID := ms(l.Now()), survivor.IDs[record.HubSpot]
 	hub := func(id string) record.Ref {
@@ -252,18 +253,24 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pai
 			updates = append(updates, table.Update{Key: p.Key, If: table.AtRev(p.Rev), Set: set, Remove: others(p.attrs, set)})
 		}
 	}
-	if winner != nil && (winner.Key != survivor.Key || len(losers) > 0) {
+	known := map[string]string{attrPair: sp.Name, attrStamped: now}
+	for _, p := range slices.Concat(losers, unmet) {
+		maps.Copy(known, p.overwrote(record.HubSpot))
+	}
+	switch {
+	case winner != nil && (winner.Key != survivor.Key || len(losers) > 0):
 		set := winner.inherited()
-		set[attrWas], set[attrStamped] = met(slices.Concat([]*Pair{survivor, winner}, losers)...), now
+		maps.Copy(set, known)
+		set[attrWas] = met(slices.Concat([]*Pair{survivor, winner}, losers, unmet)...)
 		if survivor.State == Gone && survivor.Reason != "" {
 			set[attrReason], set[attrOwes] = survivor.Reason, "1" // until both are seen to be there
-		}
-		for _, p := range losers {
-			maps.Copy(set, p.overwrote(record.HubSpot))
 		}
 		updates = append(updates,
 			table.Update{Key: survivor.Key, If: table.AtRev(survivor.Rev), Set: set, Remove: others(survivor.attrs, set)},
 			l.pointer(sp, winner, map[string]string{attrPair: sp.Name, attrState: string(Linked), attrPartner: newID, attrStamped: now}))
+	case met(unmet...) != "":
+		known[attrWas] = met(append(unmet, survivor)...)
+		updates = append(updates, table.Update{Key: survivor.Key, If: table.AtRev(survivor.Rev), Set: known})
 	}
 	for _, p := range losers {
 		set := p.overwrote(record.Destination)

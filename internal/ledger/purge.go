@@ -67,7 +67,7 @@ func (l *Ledger) parted(ctx context.Context, sp spec.Pair, p *Pair) (updates []t
 			return nil, err
 		}
 		left := row.windows()
-		if id != p.IDs[record.Destination] && len(left) > 0 && row.State != Linked && row.State != Claimed {
+		if id != p.IDs[record.Destination] && len(left) > 0 && row.State != Linked {
 			updates = append(updates, table.Update{Key: row.Key, If: table.AtRev(row.Rev), Remove: left})
 		}
 	}
