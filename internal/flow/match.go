@@ -323,8 +323,16 @@ const (
 )
 
 func (f *Flow) ambiguous(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed, reason string) (*Plan, error) {
-	p.Seen[j.source] = ledger.Seen{Version: t.Version, ETag: t.ETag}
+	j.looked(p, t)
 	return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
+}
+
+// looked notes for a record that is parked which state of it has been looked at, unless
+// another execution has looked at a newer one.
+func (j *journey) looked(p *ledger.Pair, t *Transformed) {
+	if !older(p, j.source, t.Version, time.UnixMilli(t.ReadAt)) {
+		p.Seen[j.source] = ledger.Seen{Version: t.Version, ETag: t.ETag}
+	}
 }
 
 // touched: a record whose match was not clear has been edited since, so that it is

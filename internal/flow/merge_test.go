@@ -268,3 +268,22 @@ func TestMergedWhileItWaitedForAPerson(t *testing.T) {
 		t.Errorf("7 is %q, the survivor %q: %s", got, b.state(record.HubSpot, "900"), b.reason())
 	}
 }
+
+// A write of the survivor's e-mail to one of the partners was never confirmed: that one
+// holds it, and goes on.
+func TestMergeAfterAnUnconfirmedWrite(t *testing.T) {
+	b := newBench(t)
+	b.created()
+	b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Ada"})
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+	b.hub.put("contacts/7", record.Fields{"email": "cleo@example.com", "firstname": "Cleo"})
+	b.steps(record.HubSpot, "7", flow.Changed, "Transform", "Lookup", "Write") // and its worker dies
+	b.now = b.now.Add(ledger.Lease)
+	row := b.hub.put("contacts/900", record.Fields{"email": "cleo@example.com", "firstname": "Ada"})
+	row.Merged = []string{"7", "8"}
+	b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
+	b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+	if got := b.contactOf("900"); got != "c_1" || b.dest.rows["customers/c_1"].Fields["email"] != "cleo@example.com" {
+		t.Errorf("the survivor's partner is %q: %v", got, b.dest.rows)
+	}
+}

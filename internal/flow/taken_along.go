@@ -75,7 +75,7 @@ func (f *Flow) parked(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, e
 func (f *Flow) stillParked(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed) (*Plan, error) {
 	newer := t.Version == "" || j.Kind == Restored || record.CompareVersions(t.Version, p.Seen[j.source].Version) > 0
 	if newer {
-		p.Seen[j.source] = ledger.Seen{Version: t.Version, ETag: t.ETag}
+		j.looked(p, t)
 		if err := f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, p.Reason); err != nil {
 			return nil, err
 		}

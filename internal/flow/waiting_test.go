@@ -211,3 +211,19 @@ func TestParkedIsTouched(t *testing.T) {
 		t.Errorf("HubSpot holds %v, the destination %v", b.hub.rows, b.dest.rows)
 	}
 }
+
+// An execution that has read a parked record before its last edit comes after the edit's
+// own: that the edit has been looked at is not forgotten.
+func TestParkedByAnOlderRead(t *testing.T) {
+	b := newBench(t)
+	b.ambiguous()
+	s := b.steps(record.HubSpot, "7", flow.Restored, "Transform")
+	b.hub.put("contacts/7", record.Fields{"firstname": "Ada B"})
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Dropped")
+	if _, err := b.flow.Handle(t.Context(), "Lookup", s); err != nil {
+		t.Fatal(err)
+	}
+	b.dest.put("customers/c_9", record.Fields{"email": "bob@example.com"})
+	b.now = b.now.Add(time.Hour)
+	b.still(record.HubSpot, "7", flow.Restored)
+}
