@@ -90,7 +90,7 @@ var phrases = []struct {
 	cause Cause
 }{
 	{"deleted in", Gone}, {"the record or its partner was deleted", Gone}, {"its partner in", Gone}, {"the merged record", Gone},
-	{"the mass-change guard", Guard}, {"the guard on", Guard}, {"fields kept alternating", Loop},
+	{"the guard on", Guard}, {"fields kept alternating", Loop},
 	{"erased on", Purged}, {"its HubSpot record was merged", Merge}, {"merged into", Merge},
 	{"it was made for", Ambiguous}, {"a create lost its answer", Ambiguous},
 	{"the matching record", Ambiguous}, {"two or more records", Ambiguous}, {"an edit was overwritten", Overwritten},
@@ -103,6 +103,9 @@ func CauseOf(reason string) Cause {
 	word, _, _ := strings.Cut(reason, ":")
 	if c := Known(Cause(word)); c != Other {
 		return c
+	}
+	if strings.Contains(reason, ", but the mass-change guard ") { // of a deletion that it stopped
+		return Guard
 	}
 	for _, p := range phrases {
 		if strings.HasPrefix(reason, p.start) {

@@ -80,7 +80,7 @@ func TestFoldKeepsCountsOfUnknownWords(t *testing.T) {
 func TestCauseOfNeverRepeatsTheReason(t *testing.T) {
 	for reason, want := range map[string]Cause{
 		flow.ReasonStale: Stale, flow.ReasonUnchanged: Unchanged, flow.ReasonAgreed: Agreed,
-		"deleted in hubspot before it was linked": Gone, "the hubspot record 512 still exists": Other, "": Other,
+		"deleted in hubspot before it was linked": Gone, "deleted in hubspot, but the mass-change guard stopped deletions from there": Guard, "the hubspot record 512 still exists": Other, "": Other,
 	} {
 		if got := CauseOf(reason); got != want {
 			t.Errorf("%q became %q, want %q", reason, got, want)
@@ -95,7 +95,7 @@ func TestEveryReasonHasAWord(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("package flow is not where it was", err)
 	}
-	written := regexp.MustCompile(`(?:park|drop)\("([^"]+)"|reason := "([^"]+)"|\bp, "([^"]+)"\+|\b(?:Reason[A-Z]\w+|deletedIn|erased|severalMatch|itsMatch|errWidowed|errEdited) += (?:errors\.New\()?"([^"]+)"`)
+	written := regexp.MustCompile(`(?:park|drop)\("([^"]+)"|reason := "([^"]+)"|\bp, "([^,"][^"]*)"\+|\b(?:Reason[A-Z]\w+|deletedIn|erased|severalMatch|itsMatch|errWidowed|errEdited) += (?:errors\.New\()?"([^"]+)"`)
 	found := 0
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
@@ -112,7 +112,7 @@ func TestEveryReasonHasAWord(t *testing.T) {
 			}
 		}
 	}
-	if found < 15 {
+	if found < 14 {
 		t.Errorf("only %d reasons found: the pattern no longer fits the code", found)
 	}
 }
