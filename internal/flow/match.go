@@ -315,34 +315,6 @@ func (f *Flow) handsOn(ctx context.Context, j *journey, other *ledger.Pair, matc
 	return leaving || len(keys) > 0 && len(held) == 0, err
 }
 
-// Reasons of records that are parked because their match is not clear.
-const (
-	severalMatch = "two or more records of "
-	itsMatch     = "the matching record of "
-	atRest       = " is at rest: "
-)
-
-func (f *Flow) ambiguous(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed, reason string) (*Plan, error) {
-	j.looked(p, t)
-	return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
-}
-
-// looked notes for a record that is parked which state of it has been looked at, unless
-// another execution has looked at a newer one.
-func (j *journey) looked(p *ledger.Pair, t *Transformed) {
-	if !older(p, j.source, t.Version, time.UnixMilli(t.ReadAt)) {
-		p.Seen[j.source] = ledger.Seen{Version: t.Version, ETag: t.ETag}
-	}
-}
-
-// touched: a record whose match was not clear has been edited since, so that it is
-// looked for again. That is how a person who has set the matter right says so, or asks.
-func (j *journey) touched(p *ledger.Pair, t *Transformed) bool {
-	unclear := strings.HasPrefix(p.Reason, severalMatch) || strings.HasPrefix(p.Reason, itsMatch)
-	edited := t.Version != "" && record.CompareVersions(t.Version, p.Seen[j.source].Version) > 0
-	return p.State == ledger.Parked && p.IDs[j.target] == "" && !t.Missing && !t.Archived && (unclear && edited || j.marked(MarkAsked))
-}
-
 // adopt links an existing record: what is equal is agreed, what is blank is
 // filled, what differs follows its policy; no write where nothing differs. An edit that
 // the partner's own execution, which never came to its stamp, has overwritten is heard

@@ -3,7 +3,6 @@ package flow
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"tandem/internal/formula"
@@ -62,53 +61,6 @@ func deleted(pair spec.Pair, from, to string) ledger.Window {
 func (f *Flow) atRest(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
 	lost, err := f.unheard(ctx, j, p)
 	return unless(lost, "the record or its partner was deleted: "+p.Reason), err
-}
-
-// parked leaves a record to the person who is asked.
-func (f *Flow) parked(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
-	_, err := f.unheard(ctx, j, p)
-	return park(p.Reason), err
-}
-
-// stillParked is parked of a record that is there. A deletion that an execution has seen
-// before, and is slow to settle, must not put it to rest: the row moves on (isThere).
-func (f *Flow) stillParked(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed) (*Plan, error) {
-	newer := t.Version == "" || j.Kind == Restored || record.CompareVersions(t.Version, p.Seen[j.source].Version) > 0
-	if newer {
-		j.looked(p, t)
-		if err := f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, p.Reason); err != nil {
-			return nil, err
-		}
-	}
-	return f.parked(ctx, j, p)
-}
-
-// answered: a record that waited for a person with its partner is gone by now. If both
-// are, that was the answer. A partner that was gone and is back has been restored, of
-// which its own event has yet to tell, and then this one deleted. What a merge has left is
-// asked about whatever becomes of it (MergedInto).
-func (f *Flow) answered(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
-	there, err := f.isThere(ctx, j)
-	switch {
-	case err != nil:
-		return nil, err
-	case there || p.MergedInto() != "":
-		return f.parked(ctx, j, p)
-	}
-	partner, err := f.spared(ctx, j, p)
-	switch {
-	case err != nil:
-		return nil, err
-	case partner != "" && strings.HasPrefix(p.Reason, deletedIn+string(j.target)) && f.Now().After(p.StampedAt.Add(settling)):
-		err := f.Ledger.Revive(ctx, j.pair, p)
-		return nil, orElse(err, error(Errorf(LeaseHeld, "the record's partner was restored: their pair is looked at afresh")))
-	case partner != "":
-		return f.parked(ctx, j, p)
-	}
-	if _, err := f.unheard(ctx, j, p); err != nil {
-		return nil, err
-	}
-	return drop(deletedInBoth), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, deletedInBoth)
 }
 
 // unheard is overwritten of a record that is not there, or whose partner is not, so that

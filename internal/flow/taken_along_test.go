@@ -47,6 +47,21 @@ func (b *bench) heard(kind flow.Kind, at time.Time) {
 	b.executed(spec.ToHubSpot, "told", input)
 }
 
+// editedBeforeUpdate has somebody edit customer c_1 just before our next update in the
+// destination, and tells when it was.
+func (b *bench) editedBeforeUpdate() *time.Time {
+	at := new(time.Time)
+	b.dest.fail = func(op string) error {
+		if op == "update" {
+			b.dest.fail = nil
+			*at = b.dest.put("customers/c_1", record.Fields{"last_name": "Theirs"}).UpdatedAt
+			b.now = b.now.Add(2 * time.Second)
+		}
+		return nil
+	}
+	return at
+}
+
 // lost is what is recorded of the last name.
 func (b *bench) lost() (lost []ledger.Conflict) {
 	b.t.Helper()
@@ -298,21 +313,13 @@ func TestEditOverwrittenBeforeAMerge(t *testing.T) {
 		b.many(2)
 		b.event(record.Destination, "contacts", "c_1", flow.Changed)
 		b.now = b.now.Add(time.Minute)
-		var at time.Time
-		b.dest.fail = func(op string) error {
-			if op == "update" {
-				b.dest.fail = nil
-				at = b.dest.put("customers/c_1", record.Fields{"last_name": "Theirs"}).UpdatedAt
-				b.now = b.now.Add(2 * time.Second)
-			}
-			return nil
-		}
+		at := b.editedBeforeUpdate()
 		b.hub.put("contacts/100", record.Fields{"lastname": "Ours"})
 		b.want(b.event(record.HubSpot, "contacts", "100", flow.Changed), "Stamp")
 		row := b.hub.put("contacts/900", b.hub.rows["contacts/101"].Fields)
 		b.hub.rows["contacts/100"], b.hub.rows["contacts/101"] = row, row
 		b.event(record.HubSpot, "contacts", "900", flow.Merged, "100", "101")
-		b.heard(flow.Changed, at)
+		b.heard(flow.Changed, *at)
 		if lost, err := b.flow.Ledger.Conflicts(t.Context(), record.Ref{System: record.Destination, Object: "customers", ID: "c_1"}); err != nil || len(lost) == 0 {
 			t.Errorf("recorded is %+v, %v: %s", lost, err, b.reason())
 		}
@@ -345,15 +352,7 @@ func TestEditOverwrittenBeforeANewPartner(t *testing.T) {
 		b.dest.abilities.ConditionalWrite = false
 		b.event(record.Destination, "contacts", "c_1", flow.Changed)
 		b.now = b.now.Add(time.Minute)
-		var at time.Time
-		b.dest.fail = func(op string) error {
-			if op == "update" {
-				b.dest.fail = nil
-				at = b.dest.put("customers/c_1", record.Fields{"last_name": "Theirs"}).UpdatedAt
-				b.now = b.now.Add(2 * time.Second)
-			}
-			return nil
-		}
+		at := b.editedBeforeUpdate()
 		b.hub.put("contacts/7", record.Fields{"lastname": "Ours"})
 		b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
 		row := b.dest.rows["customers/c_1"]
@@ -362,7 +361,7 @@ func TestEditOverwrittenBeforeANewPartner(t *testing.T) {
 		b.dest.rows["customers/c_1"] = row
 		b.now = b.now.Add(time.Minute)
 		b.want(b.event(record.Destination, "contacts", "c_1", flow.Restored), "Stamp")
-		b.heard(flow.Changed, at)
+		b.heard(flow.Changed, *at)
 		if lost, err := b.flow.Ledger.Conflicts(t.Context(), record.Ref{System: record.Destination, Object: "customers", ID: "c_1"}); err != nil || len(lost) == 0 {
 			t.Errorf("recorded is %+v, %v: %s", lost, err, b.reason())
 		}

@@ -1,0 +1,85 @@
+package flow
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"tandem/internal/ledger"
+	"tandem/internal/record"
+)
+
+// Reasons of records that are parked because their match is not clear.
+const (
+	severalMatch = "two or more records of "
+	itsMatch     = "the matching record of "
+	atRest       = " is at rest: "
+)
+
+func (f *Flow) ambiguous(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed, reason string) (*Plan, error) {
+	j.looked(p, t)
+	return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
+}
+
+// looked notes for a record that is parked which state of it has been looked at, unless
+// another execution has looked at a newer one.
+func (j *journey) looked(p *ledger.Pair, t *Transformed) {
+	if !older(p, j.source, t.Version, time.UnixMilli(t.ReadAt)) {
+		p.Seen[j.source] = ledger.Seen{Version: t.Version, ETag: t.ETag}
+	}
+}
+
+// touched: a record whose match was not clear has been edited since, so that it is
+// looked for again. That is how a person who has set the matter right says so, or asks.
+func (j *journey) touched(p *ledger.Pair, t *Transformed) bool {
+	unclear := strings.HasPrefix(p.Reason, severalMatch) || strings.HasPrefix(p.Reason, itsMatch)
+	edited := t.Version != "" && record.CompareVersions(t.Version, p.Seen[j.source].Version) > 0
+	return p.State == ledger.Parked && p.IDs[j.target] == "" && !t.Missing && !t.Archived && (unclear && edited || j.marked(MarkAsked))
+}
+
+// parked leaves a record to the person who is asked.
+func (f *Flow) parked(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	_, err := f.unheard(ctx, j, p)
+	return park(p.Reason), err
+}
+
+// stillParked is parked of a record that is there. A deletion that an execution has seen
+// before, and is slow to settle, must not put it to rest: the row moves on (isThere).
+func (f *Flow) stillParked(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed) (*Plan, error) {
+	newer := t.Version == "" || j.Kind == Restored || record.CompareVersions(t.Version, p.Seen[j.source].Version) > 0
+	if newer {
+		j.looked(p, t)
+		if err := f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, p.Reason); err != nil {
+			return nil, err
+		}
+	}
+	return f.parked(ctx, j, p)
+}
+
+// answered: a record that waited for a person with its partner is gone by now. If both
+// are, that was the answer. A partner that was gone and is back has been restored, of
+// which its own event has yet to tell, and then this one deleted. What a merge has left is
+// asked about whatever becomes of it (MergedInto).
+func (f *Flow) answered(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	there, err := f.isThere(ctx, j)
+	switch {
+	case err != nil:
+		return nil, err
+	case there || p.MergedInto() != "":
+		return f.parked(ctx, j, p)
+	}
+	partner, err := f.spared(ctx, j, p)
+	switch {
+	case err != nil:
+		return nil, err
+	case partner != "" && strings.HasPrefix(p.Reason, deletedIn+string(j.target)) && f.Now().After(p.StampedAt.Add(settling)):
+		err := f.Ledger.Revive(ctx, j.pair, p)
+		return nil, orElse(err, error(Errorf(LeaseHeld, "the record's partner was restored: their pair is looked at afresh")))
+	case partner != "":
+		return f.parked(ctx, j, p)
+	}
+	if _, err := f.unheard(ctx, j, p); err != nil {
+		return nil, err
+	}
+	return drop(deletedInBoth), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, deletedInBoth)
+}
