@@ -286,15 +286,6 @@ func (h *history) erase(id string) {
 	h.tell(record.HubSpot, flow.Notification{Object: o.object, Record: id, Kind: flow.Purged, At: h.now})
 }
 
-// row is a record's own row.
-func (h *history) row(sys record.System, id string) *ledger.Pair {
-	p, err := h.flow.Ledger.Row(h.t.Context(), h.flow.Spec.Pairs[0], record.Ref{System: sys, Object: h.at[sys].object, ID: id})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return p
-}
-
 // eraseAll erases every contact, also those in the recycle bin and those that are made for
 // customers who had none yet: nothing is known of anybody any more, and where the policy
 // is to archive no partner is left.
