@@ -45,7 +45,9 @@ type merge struct {
 	// forward and back are the translations of each side for the other.
 	forward, back map[string]string
 	print         func(field string, s record.System, text string) string
-	skew          time.Duration
+	// sentAs: the value is one of those, or a form of it that the system may have made.
+	sentAs func(sent []string, field string, s record.System, text string) bool
+	skew   time.Duration
 }
 
 // verdict is what a merge decided.
@@ -88,7 +90,7 @@ type cell struct {
 func (m *merge) cell(sd side, name string) cell {
 	text, ok := sd.own[name]
 	c := cell{system: sd.system, field: name, text: text, known: ok, print: m.print(name, sd.system, text)}
-	c.mine = slices.Contains(sd.sent[name], c.print)
+	c.mine = m.sentAs(sd.sent[name], name, sd.system, text)
 	if base, agreed := m.base[name]; agreed && ok && c.print != base.Side(sd.system) {
 		c.ours = c.mine || text == "" && base.Owes(sd.system)
 		c.changed = !c.ours

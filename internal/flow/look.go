@@ -83,7 +83,7 @@ func (f *Flow) merge(j *journey, p *ledger.Pair, t *Transformed) *merge {
 	m := &merge{
 		pair: j.pair, direction: j.Direction, base: p.Base, parked: p.ParkedFields, drift: p.Drifted,
 		source: side{system: j.source, sent: sent[j.source], met: j.met(p)}, target: side{system: j.target, sent: sent[j.target]},
-		blind: true, print: j.print, skew: f.skew(), seen: p.Seen, waits: len(p.Waits) > 0, owing: j.owing(p),
+		blind: true, print: j.print, sentAs: j.sentAs, skew: f.skew(), seen: p.Seen, waits: len(p.Waits) > 0, owing: j.owing(p),
 		lacks: map[record.System]map[string]*Lack{}, was: map[record.System]map[string][]string{},
 	}
 	m.see(j, t)

@@ -3,7 +3,6 @@ package flow
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"tandem/internal/ledger"
@@ -72,7 +71,7 @@ func (f *Flow) sift(ctx context.Context, j *journey, made []record.Record, doubt
 func (j *journey) holds(r record.Record, sent map[string][]string) bool {
 	canonical := j.back.Canonical(r.Fields)
 	for field, prints := range sent {
-		if !slices.Contains(prints, j.print(field, j.target, canonical[field])) {
+		if !j.sentAs(prints, field, j.target, canonical[field]) {
 			return false
 		}
 	}

@@ -3,11 +3,13 @@ package flow
 import (
 	"context"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"tandem/internal/ledger"
 	"tandem/internal/record"
+	"tandem/spec"
 )
 
 // Plan is the Lookup step's section: what will be done, under which lease.
@@ -206,10 +208,26 @@ func (f *Flow) intent(j *journey, plan *Plan) ledger.Intent {
 	for sys, fields := range plan.Patch {
 		in.Sent[sys] = map[string][]string{}
 		for name, text := range fields {
-			in.Sent[sys][name] = []string{j.print(name, sys, text)}
+			in.Sent[sys][name] = j.forms(name, sys, text)
 		}
 	}
 	return in
+}
+
+// forms are the fingerprints by which a value that was sent is known again, itself the
+// last: a write that lands late has no answer that tells in which form it was stored.
+func (j *journey) forms(name string, sys record.System, text string) []string {
+	exact := j.print(name, sys, text)
+	i := slices.IndexFunc(j.pair.Fields, func(f spec.Field) bool { return f.Name == name })
+	if plain := record.Plain(j.pair.Fields[i].Side(sys).Type, text); plain != text {
+		return []string{j.print(name, sys, plain), exact}
+	}
+	return []string{exact}
+}
+
+// sentAs reports whether a value is one of those that were sent, or a form of one.
+func (j *journey) sentAs(sent []string, name string, sys record.System, text string) bool {
+	return len(sent) > 0 && slices.ContainsFunc(j.forms(name, sys, text), func(print string) bool { return slices.Contains(sent, print) })
 }
 
 // conclude records the outcome of an event that stamps nothing.

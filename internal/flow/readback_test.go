@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tandem/internal/flow"
+	"tandem/internal/ledger"
 	"tandem/internal/record"
 )
 
@@ -184,5 +185,37 @@ func TestIgnoredAndReadBack(t *testing.T) {
 	hub, dest := b.rests()
 	if lost := b.losses(); hub != "L" || dest != "L" || len(lost) != 1 || lost[0].Loser != "Ours" || lost[0].Winner != record.Destination {
 		t.Errorf("HubSpot holds %q, the destination %q, recorded is %+v", hub, dest, lost)
+	}
+}
+
+// A write whose worker is gone lands late, in the form that the system gives it, over
+// what somebody has set since: it is known for ours all the same, and does not travel.
+func TestLateAndReshaped(t *testing.T) {
+	for name, c := range map[string]struct {
+		sent, stored string
+		form         func(string) string
+	}{
+		"without its blanks": {"Byron ", "Byron", strings.TrimSpace},
+		"in capitals":        {"Byron", "BYRON", strings.ToUpper},
+	} {
+		for _, first := range []record.System{record.HubSpot, record.Destination} {
+			t.Run(name+", heard of by "+string(first), func(t *testing.T) {
+				b := newBench(t)
+				b.dest.abilities.ConditionalWrite, b.dest.answer = false, version
+				b.created()
+				b.hub.put("contacts/7", record.Fields{"lastname": c.sent})
+				b.steps(record.HubSpot, "7", flow.Changed, "Transform", "Lookup")
+				b.now = b.now.Add(ledger.Lease)
+				b.then(func() { b.reshape(c.form) })
+				b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+				b.dest.put("customers/c_1", record.Fields{"last_name": "Lovelace"})
+				b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Stamp")
+				b.dest.put("customers/c_1", record.Fields{"last_name": c.stored})
+				b.event(first, "contacts", map[record.System]string{record.HubSpot: "7", record.Destination: "c_1"}[first], flow.Changed)
+				if hub, dest := b.rests(); hub != "Lovelace" || dest != "Lovelace" {
+					t.Errorf("HubSpot holds %q and the destination %q, want what was set last", hub, dest)
+				}
+			})
+		}
 	}
 }

@@ -121,7 +121,7 @@ func (f *Flow) edited(j *journey, p *ledger.Pair, sys record.System, rec record.
 // recycle bin shows no associations. What is made of other fields waits for an echo to
 // be brought along, and is no edit of its own.
 func (f *Flow) differing(j *journey, p *ledger.Pair, sys record.System, rec record.Record) (cells []cell) {
-	m := &merge{base: p.Base, print: j.print}
+	m := &merge{base: p.Base, print: j.print, sentAs: j.sentAs}
 	here := side{system: sys, own: f.translators[spec.From(sys)][j.pair.Name].Canonical(rec.Fields), sent: p.MaybeSent(f.Now())[sys]}
 	for _, field := range j.pair.Fields {
 		c := m.cell(here, field.Name)

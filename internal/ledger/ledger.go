@@ -133,9 +133,8 @@ func merge(to, from map[record.System]map[string][]string) {
 		}
 		for f, prints := range fields {
 			for _, print := range prints {
-				if !slices.Contains(to[sys][f], print) {
-					to[sys][f] = append(to[sys][f], print)
-				}
+				known := slices.DeleteFunc(to[sys][f], func(p string) bool { return p == print })
+				to[sys][f] = append(known, print) // what was sent last is the last
 			}
 		}
 	}

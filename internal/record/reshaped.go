@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"math/big"
 	"slices"
 	"strings"
@@ -42,6 +43,17 @@ const cutOff = 20
 
 func respelt(stored, sent string) bool {
 	return stored != "" && (stored == sent || strings.HasPrefix(sent, stored) && utf8.RuneCountInString(stored) >= cutOff)
+}
+
+// Plain is what all forms of a canonical text have in common that a system may make of
+// it by leaving out or changing letter case, spaces and such marks; a text of another
+// type is its own.
+func Plain(t Type, text string) string {
+	switch t {
+	case String, Enum, Set, "":
+		return cmp.Or(plain(text), text) // of marks alone nothing would be left
+	}
+	return text
 }
 
 // plain leaves out of a text what systems change in it by themselves.
