@@ -109,18 +109,22 @@ func (l *Ledger) Revive(ctx context.Context, sp spec.Pair, p *Pair) error {
 // The rows stay: a row made again would count its revisions, which are fencing
 // numbers, from one. So does, on either row, what is known of edits there that were
 // overwritten, or deleted with the record: their events may still come; and that a record
-// was to get a partner before: it may have got one that it never met.
+// was to get a partner before: it may have got one that it never met. Each row says whom
+// its record was linked to, so that an erasure of one finds all.
 func (l *Ledger) Forget(ctx context.Context, sp spec.Pair, p *Pair) error {
 	if refs := p.refs(sp); len(refs) == 2 {
 		if err := l.bequeath(ctx, refs[0], refs[1]); err != nil {
 			return err
 		}
 	}
-	return l.empty(ctx, sp, p, func(sys record.System) map[string]string {
+	return l.empty(ctx, sp, p, func(sys record.System, row map[string]string) map[string]string {
 		set := p.overwrote(sys)
 		set[attrPair], set[attrWas] = sp.Name, met(p)
 		if p.Tries > 0 {
 			set[attrTries] = strconv.Itoa(p.Tries)
+		}
+		if sys == record.Destination {
+			set[attrFormer] = strings.TrimSpace(row[attrFormer] + " " + p.IDs[record.HubSpot])
 		}
 		if sys == record.Destination && p.Intent.Deletes(sys) {
 			set[attrIntent] = p.attrs[attrIntent]
@@ -157,11 +161,21 @@ func met(pairs ...*Pair) string {
 // past lists the pair's records and those that it was linked to before.
 func (p *Pair) past(sp spec.Pair) []record.Ref {
 	refs := p.refs(sp)
-	for _, id := range p.Was {
-		ref := record.Ref{System: record.Destination, Object: sp.Destination.Object, ID: id}
-		if !slices.Contains(refs, ref) {
+	for _, ref := range p.before(sp) {
+		if ref.System == record.Destination && !slices.Contains(refs, ref) {
 			refs = append(refs, ref)
 		}
+	}
+	return refs
+}
+
+// before lists the records that a row's own was linked to before.
+func (p *Pair) before(sp spec.Pair) (refs []record.Ref) {
+	for _, id := range p.Was {
+		refs = append(refs, record.Ref{System: record.Destination, Object: sp.Destination.Object, ID: id})
+	}
+	for _, id := range strings.Fields(p.attrs[attrFormer]) {
+		refs = append(refs, record.Ref{System: record.HubSpot, Object: sp.HubSpot.Object, ID: id})
 	}
 	return refs
 }
@@ -181,7 +195,7 @@ func (p *Pair) refs(sp spec.Pair) (out []record.Ref) {
 // where it still belongs to this pair. Between the two a row would stay that
 // points to a pair which knows nothing of it. What else is to be changed with
 // them goes into the same transaction.
-func (l *Ledger) empty(ctx context.Context, sp spec.Pair, p *Pair, set func(record.System) map[string]string, updates ...table.Update) error {
+func (l *Ledger) empty(ctx context.Context, sp spec.Pair, p *Pair, set func(sys record.System, row map[string]string) map[string]string, updates ...table.Update) error {
 	refs := p.refs(sp)
 	items, err := l.mappings(ctx, refs...)
 	if err != nil {
@@ -195,7 +209,7 @@ func (l *Ledger) empty(ctx context.Context, sp spec.Pair, p *Pair, set func(reco
 		case it.Attrs[attrPartner] != partner:
 			continue
 		}
-		own := set(refs[i].System)
+		own := set(refs[i].System, it.Attrs)
 		updates = append(updates, table.Update{Key: it.Key, If: table.AtRev(rev), Set: own, Remove: others(it.Attrs, own)})
 	}
 	_, err = l.Table.Update(ctx, updates...)

@@ -237,7 +237,7 @@ const (
 	attrAdopt, attrAlias, attrKey                = "adopt", "aliasOf", "matchKey"
 	attrLinked, attrSends, attrWas, attrOwes     = "linkedAt", "sends", "was", "owes"
 	attrHolder, attrRefused                      = "holder", "refusedAt"
-	attrOrphan, attrRoom                         = "orphan", "room"
+	attrOrphan, attrRoom, attrFormer             = "orphan", "room", "former"
 	prefixBase, prefixSwing                      = "f:", "l:"
 	prefixWindow, prefixLeft                     = "w:", "w:left"
 	prefixParked, prefixDrift, prefixSeen        = "p:", "d:", "seen:"

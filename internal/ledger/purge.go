@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,11 +24,11 @@ const purgedKey = 26 * time.Hour
 // that a purge which was interrupted can be repeated, and once more after them:
 // others may have written until then.
 func (l *Ledger) Purge(ctx context.Context, sp spec.Pair, p *Pair) (n int, err error) {
-	claims, err := l.parted(ctx, sp, p)
+	past, claims, err := l.parted(ctx, sp, p)
 	if err != nil {
 		return 0, err
 	}
-	refs, past := p.refs(sp), p.past(sp)
+	refs := p.refs(sp)
 	if n, err = l.erase(ctx, past); err != nil {
 		return n, err
 	}
@@ -40,38 +41,38 @@ func (l *Ledger) Purge(ctx context.Context, sp spec.Pair, p *Pair) (n int, err e
 	}
 	claims = append(claims, ended...)
 	tomb := map[string]string{attrPair: sp.Name, attrState: string(Gone), attrReason: "erased on a privacy request", attrStamped: ms(l.Now())}
-	if err := l.empty(ctx, sp, p, func(record.System) map[string]string { return tomb }, claims...); err != nil {
+	if err := l.empty(ctx, sp, p, func(record.System, map[string]string) map[string]string { return tomb }, claims...); err != nil {
 		return n, err
 	}
 	late, err := l.erase(ctx, past)
 	return n + len(refs) + late, err
 }
 
-// parted prepares to take what was overwritten off the rows of records that a pair was
-// linked to before and that have met nobody since. Its destination record may know of
-// more of them than the pair, which begins anew when that one gets another contact.
-func (l *Ledger) parted(ctx context.Context, sp spec.Pair, p *Pair) (updates []table.Update, err error) {
-	of := func(id string) (*Pair, error) {
-		return l.Row(ctx, sp, record.Ref{System: record.Destination, Object: sp.Destination.Object, ID: id})
-	}
-	if id := p.IDs[record.Destination]; id != "" {
-		own, err := of(id)
+// parted lists a pair's records and those that they, or one of these, were linked to
+// before, and prepares to take what was overwritten off the rows of those. One that has
+// another partner by now has a history of its own.
+func (l *Ledger) parted(ctx context.Context, sp spec.Pair, p *Pair) (past []record.Ref, updates []table.Update, err error) {
+	past = p.past(sp)
+	for todo := slices.Clone(past); len(todo) > 0; todo = todo[1:] {
+		ref := todo[0]
+		row, err := l.Row(ctx, sp, ref)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		p.Was = strings.Fields(met(p, own))
-	}
-	for _, id := range p.Was {
-		row, err := of(id)
-		if err != nil {
-			return nil, err
+		own := p.IDs[ref.System] == ref.ID
+		if !own && (row.State == Linked || row.IDs[record.HubSpot] == ref.ID && row.IDs[record.Destination] != "") {
+			continue
 		}
-		left := row.windows()
-		if id != p.IDs[record.Destination] && len(left) > 0 && row.State != Linked {
+		if left := row.windows(); !own && len(left) > 0 {
 			updates = append(updates, table.Update{Key: row.Key, If: table.AtRev(row.Rev), Remove: left})
 		}
+		for _, before := range row.before(sp) {
+			if !slices.Contains(past, before) {
+				past, todo = append(past, before), append(todo, before)
+			}
+		}
 	}
-	return updates, nil
+	return past, updates, nil
 }
 
 // windows names the attributes that keep windows.
