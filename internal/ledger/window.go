@@ -65,11 +65,12 @@ func (w Window) Meets(field, print string, at time.Time) bool {
 }
 
 // Covers reports whether something happened inside the window, but for the write
-// itself. Some systems tell whole seconds only.
+// itself, from which nothing tells what happened in its very instant: a second where a
+// system tells whole ones only.
 func (w Window) Covers(side record.System, at time.Time) bool {
-	ends := at
+	last := at
 	if at.Truncate(time.Second).Equal(at) {
-		ends = at.Add(time.Second)
+		last = at.Add(time.Second - time.Millisecond)
 	}
-	return w.Side == side && Version(at) > w.From && Version(ends) < w.To
+	return w.Side == side && Version(at) > w.From && Version(last) < w.To
 }

@@ -43,6 +43,34 @@ func TestWindowOfAWrittenValue(t *testing.T) {
 	}
 }
 
+// An edit is inside a window of the destination if it came after what was read and
+// before the write. A system that tells whole seconds cuts its times off.
+func TestWindowOfAnInstant(t *testing.T) {
+	read := time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		wrote, at time.Duration
+		covered   bool
+	}{
+		{5200 * time.Millisecond, 0, false},
+		{5200 * time.Millisecond, 1, false}, // below the form's resolution
+		{5200 * time.Millisecond, time.Millisecond, true},
+		{5200 * time.Millisecond, 5199 * time.Millisecond, true},
+		{5200 * time.Millisecond, 5200 * time.Millisecond, false},
+		{5200 * time.Millisecond, 5 * time.Second, false}, // it may have come as late as 5.999 s
+		{5 * time.Second, 4 * time.Second, true},          // at 4.999 s at the latest, and the write not before 5 s
+		{5 * time.Second, 5 * time.Second, false},
+		{5 * time.Second, 6 * time.Second, false},
+	} {
+		w := ledger.Window{Side: record.Destination, From: ledger.Version(read), To: ledger.Version(read.Add(c.wrote)), Prints: map[string][2]string{"phone": {}}}
+		if got := w.Covers(record.Destination, read.Add(c.at)); got != c.covered {
+			t.Errorf("an edit told for %s, the write for %s: covered is %t", c.at, c.wrote, got)
+		}
+		if w.Covers(record.HubSpot, read.Add(c.at)) {
+			t.Errorf("a window of the other side covers %s", c.at)
+		}
+	}
+}
+
 // Every window has a place of its own, also such as begin at one instant, or at instants
 // that look alike; of too many the newest are kept.
 func TestWindowsKept(t *testing.T) {

@@ -51,10 +51,26 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 			fail("no silent loss: %s field %s was set to %q and was rewritten in the other side's form", at.ref, at.field, e.text)
 			continue
 		}
-		if !r.reached(p, pair, e) && !r.recorded(p, pair, e) && !r.undone(p, pair, e) {
+		if !r.reached(p, pair, e) && !r.recorded(p, pair, e) && !r.undone(p, pair, e) && !r.atOnce(e) {
 			fail("no silent loss: %s field %s was set to %q at %s and is %q (linked at %s)", at.ref, at.field, e.text, e.at.Sub(epoch), now[e.field], pair.LinkedAt.Sub(epoch))
 		}
 	}
+}
+
+// atOnce: a write of ours, without a condition, replaced the edit in the very instant
+// that the system tells for both, so that nothing tells the one from the other
+// (docs/destinations.md, the question for conditional writes). It is counted.
+func (r *run) atOnce(e edit) bool {
+	if e.ref.System != record.Destination || r.spec.Destination.Objects[e.ref.Object].Conditional != "" {
+		return false
+	}
+	same := slices.ContainsFunc(r.past[place{e.ref, e.field}], func(m moment) bool {
+		return m.ours && !m.at.Before(e.at) && m.at.Truncate(time.Millisecond).Equal(e.at.Truncate(time.Millisecond))
+	})
+	if same {
+		r.counts["left at last: edited in the instant of our write"]++
+	}
+	return same
 }
 
 // buriedAs: the pair is at rest for the reason that the record of that system is gone.
