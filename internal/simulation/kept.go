@@ -65,7 +65,7 @@ func (r *run) atOnce(e edit) bool {
 		return false
 	}
 	same := slices.ContainsFunc(r.past[place{e.ref, e.field}], func(m moment) bool {
-		return m.ours && !m.at.Before(e.at) && m.at.Truncate(time.Millisecond).Equal(e.at.Truncate(time.Millisecond))
+		return m.ours && !m.at.Before(e.at) && m.at.Truncate(r.tick).Equal(e.at.Truncate(r.tick))
 	})
 	if same {
 		r.counts["left at last: edited in the instant of our write"]++
@@ -244,7 +244,7 @@ func (r *run) recorded(p spec.Pair, pair *ledger.Pair, e edit) bool {
 	}
 	print := ledger.Fingerprint(r.spec.Client+"/"+p.Name, e.field, e.ref.System, e.text)
 	return slices.ContainsFunc(lost, func(c ledger.Conflict) bool {
-		unknown := c.Policy == "overwritten" && c.Loser == "" && c.LoserPrint == "" && e.at.Add(r.skew).Sub(c.At).Abs() < time.Millisecond
+		unknown := c.Policy == "overwritten" && c.Loser == "" && c.LoserPrint == "" && e.at.Add(r.skew).Truncate(r.tick).Sub(c.At).Abs() < time.Millisecond
 		return c.Field == e.field && (c.Loser == e.text || c.LoserPrint == print || unknown)
 	})
 }

@@ -69,6 +69,7 @@ type run struct {
 	untold     bool          // a merged record does not tell what was merged into it
 	terse      bool          // the destination's answers to writes do not show the record
 	skew       time.Duration // how far the destination's clock is ahead
+	tick       time.Duration // how exactly the destination tells times
 	said       bytes.Buffer  // what operators read: the log, and how executions ended
 	inFlight   int
 	executions int
@@ -173,8 +174,11 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 	habits.Skew, habits.Omits = r.skew, omits
 	habits.Terse, habits.Tagged = seed/11%8 == 1, seed/11%8 == 2
 	r.terse = habits.Terse || habits.Tagged
-	if helpless {
+	if r.tick = time.Millisecond; helpless {
 		habits.Unique, habits.FindLag = nil, findLag
+		if habits.Seconds = seed/3%3 == 2; habits.Seconds {
+			r.tick = time.Second
+		}
 	}
 	r.erp = erp.New(habits, now, w.rng)
 	r.handlers[record.HubSpot], r.handlers[record.Destination] = r.hub.Handler(), erp.Handler(r.erp, ourToken)

@@ -303,7 +303,7 @@ func (c *Company) apply(s *store, r *Record, fields map[string]any, action strin
 		s.index.put(r, name)
 	}
 	r.Version++
-	r.Updated = c.now().Add(c.habits.Skew).UTC().Truncate(time.Millisecond)
+	r.Updated = c.now().Add(c.habits.Skew).UTC().Truncate(c.habits.tick())
 	r.Listed = c.now()
 	if lag := c.habits.CommitLag; lag > 0 {
 		r.Listed = r.Listed.Add(time.Duration(c.rand.Int64N(int64(lag))))

@@ -12,6 +12,8 @@ type Habits struct {
 	Longest map[string]int
 	// Skew is how far the system's clock is ahead.
 	Skew time.Duration
+	// Seconds tells times of changes in whole seconds, cut off.
+	Seconds bool
 	// CommitLag is by how much at most a change shows in lists after its time.
 	CommitLag time.Duration
 	// FindLag is how long a new record is not found by its fields.
@@ -36,4 +38,12 @@ func Usual() Habits {
 		Unique: map[string][]string{"customers": {"email", "hubspot_id"}, "accounts": {"domain", "hubspot_id"}, "orders": {"number", "hubspot_id"}},
 		Trim:   true, Silent: []string{"orders"},
 	}
+}
+
+// tick is how exactly the system tells times.
+func (h Habits) tick() time.Duration {
+	if h.Seconds {
+		return time.Second
+	}
+	return time.Millisecond
 }
