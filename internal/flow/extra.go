@@ -21,8 +21,12 @@ func (f *Flow) tidy(ctx context.Context, j *journey, s State, p *ledger.Pair) er
 	case made == "":
 	case p.State == ledger.Linked && p.IDs[j.target] != made:
 		row, err := f.Ledger.Row(ctx, j.pair, record.Ref{System: j.target, Object: j.object(j.target), ID: made})
-		if err != nil || row.Exists() && row.State != ledger.Claimed {
+		if err != nil {
 			return store(err)
+		}
+		begun := row.Intent.Deletes(j.target) && row.Intent.Execution == j.execution
+		if row.Exists() && row.State != ledger.Claimed && !begun {
+			return nil
 		}
 		return f.discard(ctx, j, s, p, row)
 	case p.State != ledger.Linked:
@@ -47,8 +51,13 @@ func (f *Flow) discard(ctx context.Context, j *journey, s State, p, row *ledger.
 	made := row.IDs[j.target]
 	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), made, j.back, j.pair)
 	switch {
-	case CodeOf(err) == RecordMissing || err == nil && (rec.Archived || rec.ID != made): // gone, or merged
+	case err == nil && rec.ID != made: // merged
 		return nil
+	case CodeOf(err) == RecordMissing || err == nil && rec.Archived:
+		if row.Intent.Deletes(j.target) { // by us, as it seems, and nobody noted it
+			err = f.wentAlong(ctx, j, j.target, p, row, 0)
+		}
+		return unlessMissing(err)
 	case err != nil:
 		return err
 	case !untouched(j, s, rec):
@@ -58,6 +67,9 @@ func (f *Flow) discard(ctx context.Context, j *journey, s State, p, row *ledger.
 	f.Log.Warn("an extra record made by a worker that lost its lease is removed", "execution", j.execution, "system", j.target)
 	if !j.to.Abilities(j.object(j.target)).ConditionalWrite {
 		rec.ETag = ""
+		if err := f.intendExtra(ctx, j, row, rec); err != nil {
+			return store(err)
+		}
 	}
 	err = j.to.Archive(ctx, j.object(j.target), made, rec.ETag)
 	switch {
@@ -66,7 +78,23 @@ func (f *Flow) discard(ctx context.Context, j *journey, s State, p, row *ledger.
 	case err != nil || rec.ETag != "":
 		return err
 	}
-	return f.wentAlong(ctx, j, p, row, rec)
+	return f.wentAlong(ctx, j, j.target, p, row, f.ahead(rec))
+}
+
+// intendExtra notes before an extra record is deleted what it holds: should its worker
+// die, whoever comes next tells from that what went along.
+func (f *Flow) intendExtra(ctx context.Context, j *journey, row *ledger.Pair, rec record.Record) error {
+	in := ledger.Intent{Execution: j.execution, At: f.Now(), Archive: j.target, Prior: map[string]string{}}
+	if j.target == record.Destination {
+		in.Open = f.open(j, rec.UpdatedAt)
+	}
+	for name, text := range j.back.Canonical(rec.Fields) {
+		in.Prior[name] = j.print(name, j.target, text)
+	}
+	in = in.After(row.Intent)
+	err := f.Ledger.Take(ctx, row, in, ledger.Change{})
+	row.Intent = &in
+	return err
 }
 
 // untouched: the extra record has the version that its create was answered with, or
@@ -78,7 +106,7 @@ func untouched(j *journey, s State, rec record.Record) bool {
 	own := j.back.Canonical(rec.Fields)
 	for _, field := range j.pair.Fields {
 		now, known := own[field.Name]
-		if known && field.Travels(spec.From(j.target)) && !record.Reshaped(field.Side(j.target).Type, now, s.Transform.Fields[field.Name]) {
+		if known && field.Travels(spec.From(j.target)) && !derived(j.pair, field) && !record.Reshaped(field.Side(j.target).Type, now, s.Transform.Fields[field.Name]) {
 			return false
 		}
 	}
@@ -86,37 +114,42 @@ func untouched(j *journey, s State, rec record.Record) bool {
 }
 
 // wentAlong records what an extra record, as far as its system still shows it, held
-// otherwise when it was deleted than just before; where it shows no more, events tell.
-func (f *Flow) wentAlong(ctx context.Context, j *journey, p, row *ledger.Pair, was record.Record) error {
-	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), was.ID, j.back, j.pair)
+// otherwise when it was deleted than just before, and leaves a tombstone; where it shows no
+// more, events tell.
+func (f *Flow) wentAlong(ctx context.Context, j *journey, sys record.System, p, row *ledger.Pair, ahead time.Duration) error {
+	t := f.translators[spec.From(sys)][j.pair.Name]
+	rec, err := f.read(ctx, f.Remotes[sys], sys, j.object(sys), row.IDs[sys], t, j.pair)
 	switch {
 	case CodeOf(err) == RecordMissing:
-		return f.buried(ctx, j, row, was)
+		return f.buried(ctx, j, sys, row, ahead)
 	case err != nil:
 		return err
 	}
-	before, now := j.back.Canonical(was.Fields), j.back.Canonical(rec.Fields)
+	now := t.Canonical(rec.Fields)
 	var lost []ledger.Conflict
 	for _, field := range j.pair.Fields {
-		reference := field.Side(j.target).Type == record.Reference // none are shown in the recycle bin
-		if field.Travels(spec.From(j.target)) && !reference && now[field.Name] != before[field.Name] {
-			lost = append(lost, ledger.Conflict{Field: field.Name, Policy: "deleted", Winner: j.source, Loser: now[field.Name]})
+		reference := field.Side(sys).Type == record.Reference // none are shown in the recycle bin
+		prior, noted := row.Intent.Prior[field.Name]
+		if field.Travels(spec.From(sys)) && !reference && !derived(j.pair, field) && noted && prior != j.print(field.Name, sys, now[field.Name]) {
+			lost = append(lost, ledger.Conflict{Field: field.Name, Policy: "deleted", Winner: sys.Other(), Loser: now[field.Name]})
 		}
 	}
-	return f.lose(ctx, j, p.State, p.IDs, lost)
+	if err := f.lose(ctx, j, p.State, p.IDs, lost); err != nil {
+		return err
+	}
+	return f.buried(ctx, j, sys, row, ahead)
 }
 
-// buried leaves a tombstone with the window in which the extra record may have been
+// buried leaves a tombstone, with the window in which the extra record may have been
 // edited unseen.
-func (f *Flow) buried(ctx context.Context, j *journey, row *ledger.Pair, was record.Record) error {
-	from, ahead := f.open(j, was.UpdatedAt), f.ahead(was)+f.skew()+time.Second
-	if j.target != record.Destination || from == "" {
-		return nil
+func (f *Flow) buried(ctx context.Context, j *journey, sys record.System, row *ledger.Pair, ahead time.Duration) error {
+	var change ledger.Change
+	if from := row.Intent.Open; from != "" {
+		change.Left = []ledger.Window{deleted(j.pair, from, ledger.Version(f.Now().Add(ahead+f.skew()+time.Second)))}
 	}
-	ref := record.Ref{System: j.target, Object: j.object(j.target), ID: was.ID}
-	err := f.Ledger.Settle(ctx, row, ref, ledger.Gone, deletedIn+string(j.target))
+	err := f.Ledger.Settle(ctx, row, record.Ref{System: sys, Object: j.object(sys), ID: row.IDs[sys]}, ledger.Gone, deletedIn+string(sys))
 	if err == nil {
-		err = f.Ledger.Note(ctx, row, ledger.Change{Left: []ledger.Window{deleted(j.pair, from, ledger.Version(f.Now().Add(ahead)))}})
+		err = f.Ledger.Note(ctx, row, change)
 	}
 	return store(err)
 }

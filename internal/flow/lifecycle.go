@@ -74,7 +74,12 @@ func (f *Flow) neverLinked(ctx context.Context, j *journey, p *ledger.Pair, reas
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, reason); err != nil {
+	if p.Intent.Deletes(j.source) && len(p.Was) == 0 { // it was an extra one (discard)
+		err = f.wentAlong(ctx, j, j.source, p, p, 0)
+	} else {
+		err = f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, reason)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if made != "" {

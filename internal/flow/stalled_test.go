@@ -152,3 +152,59 @@ func TestEditThatWentWithAnExtraRecord(t *testing.T) {
 		t.Errorf("recorded is %+v, %v: %s", lost, err, b.reason())
 	}
 }
+
+// The worker that removes an extra record dies, or gets no answer, before it has noted
+// what went with it: its execution that goes on does, or the record's own events do.
+func TestEditThatWentWithAnExtraRecordUnnoted(t *testing.T) {
+	for name, c := range map[string]struct{ bin, again, told bool }{
+		"and it goes on":                           {again: true},
+		"and the deletion is told of":              {told: true},
+		"and nobody tells":                         {},
+		"in the recycle bin, and it goes on":       {bin: true, again: true},
+		"in the recycle bin, and it is told of":    {bin: true, told: true},
+		"and it goes on after that is told of":     {again: true, told: true},
+		"in the recycle bin, and all that happens": {bin: true, again: true, told: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.many(2)
+			b.dest.abilities.ConditionalWrite, b.hub.bin = false, true
+			at, sys, of, kept := b.dest, record.Destination, "customers", "c_1"
+			from := record.HubSpot
+			edit := record.Fields{"last_name": "Theirs"}
+			if c.bin {
+				at, sys, of, kept, from, edit = b.hub, record.HubSpot, "contacts", "100", record.Destination, record.Fields{"lastname": "Theirs"}
+			}
+			at.put(of+"/c_9", at.rows[of+"/"+kept].Fields)
+			s := b.steps(from, map[bool]string{false: "100", true: "c_1"}[c.bin], flow.Changed, "Transform")
+			s.Lookup = &flow.Plan{Made: "c_9"}
+			n := flow.Notification{ID: "e", Object: of, Record: "c_9", Kind: flow.Changed}
+			at.before(func() { n.At = at.put(of+"/c_9", edit).UpdatedAt })
+			at.after = func(string) error { return &flow.Error{Code: flow.RemoteBusy, Message: "504", Maybe: true} }
+			if _, err := b.flow.Handle(t.Context(), "Lookup", s); flow.CodeOf(err) != flow.RemoteBusy {
+				t.Fatal(err)
+			}
+			at.after, b.now = nil, b.now.Add(ledger.Lease)
+			if c.told {
+				b.event(sys, "contacts", "c_9", flow.Deleted)
+			}
+			if c.again {
+				if _, err := b.flow.Handle(t.Context(), "Lookup", s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			in := &flow.Ingress{Flow: b.flow, Starter: run{b}, Lanes: 1, Receivers: map[record.System]flow.Receiver{sys: told{n}}}
+			in.Deliver(t.Context(), sys, flow.Delivery{At: b.now})
+			found := b.losses()
+			for _, ref := range []record.Ref{{System: sys, Object: of, ID: "c_9"}, {System: record.Destination, Object: "customers", ID: "c_1"}} {
+				lost, err := b.flow.Ledger.Conflicts(t.Context(), ref)
+				if found = append(found, lost...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(found) == 0 || b.state(sys, "c_9") != ledger.Gone {
+				t.Errorf("recorded is %+v, it is %q: %s", found, b.state(sys, "c_9"), b.reason())
+			}
+		})
+	}
+}

@@ -95,8 +95,8 @@ func (f *Flow) missing(ctx context.Context, j *journey, cause error) (*Transform
 	if err != nil {
 		return nil, store(err)
 	}
-	buried := p.State == ledger.Linked && p.Reason != "" // before its merge was followed
-	parted := p.State == "" && len(p.Was) > 0
+	buried := p.State == ledger.Linked && p.Reason != ""                      // before its merge was followed
+	parted := p.State == "" && (len(p.Was) > 0 || p.Intent.Deletes(j.source)) // or an extra one (discard)
 	if p.State == ledger.Gone || p.State == ledger.Parked && j.Kind != Restored || buried || parted {
 		return gone, nil
 	}
