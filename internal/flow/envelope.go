@@ -30,6 +30,8 @@ type Envelope struct {
 	// ID is the source record; after a merge the record that lives on.
 	ID   string `json:"id"`
 	Kind Kind   `json:"kind"`
+	// Back: the same delivery tells of a restore after the deletion that it tells of.
+	Back bool `json:"back,omitempty"`
 	// Name is the execution's name: client, object and record can be searched for.
 	Name string `json:"name"`
 	// At is the newest event's time in milliseconds, in the sender's clock.
@@ -41,6 +43,10 @@ type Envelope struct {
 	// Seal is the HMAC over all of the above.
 	Seal string `json:"seal"`
 }
+
+// restored: an event says that the record was restored, and has not been deleted since as
+// far as the delivery tells.
+func (e *Envelope) restored() bool { return e.Kind == Restored || e.Back }
 
 // Told is one value an event carried, as a fingerprint. At is the event's time
 // where it is another than the envelope's, Other that it was not this app that set

@@ -193,7 +193,7 @@ func (f *Flow) back(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 		return f.parked(ctx, j, p)
 	case !there:
 		return f.atRest(ctx, j, p)
-	case j.Kind != Restored && asked.Before(p.StampedAt.Add(settling)):
+	case !j.restored() && asked.Before(p.StampedAt.Add(settling)):
 		return nil, Errorf(LeaseHeld, "the record was deleted a moment ago and is there: it is looked at again")
 	}
 	return f.restored(ctx, j, s, p)
@@ -251,7 +251,7 @@ func (f *Flow) partnerMissing(ctx context.Context, j *journey, s State, p *ledge
 	switch {
 	case CodeOf(cause) != RecordMissing:
 		return nil, cause
-	case p.Intent.Deletes(j.target), p.Intent.Deletes(j.source) && j.Kind == Restored:
+	case p.Intent.Deletes(j.target), p.Intent.Deletes(j.source) && j.restored():
 		return f.overtaken(ctx, j, s, p)
 	}
 	if _, err := f.unheard(ctx, j, p); err != nil {
@@ -270,7 +270,7 @@ func (f *Flow) partnerMissing(ctx context.Context, j *journey, s State, p *ledge
 // the revision read, so that the stamp, should it come, finds its lease lost. What
 // is there just because its deletion has yet to settle is looked at again.
 func (f *Flow) overtaken(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
-	if j.Kind != Restored && f.Now().Before(p.Intent.At.Add(settling)) {
+	if !j.restored() && f.Now().Before(p.Intent.At.Add(settling)) {
 		return nil, Errorf(LeaseHeld, "the record's deletion was begun a moment ago and it is there: it is looked at again")
 	}
 	switch there, err := f.isThere(ctx, j); {

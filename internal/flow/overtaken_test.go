@@ -3,6 +3,7 @@ package flow_test
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"tandem/internal/flow"
 	"tandem/internal/ledger"
@@ -247,5 +248,43 @@ func TestRestoreInTheDeliveryOfItsDeletion(t *testing.T) {
 	}
 	if _, err := b.flow.Handle(t.Context(), "Lookup", s); flow.CodeOf(err) != flow.LeaseHeld {
 		t.Errorf("it goes on to delete the partner of a record that is there: %v", err)
+	}
+}
+
+// One delivery tells that a record was deleted, which was our own deletion, never stamped,
+// and that it was restored: it comes back. One that was restored and deleted once more
+// does not, though it may still be shown.
+func TestRestoreInTheDeliveryOfAnUnstampedDeletion(t *testing.T) {
+	deleted, restored := flow.Notification{ID: "1", Kind: flow.Deleted}, flow.Notification{ID: "2", Kind: flow.Restored}
+	for name, c := range map[string]struct {
+		events []flow.Notification // in the order in which they happened
+		listed []int
+		linked bool
+	}{
+		"deleted, restored":                    {events: []flow.Notification{deleted, restored}, listed: []int{0, 1}, linked: true},
+		"deleted, restored, listed otherwise":  {events: []flow.Notification{deleted, restored}, listed: []int{1, 0}, linked: true},
+		"restored, deleted":                    {events: []flow.Notification{restored, deleted}, listed: []int{0, 1}},
+		"deleted, restored, deleted once more": {events: []flow.Notification{deleted, restored, deleted}, listed: []int{0, 1, 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.flow.Spec.Pairs[0].Deletes.Destination = "archive"
+			hub, dest := b.created()
+			row := b.hub.rows["contacts/"+hub]
+			delete(b.dest.rows, "customers/"+dest)
+			b.steps(record.Destination, dest, flow.Deleted, "Transform", "Lookup", "Write")
+			b.now, b.hub.rows["contacts/"+hub] = b.now.Add(ledger.Lease), row
+			var delivery told
+			for _, i := range c.listed {
+				e := c.events[i]
+				e.Object, e.Record, e.At = "contacts", hub, b.now.Add(time.Duration(i)*time.Second)
+				delivery = append(delivery, e)
+			}
+			in := &flow.Ingress{Flow: b.flow, Starter: run{b}, Lanes: 1, Receivers: map[record.System]flow.Receiver{record.HubSpot: delivery}}
+			in.Deliver(t.Context(), record.HubSpot, flow.Delivery{At: b.now})
+			if made := len(b.dest.rows) == 1; made != c.linked {
+				t.Errorf("%d customers: %s", len(b.dest.rows), b.reason())
+			}
+		})
 	}
 }

@@ -46,7 +46,7 @@ func (f *Flow) parked(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, e
 // stillParked is parked of a record that is there. A deletion that an execution has seen
 // before, and is slow to settle, must not put it to rest: the row moves on (isThere).
 func (f *Flow) stillParked(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed) (*Plan, error) {
-	newer := t.Version == "" || j.Kind == Restored || record.CompareVersions(t.Version, p.Seen[j.source].Version) > 0
+	newer := t.Version == "" || j.restored() || record.CompareVersions(t.Version, p.Seen[j.source].Version) > 0
 	if newer {
 		j.looked(p, t)
 		if err := f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, p.Reason); err != nil {

@@ -161,7 +161,9 @@ var weight = map[Kind]int{Changed: 0, Restored: 1, Deleted: 2, Merged: 3, Purged
 // envelope seals what a group says.
 func (in *Ingress) envelope(g *group) (Envelope, error) {
 	e := Envelope{Client: in.Flow.Spec.Client, Direction: spec.From(g.ref.System), Pair: g.pair.Name, ID: g.ref.ID, Kind: Changed}
+	last := map[Kind]time.Time{}
 	for _, n := range g.events {
+		last[n.Kind] = later(last[n.Kind], n.At)
 		if weight[n.Kind] > weight[e.Kind] {
 			e.Kind = n.Kind
 		}
@@ -172,6 +174,7 @@ func (in *Ingress) envelope(g *group) (Envelope, error) {
 		e.Merged = append(e.Merged, n.Merged...)
 		in.tell(g, n, &e)
 	}
+	e.Back = e.Kind == Deleted && last[Restored].After(last[Deleted])
 	for i := range e.Told {
 		if e.Told[i].At == e.At {
 			e.Told[i].At = 0
