@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
@@ -123,7 +121,7 @@ func architecture(arch string) awslambda.Architecture {
 	return awslambda.Architecture_ARM_64()
 }
 
-// retention maps the days a spec may ask for; CloudWatch knows no others.
+// retention maps the days a spec may ask for, spec.RetentionDays.
 var retention = map[int]awslogs.RetentionDays{
 	1: awslogs.RetentionDays_ONE_DAY, 3: awslogs.RetentionDays_THREE_DAYS, 5: awslogs.RetentionDays_FIVE_DAYS,
 	7: awslogs.RetentionDays_ONE_WEEK, 14: awslogs.RetentionDays_TWO_WEEKS, 30: awslogs.RetentionDays_ONE_MONTH,
@@ -137,12 +135,8 @@ func NewLogGroup(scope constructs.Construct, id, name string, days int, s Settin
 	if days == 0 {
 		days = 14
 	}
-	keep, ok := retention[days]
-	if !ok {
-		annotate(scope, fmt.Sprintf("trace.retentionDays is %d; CloudWatch keeps logs for 1, 3, 5, 7, 14, 30, 60, 90, 180 or 365 days", days))
-	}
 	return awslogs.NewLogGroup(scope, jsii.String(id), &awslogs.LogGroupProps{
-		LogGroupName: jsii.String(name), Retention: keep,
+		LogGroupName: jsii.String(name), Retention: retention[days],
 		RemovalPolicy: awscdk.RemovalPolicy_DESTROY, EncryptionKey: key(scope, id, s),
 	})
 }

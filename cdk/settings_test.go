@@ -12,6 +12,7 @@ import (
 
 	"tandem/internal/cloud/names"
 	"tandem/internal/engines"
+	"tandem/spec"
 )
 
 func TestSettingsAreChecked(t *testing.T) {
@@ -67,15 +68,12 @@ func TestSwitches(t *testing.T) {
 	}
 }
 
-// A mistake that only the stack can see fails the synthesis with a sentence.
-func TestBadRetentionFailsTheSynthesis(t *testing.T) {
-	engines.Command(t, "node", "install Node.js 20 or later")
-	s := sample()
-	s.Trace.RetentionDays = 10
-	app := newTestApp(t)
-	NewClient(app, "client", ClientProps{Settings: settings(t), Spec: s, SpecFile: "spec.json", Builder: &builder{}, Machines: definitions()})
-	if got := errorsOf(app); !strings.Contains(got, "trace.retentionDays is 10; CloudWatch keeps logs for 1, 3, 5") {
-		t.Errorf("the errors are %q", got)
+// What the checker lets a spec ask for, the stack can keep.
+func TestRetentions(t *testing.T) {
+	for _, days := range spec.RetentionDays {
+		if retention[days] == "" {
+			t.Errorf("no log is kept for %d days", days)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Severity says what a finding means for a deployment.
@@ -64,6 +65,7 @@ func Check(s *Spec) []Finding {
 	}
 	c.references()
 	c.canary()
+	c.retention()
 	return c.found
 }
 
@@ -84,6 +86,17 @@ func (c *checker) refuse(code, path, message, fix string) *Finding {
 
 func (c *checker) warn(code, path, message, fix string) *Finding {
 	return c.add(Warning, code, path, message, fix)
+}
+
+// RetentionDays are the days a trace can be kept, of those that CloudWatch knows.
+var RetentionDays = []int{1, 3, 5, 7, 14, 30, 60, 90, 180, 365}
+
+// retention refuses what no deployment could keep.
+func (c *checker) retention() {
+	if days := c.spec.Trace.RetentionDays; days != 0 && !slices.Contains(RetentionDays, days) {
+		c.refuse("retention", "trace.retentionDays", fmt.Sprintf("CloudWatch keeps no log for %d days", days),
+			"Use one of "+strings.Trim(strings.ReplaceAll(fmt.Sprint(RetentionDays), " ", ", "), "[]"))
+	}
 }
 
 // pairNames: names and objects identify pairs, so none may stand twice.

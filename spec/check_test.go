@@ -77,6 +77,15 @@ func table(pairs ...string) *Formula {
 
 func named(name string) *Formula { return &Formula{Name: name} }
 
+// A side that names no type is text, and is called that.
+func TestLogicOfTheWrongTypeIsToldWithBoth(t *testing.T) {
+	s := small(t)
+	x(func(f *Field) { f.HubSpot.Type, f.Formula = record.Number, &Formula{Logic: "phoneAU"} })(s)
+	if found := Check(s); len(found) == 0 || !strings.Contains(found[0].Message, "from number to string") {
+		t.Error(found)
+	}
+}
+
 // Every finding the checker can make is provoked by one edit, and is the only
 // new one.
 func TestFindings(t *testing.T) {
@@ -98,6 +107,7 @@ func TestFindings(t *testing.T) {
 		{"a reverse that crosses", x(func(f *Field) { f.Formula, f.Reverse = table("a", "A", "b", "B"), table("A", "b", "B", "a") }),
 			Error, "enum-reverse", "pairs[0].fields[1].formula", "a -> A -> b"},
 		{"an empty table", x(func(f *Field) { f.Formula = table() }), Error, "formula", "pairs[0].fields[1].formula", ""},
+		{"days that no log is kept", func(s *Spec) { s.Trace.RetentionDays = 31 }, Error, "retention", "trace.retentionDays", ""},
 		{"a blank entry", x(func(f *Field) { f.Formula = table("a", " ") }), Error, "formula", "pairs[0].fields[1].formula", ""},
 		{"a table one way only in the reverse", x(func(f *Field) { f.Formula, f.Reverse = table("a", "A"), named("null") }),
 			Error, "destructive", "pairs[0].fields[1].formula", "a -> A -> A"},

@@ -56,10 +56,18 @@ func Diff(a, b *Spec) []Change {
 	}
 	for _, q := range b.Pairs {
 		if _, ok := a.PairByName(q.Name); !ok {
-			d.say(Rewrites, q.Name, "the pair is new: records that exist on both sides are linked by %s, and where they differ one is written", matchText(q))
+			d.newPair(q)
 		}
 	}
 	return d.changes
+}
+
+func (d *differ) newPair(p Pair) {
+	if len(p.Match) == 0 {
+		d.say(Rewrites, p.Name, "the pair is new: nothing is matched, so that each record that exists already is made on the other side as well")
+		return
+	}
+	d.say(Rewrites, p.Name, "the pair is new: records that exist on both sides are linked by %s, and where they differ one is written", matchText(p))
 }
 
 // differ gathers changes.

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -70,6 +71,20 @@ func compare(t *testing.T, changes []Change, want []string) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", changes, want)
+	}
+}
+
+// Of a new pair it says what becomes of the records that are there already.
+func TestDiffOfANewPair(t *testing.T) {
+	for want, match := range map[string][]Match{
+		"linked by equal email (blank matches nothing), and where": {{Field: "email"}},
+		"nothing is matched, so that each record":                  nil,
+	} {
+		b := small(t)
+		b.Pairs = append(b.Pairs, Pair{Name: "firms", Match: match})
+		if got := Diff(small(t), b); len(got) != 1 || !strings.Contains(got[0].Message, want) {
+			t.Errorf("got %v, want %s", got, want)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"unicode/utf8"
@@ -101,7 +102,7 @@ func runLogic(name string, back bool, from, to record.Type) (formula.Func, error
 		step, from, to = fn.Reverse, to, from
 	}
 	if !fn.Takes(from, to) {
-		return nil, fmt.Errorf("logic %s does not lead from %s to %s", name, from, to)
+		return nil, fmt.Errorf("logic %s does not lead from %s to %s", name, cmp.Or(from, record.String), cmp.Or(to, record.String))
 	}
 	return func(in []string) (string, error) {
 		out, err := step(in[0])
