@@ -307,18 +307,6 @@ func TestDeadLettersAreRedrivenFromThePage(t *testing.T) {
 	}
 }
 
-func TestAPIRefusesWithReasons(t *testing.T) {
-	r := newRig(t)
-	for path, want := range map[string]int{
-		"/api/outcomes?since=x": 400, "/api/outcomes?limit=0": 400, "/api/executions/none": 404, "/api/why/nothing/1": 404, "/api/nonsense": 404,
-	} {
-		var refused map[string]string
-		if status := r.get(path, &refused); status != want || refused["error"] == "" || refused["where"] == "" || refused["do"] == "" {
-			t.Errorf("GET %s: %d %v, want %d with error, where and do", path, status, refused, want)
-		}
-	}
-}
-
 func TestWrongSettingsAreNamed(t *testing.T) {
 	r := newRig(t)
 	options := local.Options{Spec: r.spec, Secrets: secrets, HubSpotURL: r.hub.URL, DestinationURL: r.dest.URL, Data: r.data}

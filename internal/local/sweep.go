@@ -66,11 +66,14 @@ func (s *Server) backfill(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	next, more, a, err := s.Backfill(r.Context(), pair, sys, r.FormValue("cursor"))
-	if err != nil {
+	switch {
+	case err == nil:
+		write(w, http.StatusOK, map[string]any{"started": a.Started, "dropped": a.Dropped, "cursor": next, "more": more})
+	case flow.CodeOf(err) == flow.BadEnvelope:
+		refuse(w, http.StatusBadRequest, "cursor is not one of this address", r.URL.Path, "use a cursor that it answered, or leave it out to begin")
+	default:
 		refuse(w, http.StatusBadGateway, err.Error(), r.URL.Path, "see whether the system answers, then send the same request again")
-		return
 	}
-	write(w, http.StatusOK, map[string]any{"started": a.Started, "dropped": a.Dropped, "cursor": next, "more": more})
 }
 
 func (s *Server) reconcileNow(w http.ResponseWriter, r *http.Request) {
