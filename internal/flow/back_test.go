@@ -108,3 +108,34 @@ func TestDeletedBeforeItsPartnersRestoreIsToldOf(t *testing.T) {
 		t.Errorf("HubSpot holds %v, the destination %v: %s", b.hub.rows, b.dest.rows, b.reason())
 	}
 }
+
+// Nobody tells that a record was restored whose partner waits for a person: any event of
+// the partner's that comes later brings the pair back, with what was edited meanwhile.
+func TestRestoreThatNobodyTellsOf(t *testing.T) {
+	for _, sys := range []record.System{record.HubSpot, record.Destination} {
+		b := newBench(t)
+		b.flow.Spec.Pairs[0].Deletes = spec.Deletes{HubSpot: "ask", Destination: "ask"}
+		hub, dest := b.created()
+		gone, key, kept, of, name := b.hub, "contacts/"+hub, dest, record.Destination, "last_name"
+		if sys == record.Destination {
+			gone, key, kept, of, name = b.dest, "customers/"+dest, hub, record.HubSpot, "lastname"
+		}
+		row := gone.rows[key]
+		delete(gone.rows, key)
+		b.event(sys, "contacts", row.ID, flow.Deleted)
+		edit := map[record.System]func(){
+			record.HubSpot:     func() { b.hub.put("contacts/"+hub, record.Fields{name: "Byron"}) },
+			record.Destination: func() { b.dest.put("customers/"+dest, record.Fields{name: "Byron"}) },
+		}[of]
+		edit()
+		b.want(b.event(of, "contacts", kept, flow.Changed), "Dropped")
+		if got := b.state(record.HubSpot, hub); got != ledger.Parked {
+			t.Fatalf("deleted in %s the pair is %q: %s", sys, got, b.reason())
+		}
+		gone.rows[key], b.now = row, b.now.Add(time.Minute)
+		b.want(b.event(of, "contacts", kept, flow.Changed), "Stamp")
+		if h, d := b.hub.rows["contacts/"+hub].Fields["lastname"], b.dest.rows["customers/"+dest].Fields["last_name"]; h != "Byron" || d != "Byron" {
+			t.Errorf("deleted in %s: HubSpot holds %q, the destination %q: %s", sys, h, d, b.reason())
+		}
+	}
+}

@@ -25,8 +25,8 @@ const (
 )
 
 // census lists everything if it is time, and starts an execution for each known
-// record that is missing. Each of them reads its record: only a 404 confirms a
-// deletion, so a record that the pages have skipped comes to no harm.
+// record that is missing, or is back. Each of them reads its record: only a 404 confirms
+// a deletion, so a record that the pages have skipped comes to no harm.
 func (in *Ingress) census(ctx context.Context, sys record.System, object string, from Changes) (started int, err error) {
 	c, ok := from.(Census)
 	if !ok || c.CensusEvery(object) == 0 {
@@ -41,13 +41,13 @@ func (in *Ingress) census(ctx context.Context, sys record.System, object string,
 		return 0, fmt.Errorf("listing all %s to find deletions: %w", object, err)
 	}
 	missing, back, err := in.missing(ctx, sys, object, listed, began)
-	if err == nil {
-		err = store(in.Flow.Ledger.Know(ctx, sys, object, back, began))
-	}
 	if err != nil {
 		return 0, err
 	}
 	var lines []ChangedRecord
+	for _, id := range back {
+		lines = append(lines, ChangedRecord{ID: id}) // without a time: nobody has edited it
+	}
 	for _, k := range missing {
 		if k.Missed.IsZero() {
 			lines = append(lines, ChangedRecord{ID: k.ID, At: began, Deleted: true})
@@ -56,6 +56,9 @@ func (in *Ingress) census(ctx context.Context, sys record.System, object string,
 	answer := in.accept(ctx, sys, in.notifications(object, lines))
 	if answer.Problem != "" {
 		return answer.Started, fmt.Errorf("deletions of %s: %s", object, answer.Problem)
+	}
+	if err := in.Flow.Ledger.Know(ctx, sys, object, back, began); err != nil {
+		return answer.Started, store(err)
 	}
 	for _, k := range missing {
 		if err := in.Flow.Ledger.Miss(ctx, sys, object, k, began); err != nil {
@@ -103,9 +106,8 @@ func everything(ctx context.Context, object string, from Changes) (map[string]bo
 	return nil, Errorf(RemoteRefused, "there are more than %d pages; list larger pages, or turn list.deletesEvery off", maxCensus)
 }
 
-// missing lists the known records that a listing lacks, and those that the last
-// census missed and this one does not. What a poll has listed since it began is
-// younger than it.
+// missing lists the known records that a listing lacks, and those that censuses
+// missed and this one does not. What a poll has listed since it began is younger than it.
 func (in *Ingress) missing(ctx context.Context, sys record.System, object string, listed map[string]bool, began time.Time) (out []ledger.Known, back []string, err error) {
 	known, fresh, after := 0, 0, ""
 	for {
@@ -116,8 +118,11 @@ func (in *Ingress) missing(ctx context.Context, sys record.System, object string
 		if len(page) == 0 {
 			break
 		}
-		known, after = known+len(page), page[len(page)-1].ID
+		after = page[len(page)-1].ID
 		for _, k := range page {
+			if k.Missed.IsZero() {
+				known++
+			}
 			switch {
 			case listed[k.ID] && !k.Missed.IsZero():
 				back = append(back, k.ID)

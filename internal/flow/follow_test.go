@@ -137,29 +137,39 @@ func TestChildOfOneThatRestsInstead(t *testing.T) {
 }
 
 // A merge is followed while its survivor is in the recycle bin, where nobody can ask who
-// refers to it: they are looked at when it is back.
+// refers to it: they are looked at when it is back, though only its partner tells of that.
 func TestChildrenFollowASurvivorThatIsRestored(t *testing.T) {
-	b := newBench(t)
-	b.flow.Spec.Pairs[0].Deletes.HubSpot = "ignore"
-	hub := &related{shelf: b.hub, deals: map[string][]string{"900": {"50", "51"}}}
-	bin := func(archived bool) {
-		row := b.hub.rows["contacts/900"]
-		row.Archived = archived
-		b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
-	}
-	b.mergedThen(hub, func() { bin(true) })
-	if got := b.state(record.HubSpot, "900"); got != ledger.Gone {
-		t.Fatalf("the survivor is %q: %s", got, b.reason())
-	}
-	bin(false)
-	b.now = b.now.Add(time.Minute)
-	b.event(record.HubSpot, "contacts", "900", flow.Restored)
-	b.now = b.now.Add(time.Minute)
-	if n := b.reunite(); n != 2 {
-		t.Fatalf("%d started, want both deals: %s", n, b.reason())
-	}
-	if got := b.dest.rows["orders/"+b.partner("51")].Fields["customer_id"]; got != b.contactOf("900") {
-		t.Errorf("the order is of %q: %s", got, b.reason())
+	for _, told := range []bool{true, false} {
+		b := newBench(t)
+		b.flow.Spec.Pairs[0].Deletes.HubSpot = map[bool]string{true: "ignore", false: "ask"}[told]
+		hub := &related{shelf: b.hub, deals: map[string][]string{"900": {"50", "51"}}}
+		bin := func(archived bool) {
+			row := b.hub.rows["contacts/900"]
+			row.Archived = archived
+			b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
+		}
+		b.mergedThen(hub, func() { bin(true) })
+		if got := b.state(record.HubSpot, "900"); got != ledger.Gone && got != ledger.Parked {
+			t.Fatalf("the survivor is %q: %s", got, b.reason())
+		}
+		bin(false)
+		b.now = b.now.Add(time.Minute)
+		if told {
+			b.event(record.HubSpot, "contacts", "900", flow.Restored)
+		} else {
+			p, err := b.flow.Ledger.Row(t.Context(), b.flow.Spec.Pairs[0], record.Ref{System: record.HubSpot, Object: "contacts", ID: "900"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.event(record.Destination, "contacts", p.IDs[record.Destination], flow.Changed)
+		}
+		b.now = b.now.Add(time.Minute)
+		if n := b.reunite(); n != 2 {
+			t.Fatalf("%d started, want both deals: %s", n, b.reason())
+		}
+		if got := b.dest.rows["orders/"+b.partner("51")].Fields["customer_id"]; got != b.contactOf("900") {
+			t.Errorf("the order is of %q: %s", got, b.reason())
+		}
 	}
 }
 

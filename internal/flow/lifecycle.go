@@ -228,13 +228,7 @@ func (f *Flow) restored(ctx context.Context, j *journey, s State, p *ledger.Pair
 			return nil, Errorf(LeaseHeld, "the record was restored and its partner is gone: it is looked at afresh")
 		}
 	}
-	if j.source == record.HubSpot && slices.ContainsFunc(p.Was, func(id string) bool { return id != p.IDs[record.Destination] }) {
-		// Whoever refers to one that was merged into it while it was gone.
-		if err := f.tellChildren(ctx, j, j.ref.ID); err != nil {
-			return nil, err
-		}
-	}
-	if err := f.Ledger.Revive(ctx, j.pair, p); err != nil {
+	if err := f.revive(ctx, j, p, j.source); err != nil {
 		return nil, err
 	}
 	// A deletion that came before the row was changed has found the pair at rest, as it
@@ -243,6 +237,17 @@ func (f *Flow) restored(ctx context.Context, j *journey, s State, p *ledger.Pair
 		return f.deleted(ctx, j, p)
 	}
 	return nil, Errorf(LeaseHeld, "the record was restored: its pair is looked at afresh")
+}
+
+// revive takes a pair out of its rest, since its record of a system is back.
+func (f *Flow) revive(ctx context.Context, j *journey, p *ledger.Pair, back record.System) error {
+	if back == record.HubSpot && slices.ContainsFunc(p.Was, func(id string) bool { return id != p.IDs[record.Destination] }) {
+		// Whoever refers to one that was merged into it while it was gone.
+		if err := f.tellChildren(ctx, j, p.IDs[back]); err != nil {
+			return err
+		}
+	}
+	return f.Ledger.Revive(ctx, j.pair, p)
 }
 
 // partnerMissing: the target does not know the partner. That may be a deletion

@@ -44,8 +44,12 @@ func (f *Flow) parked(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, e
 }
 
 // stillParked is parked of a record that is there. A deletion that an execution has seen
-// before, and is slow to settle, must not put it to rest: the row moves on (isThere).
+// before, and is slow to settle, must not put it to rest: the row moves on (isThere). That
+// its partner was restored its own event may never tell, as of a system that is polled.
 func (f *Flow) stillParked(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed) (*Plan, error) {
+	if err := f.reunited(ctx, j, p); err != nil {
+		return nil, err
+	}
 	newer := t.Version == "" || j.restored() || record.CompareVersions(t.Version, p.Seen[j.source].Version) > 0
 	if newer {
 		j.looked(p, t)
@@ -68,13 +72,12 @@ func (f *Flow) answered(ctx context.Context, j *journey, p *ledger.Pair) (*Plan,
 	case there || p.MergedInto() != "":
 		return f.parked(ctx, j, p)
 	}
-	partner, err := f.spared(ctx, j, p)
-	switch {
+	if err := f.reunited(ctx, j, p); err != nil {
+		return nil, err
+	}
+	switch partner, err := f.spared(ctx, j, p); {
 	case err != nil:
 		return nil, err
-	case partner != "" && strings.HasPrefix(p.Reason, deletedIn+string(j.target)) && f.Now().After(p.StampedAt.Add(settling)):
-		err := f.Ledger.Revive(ctx, j.pair, p)
-		return nil, orElse(err, error(Errorf(LeaseHeld, "the record's partner was restored: their pair is looked at afresh")))
 	case partner != "":
 		return f.parked(ctx, j, p)
 	}
@@ -82,4 +85,17 @@ func (f *Flow) answered(ctx context.Context, j *journey, p *ledger.Pair) (*Plan,
 		return nil, err
 	}
 	return drop(deletedInBoth), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, deletedInBoth)
+}
+
+// reunited brings a parked pair back whose partner was deleted and is there again, and has
+// it looked at afresh.
+func (f *Flow) reunited(ctx context.Context, j *journey, p *ledger.Pair) error {
+	if !strings.HasPrefix(p.Reason, deletedIn+string(j.target)) || !f.Now().After(p.StampedAt.Add(settling)) {
+		return nil
+	}
+	if partner, err := f.spared(ctx, j, p); err != nil || partner == "" {
+		return err
+	}
+	err := f.revive(ctx, j, p, j.target)
+	return orElse(err, error(Errorf(LeaseHeld, "the record's partner was restored: their pair is looked at afresh")))
 }

@@ -13,7 +13,7 @@ import (
 // only by what it lists no more.
 type Known struct {
 	ID string
-	// Listed is when it was listed last, Missed when a census first missed it.
+	// Listed is when it was listed last, Missed when a census first missed it since.
 	Listed, Missed time.Time
 	rev            int64
 }
@@ -54,12 +54,21 @@ func (l *Ledger) Known(ctx context.Context, sys record.System, object, after str
 	return out, err
 }
 
-// Miss notes that a census has missed a record; the second census in a row that
-// does forgets it. A record that was listed meanwhile is left as it is.
+// restorable is how long a record that is listed no more may still come back: for as
+// long as recycle bins keep what is in them.
+const restorable = 90 * 24 * time.Hour
+
+// Miss notes that a census has missed a record, and forgets it when censuses have for so
+// long that nobody brings it back. A record that was listed meanwhile is left as it is.
 func (l *Ledger) Miss(ctx context.Context, sys record.System, object string, k Known, at time.Time) error {
 	u := table.Update{Key: knownKey(sys, object, k.ID), If: table.AtRev(k.rev)}
-	if u.Delete = !k.Missed.IsZero(); !u.Delete {
+	switch {
+	case k.Missed.IsZero():
 		u.Set = map[string]string{"missed": ms(at)}
+	case at.Before(k.Missed.Add(restorable)):
+		return nil
+	default:
+		u.Delete = true
 	}
 	_, err := l.Table.Update(ctx, u)
 	if _, moved := table.Moved(err); moved {
