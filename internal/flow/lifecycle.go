@@ -36,7 +36,7 @@ func (f *Flow) deleted(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 	case "archive":
 		return f.archive(ctx, j, p)
 	case "ignore":
-		reason += "; kept in " + string(j.target) + j.blank(p)
+		reason += keptIn + string(j.target) + j.blank(p)
 		return drop(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, reason)
 	}
 	return f.ask(ctx, j, p, ": the policy is to ask")
@@ -218,7 +218,10 @@ func (f *Flow) restored(ctx context.Context, j *journey, s State, p *ledger.Pair
 		if err != nil && CodeOf(err) != RecordMissing {
 			return nil, err
 		}
-		if err != nil || rec.Archived {
+		switch gone := err != nil || rec.Archived; {
+		case gone && kept(p, j.target):
+			return f.undecided(ctx, j, p)
+		case gone:
 			if err := f.tellChildren(ctx, j, p.IDs[record.HubSpot]); err != nil {
 				return nil, err
 			}

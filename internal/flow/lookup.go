@@ -72,6 +72,8 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 		return f.back(ctx, j, s, p)
 	case owesErasure(p) && (t.Missing || t.Archived):
 		return f.deleted(ctx, j, p)
+	case p.State == ledger.Gone && kept(p, j.source) && (t.Missing || t.Archived):
+		return f.answered(ctx, j, p)
 	case p.State == ledger.Gone:
 		return f.atRest(ctx, j, p)
 	case p.State == ledger.Parked && p.IDs[j.target] == "" && (t.Missing || t.Archived):

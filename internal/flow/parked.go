@@ -60,17 +60,40 @@ func (f *Flow) stillParked(ctx context.Context, j *journey, p *ledger.Pair, t *T
 	return f.parked(ctx, j, p)
 }
 
-// answered: a record that waited for a person with its partner is gone by now. If both
-// are, that was the answer. A partner that was gone and is back has been restored, of
-// which its own event has yet to tell, and then this one deleted. What a merge has left is
-// asked about whatever becomes of it (MergedInto).
+// keptIn says of the tombstone that a deletion has left which record stayed.
+const keptIn = "; kept in "
+
+// kept: the record of a system stayed when its partner was deleted.
+func kept(p *ledger.Pair, sys record.System) bool {
+	if p.State == ledger.Parked {
+		return strings.HasPrefix(p.Reason, deletedIn+string(sys.Other()))
+	}
+	return p.State == ledger.Gone && strings.Contains(p.Reason, keptIn+string(sys))
+}
+
+// undecided: a record is back, and somebody has deleted its partner, which had been kept,
+// of which nobody has heard. Where the deletion is the older one, a partner is to be made
+// anew, else it is to be followed: a person knows.
+func (f *Flow) undecided(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	reason := deletedIn + string(j.target) + ", and its partner, which had been deleted, was restored: nobody has told which of the two came later"
+	return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
+}
+
+// answered: a record that waited for a person with its partner, or was kept, is gone by
+// now. If both are, that was the answer. A partner that was gone and is back has been
+// restored, of which its own event has yet to tell, and then this one deleted. What a
+// merge has left is asked about whatever becomes of it (MergedInto).
 func (f *Flow) answered(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	rests := f.parked
+	if p.State == ledger.Gone {
+		rests = f.atRest
+	}
 	there, err := f.isThere(ctx, j)
 	switch {
 	case err != nil:
 		return nil, err
 	case there || p.MergedInto() != "":
-		return f.parked(ctx, j, p)
+		return rests(ctx, j, p)
 	}
 	if err := f.reunited(ctx, j, p); err != nil {
 		return nil, err
@@ -79,7 +102,7 @@ func (f *Flow) answered(ctx context.Context, j *journey, p *ledger.Pair) (*Plan,
 	case err != nil:
 		return nil, err
 	case partner != "":
-		return f.parked(ctx, j, p)
+		return rests(ctx, j, p)
 	}
 	if _, err := f.unheard(ctx, j, p); err != nil {
 		return nil, err
@@ -87,7 +110,7 @@ func (f *Flow) answered(ctx context.Context, j *journey, p *ledger.Pair) (*Plan,
 	return drop(deletedInBoth), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, deletedInBoth)
 }
 
-// reunited brings a parked pair back whose partner was deleted and is there again, and has
+// reunited brings a pair back whose partner was deleted and is there again, and has
 // it looked at afresh.
 func (f *Flow) reunited(ctx context.Context, j *journey, p *ledger.Pair) error {
 	if !strings.HasPrefix(p.Reason, deletedIn+string(j.target)) || !f.Now().After(p.StampedAt.Add(settling)) {

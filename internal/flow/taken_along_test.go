@@ -234,6 +234,7 @@ func TestEditOverwrittenBeforeTheEnd(t *testing.T) {
 		b.archive("7", true)
 		b.event(record.HubSpot, "contacts", "7", flow.Deleted)
 		delete(b.dest.rows, "customers/c_1")
+		b.want(b.event(record.Destination, "contacts", "c_1", flow.Deleted), "Dropped")
 		b.archive("7", false)
 		b.want(b.event(record.HubSpot, "contacts", "7", flow.Restored), "Stamp")
 		b.hear(edit)
