@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -240,17 +239,6 @@ func (f *Flow) restored(ctx context.Context, j *journey, s State, p *ledger.Pair
 		return f.deleted(ctx, j, p)
 	}
 	return nil, Errorf(LeaseHeld, "the record was restored: its pair is looked at afresh")
-}
-
-// revive takes a pair out of its rest, since its record of a system is back.
-func (f *Flow) revive(ctx context.Context, j *journey, p *ledger.Pair, back record.System) error {
-	if back == record.HubSpot && slices.ContainsFunc(p.Was, func(id string) bool { return id != p.IDs[record.Destination] }) {
-		// Whoever refers to one that was merged into it while it was gone.
-		if err := f.tellChildren(ctx, j, p.IDs[back]); err != nil {
-			return err
-		}
-	}
-	return f.Ledger.Revive(ctx, j.pair, p)
 }
 
 // partnerMissing: the target does not know the partner. That may be a deletion

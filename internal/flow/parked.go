@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,4 +122,15 @@ func (f *Flow) reunited(ctx context.Context, j *journey, p *ledger.Pair) error {
 	}
 	err := f.revive(ctx, j, p, j.target)
 	return orElse(err, error(Errorf(LeaseHeld, "the record's partner was restored: their pair is looked at afresh")))
+}
+
+// revive takes a pair out of its rest, since its record of a system is back.
+func (f *Flow) revive(ctx context.Context, j *journey, p *ledger.Pair, back record.System) error {
+	if back == record.HubSpot && slices.ContainsFunc(p.Was, func(id string) bool { return id != p.IDs[record.Destination] }) {
+		// Whoever refers to one that was merged into it while it was gone.
+		if err := f.tellChildren(ctx, j, p.IDs[back]); err != nil {
+			return err
+		}
+	}
+	return f.Ledger.Revive(ctx, j.pair, p)
 }
