@@ -115,3 +115,21 @@ func TestKeptPartnerIsDeleted(t *testing.T) {
 		}
 	}
 }
+
+// The partner is restored, too, and heard of just before a person is asked about the two.
+func TestBothRestoredOneAfterTheOther(t *testing.T) {
+	for _, sys := range []record.System{record.HubSpot, record.Destination} {
+		c, other := newCouple(t, spec.Deletes{HubSpot: "ignore", Destination: "ignore"}), sys.Other()
+		c.remove(sys)
+		c.told(sys, flow.Deleted)
+		c.restore(sys)
+		c.remove(other)
+		c.flow.Ledger.Table = &slow{c.table, ledger.Parked, func() {
+			c.restore(other)
+			c.event(other, "contacts", c.ids[other], flow.Restored)
+		}}
+		if c.told(sys, flow.Restored); c.state(record.HubSpot, "7") != ledger.Linked {
+			t.Errorf("the pair is %q: %s", c.state(record.HubSpot, "7"), c.reason())
+		}
+	}
+}

@@ -74,10 +74,17 @@ func kept(p *ledger.Pair, sys record.System) bool {
 
 // undecided: a record is back, and somebody has deleted its partner, which had been kept,
 // of which nobody has heard. Where the deletion is the older one, a partner is to be made
-// anew, else it is to be followed: a person knows.
+// anew, else it is to be followed: a person knows. That one may have been restored, too,
+// and heard of while the row did not say yet that it was gone.
 func (f *Flow) undecided(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
 	reason := deletedIn + string(j.target) + ", and its partner, which had been deleted, was restored: nobody has told which of the two came later"
-	return park(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason)
+	if err := f.Ledger.Settle(ctx, p, j.ref, ledger.Parked, reason); err != nil {
+		return nil, err
+	}
+	if partner, err := f.spared(ctx, j, p); err != nil || partner == "" {
+		return park(reason), err
+	}
+	return nil, f.reunite(ctx, j, p)
 }
 
 // answered: a record that waited for a person with its partner, or was kept, is gone by
@@ -120,6 +127,11 @@ func (f *Flow) reunited(ctx context.Context, j *journey, p *ledger.Pair) error {
 	if partner, err := f.spared(ctx, j, p); err != nil || partner == "" {
 		return err
 	}
+	return f.reunite(ctx, j, p)
+}
+
+// reunite revives a pair whose partner is there again, and has it looked at afresh.
+func (f *Flow) reunite(ctx context.Context, j *journey, p *ledger.Pair) error {
 	err := f.revive(ctx, j, p, j.target)
 	return orElse(err, error(Errorf(LeaseHeld, "the record's partner was restored: their pair is looked at afresh")))
 }

@@ -10,14 +10,15 @@ import (
 	"tandem/internal/table"
 )
 
-// slow is a table that is slow to put a record to rest.
+// slow is a table that is slow to put a record into a state.
 type slow struct {
 	table.Table
+	state     ledger.State
 	meanwhile func()
 }
 
 func (s *slow) Update(ctx context.Context, updates ...table.Update) ([]int64, error) {
-	if meanwhile := s.meanwhile; meanwhile != nil && updates[0].Set["state"] == string(ledger.Gone) {
+	if meanwhile := s.meanwhile; meanwhile != nil && updates[0].Set["state"] == string(s.state) {
 		s.meanwhile = nil
 		meanwhile()
 	}
@@ -39,7 +40,7 @@ func TestParkedAndRestored(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.flow.Ledger.Table = &slow{b.table, func() {
+			b.flow.Ledger.Table = &slow{b.table, ledger.Gone, func() {
 				row := b.hub.put("contacts/7", record.Fields{"email": "ada@example.com"})
 				if !version {
 					row.Version = ""
@@ -65,7 +66,7 @@ func TestAskedDeletedAndRestored(t *testing.T) {
 	b.event(record.HubSpot, "contacts", hub, flow.Deleted)
 	customer := b.dest.rows["customers/"+dest]
 	delete(b.dest.rows, "customers/"+dest)
-	b.flow.Ledger.Table = &slow{b.table, func() {
+	b.flow.Ledger.Table = &slow{b.table, ledger.Gone, func() {
 		b.dest.rows["customers/"+dest] = customer
 		b.want(b.event(record.Destination, "contacts", dest, flow.Restored), "Dropped")
 	}}
