@@ -28,10 +28,15 @@ func (f *Flow) merged(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 	if err != nil {
 		return nil, err
 	}
-	if err := f.follow(ctx, j, rec, append([]string{j.ID}, j.Merged...)); err != nil {
+	left, err := f.follow(ctx, j, rec, append([]string{j.ID}, j.Merged...))
+	if err != nil {
 		return nil, err
 	}
-	return f.afterMerge(ctx, &next, s)
+	plan, err := f.afterMerge(ctx, &next, s)
+	if plan != nil {
+		plan.Parked = append(plan.Parked, left...)
+	}
+	return plan, err
 }
 
 // survivor reads the record that lives on. Where it is gone by now, what was merged
@@ -53,7 +58,7 @@ func (f *Flow) survivor(ctx context.Context, j *journey, t *Transformed) (record
 // partnerMerged: the contact of a destination record answers under another id. What
 // both hold is compared once the merge has been followed.
 func (f *Flow) partnerMerged(ctx context.Context, j *journey, rec record.Record, p *ledger.Pair) (*Plan, error) {
-	if err := f.follow(ctx, j, rec, []string{p.IDs[record.HubSpot]}); err != nil {
+	if _, err := f.follow(ctx, j, rec, []string{p.IDs[record.HubSpot]}); err != nil {
 		return nil, err
 	}
 	return nil, Errorf(LeaseHeld, "the record's partner has been merged into another: its pair is looked at afresh")
@@ -71,7 +76,7 @@ func (f *Flow) mergeUntold(ctx context.Context, j *journey, other *ledger.Pair) 
 	}
 	rec, err := f.read(ctx, j.from, j.source, j.object(j.source), j.ref.ID, j.forward, j.pair)
 	if err == nil {
-		err = f.follow(ctx, j, rec, []string{other.IDs[j.source]})
+		_, err = f.follow(ctx, j, rec, []string{other.IDs[j.source]})
 	}
 	return err == nil, err
 }
@@ -81,18 +86,18 @@ func (f *Flow) mergeUntold(ctx context.Context, j *journey, other *ledger.Pair) 
 const mostMerged = 45
 
 // follow gives the survivor rec the pair of one of the records that were merged into
-// it: those that are named, and those that the survivor itself tells.
-func (f *Flow) follow(ctx context.Context, j *journey, rec record.Record, named []string) error {
+// it: those that are named, and those that the survivor itself tells. It returns which
+// destination records that leaves to people.
+func (f *Flow) follow(ctx context.Context, j *journey, rec record.Record, named []string) (left []string, err error) {
 	told := rec.Merged
-	var err error
 	if len(told) == 0 {
 		if told, err = f.kin(ctx, j, rec); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	rows, err := f.mergedRows(ctx, j, rec.ID, append(named, told...))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	winner, losers := f.heir(j, rec, rows)
 	if resting := winner != nil && winner.State != ledger.Linked; (resting || !rec.Archived) && !isErased(rows[0]) {
@@ -103,9 +108,27 @@ func (f *Flow) follow(ctx context.Context, j *journey, rec record.Record, named 
 		err = f.tellChildren(ctx, j, rec.ID)
 	}
 	if err == nil && (winner != nil && winner != rows[0] || len(losers)+len(unmet) > 0) {
-		err = f.Ledger.Relink(ctx, j.pair, rows[0], winner, losers, unmet)
+		if left, err = f.leave(ctx, j, rec.ID, losers); err == nil {
+			err = f.Ledger.Relink(ctx, j.pair, rows[0], winner, losers, unmet)
+		}
 	}
-	return err
+	return left, err
+}
+
+// leave records for each partner that a merge is about to leave to people that it waits
+// for them: no event of its own may ever tell. Rather twice than never.
+func (f *Flow) leave(ctx context.Context, j *journey, survivor string, losers []*ledger.Pair) (left []string, err error) {
+	for _, p := range losers {
+		if p.State != ledger.Linked {
+			continue // people have deleted it
+		}
+		ref := record.Ref{System: record.Destination, Object: j.object(record.Destination), ID: p.IDs[record.Destination]}
+		if err := f.Ledger.Record(ctx, ref, f.outcome(j, ledger.ParkedKind, ledger.MergedReason(survivor))); err != nil {
+			return nil, err
+		}
+		left = append(left, ref.Object+" "+ref.ID)
+	}
+	return left, nil
 }
 
 // kin finds what was merged into a survivor that does not tell it, as far as it

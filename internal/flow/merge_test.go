@@ -1,6 +1,8 @@
 package flow_test
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,12 +63,33 @@ func TestMergeInAnyOrder(t *testing.T) {
 			if got := b.state(record.Destination, "c_2"); got != ledger.Parked {
 				t.Fatalf("the loser's partner is %q", got)
 			}
+			outcomes, err := b.flow.Ledger.Outcomes(t.Context(), record.Ref{System: record.Destination, Object: "customers", ID: "c_2"})
+			if err != nil || !slices.ContainsFunc(outcomes, func(o ledger.Outcome) bool { return o.Kind == ledger.ParkedKind }) {
+				t.Fatalf("nobody is told of the loser's partner: %v %v", outcomes, err)
+			}
 			b.still(record.Destination, "c_1", flow.Changed)
 			b.still(record.Destination, "c_2", flow.Changed)
 			b.still(record.HubSpot, "900", flow.Merged)
 		}
 		t.Run(name, func(t *testing.T) { each(t, true) })
 		t.Run(name+", by a system that does not tell", func(t *testing.T) { each(t, false) })
+	}
+}
+
+// The execution that follows a merge counts the partner that is left to people, once.
+func TestMergeCountsWhomItLeaves(t *testing.T) {
+	b := newBench(t)
+	b.created()
+	b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+	row := b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
+	b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row
+	for _, want := range [][]string{{"customers c_2"}, nil} {
+		b.want(b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8"), "Dropped")
+		var s flow.Sections
+		if err := json.Unmarshal(b.last.Output, &s); err != nil || !slices.Equal(s.Lookup.Parked, want) {
+			t.Errorf("parked %v, want %v: %v", s.Lookup, want, err)
+		}
 	}
 }
 

@@ -63,8 +63,8 @@ type Plan struct {
 	// Refused is when the plan's patch was refused first because another record was
 	// about to give a value up, in milliseconds.
 	Refused int64 `json:"refused,omitempty"`
-	// Parked are fields that the loop breaker took out, and references that began to
-	// wait; Waits are those of a pair that is only linked by this plan.
+	// Parked are fields that the loop breaker took out, references that began to wait,
+	// and destination records that a merge has left to people; Waits are those of a pair that is only linked by this plan.
 	Parked []string      `json:"parkedFields,omitempty"`
 	Waits  []ledger.Wait `json:"waits,omitempty"`
 }

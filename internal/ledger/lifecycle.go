@@ -288,7 +288,7 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pai
 	}
 	for _, p := range losers {
 		set := p.overwrote(record.Destination)
-		set[attrState], set[attrReason], set[attrStamped] = string(Parked), mergedInto+newID, now
+		set[attrState], set[attrReason], set[attrStamped] = string(Parked), MergedReason(newID), now
 		updates = append(updates, l.pointer(sp, p, set))
 	}
 	if winner != nil && winner.Key != survivor.Key && survivor.State == Claimed {
@@ -316,6 +316,10 @@ func (l *Ledger) Relink(ctx context.Context, sp spec.Pair, survivor, winner *Pai
 // mergedInto begins the reason of a destination record whose HubSpot record has been
 // merged into one that another stands for.
 const mergedInto = "its HubSpot record was merged into "
+
+// MergedReason is why a destination record is parked whose HubSpot record has been
+// merged into survivor.
+func MergedReason(survivor string) string { return mergedInto + survivor }
 
 // MergedInto is the HubSpot record into which the one of a parked destination record
 // was merged; "" where that is not why it is parked.
