@@ -36,7 +36,8 @@ server's), 500 (the server's own fault), 502 (a system does not answer) or 503 (
                                       worker; quiet: nothing is under way or deferred in this process
   GET  /api/outcomes?since=CURSOR     how each event ended, oldest first: cursor, execution, direction, pair,
                      [&limit=N]       system, object, id, kind (stamped, dropped, parked, dead), reason, code,
-                                      fields, at, events; at most N (1000); "next" is the cursor to go on from.
+                                      fields, parkedFields (what it left to a person), at, events; at most N
+                                      (1000); "next" is the cursor to go on from.
                                       stamped: both sides agree and something was written or linked; dropped:
                                       nothing was to be done, reason says why; parked: a person has to decide;
                                       dead: it failed, see the dead letter
