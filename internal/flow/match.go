@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -262,7 +263,7 @@ func (f *Flow) properties(j *journey) []string {
 func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, plan *Plan, found []record.Record, doubt *ledger.Intent) (*Plan, error) {
 	found = slices.DeleteFunc(found, func(r record.Record) bool { return r.Archived })
 	if len(found) == 0 {
-		return plan, f.Ledger.Intend(ctx, p, f.intent(j, plan).After(doubt), "")
+		return plan, f.anew(ctx, j, s, p, plan, doubt)
 	}
 	if len(found) > 1 {
 		return f.ambiguous(ctx, j, p, s.Transform, severalMatch+string(j.target)+" match")
@@ -300,6 +301,18 @@ func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, 
 		plan.Other = &ledger.Fence{Key: other.Key, Rev: other.Rev}
 	}
 	return plan, err
+}
+
+// anew intends to make a partner. An earlier one that is gone, and that was being linked
+// when it went, may have given this record values over edits that are heard of now or later.
+func (f *Flow) anew(ctx context.Context, j *journey, s State, p *ledger.Pair, plan *Plan, doubt *ledger.Intent) error {
+	ours := func(w ledger.Window) bool { return cmp.Or(w.Side, record.HubSpot) == j.source }
+	left := doubt.Left(f.shown(j, s.Transform, record.Record{}))
+	plan.Left = slices.DeleteFunc(left, func(w ledger.Window) bool { return !ours(w) })
+	if _, err := f.overwrittenNow(ctx, j, f.merge(j, p, s.Transform), p.State, p.IDs, plan.Left); err != nil {
+		return err
+	}
+	return f.Ledger.Intend(ctx, p, f.intent(j, plan).After(doubt), "")
 }
 
 // handsOn: the record that matches is the partner of another, which by now is deleted

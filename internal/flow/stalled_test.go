@@ -208,3 +208,33 @@ func TestEditThatWentWithAnExtraRecordUnnoted(t *testing.T) {
 		})
 	}
 }
+
+// While two records are being linked, somebody edits the one, and the other is deleted:
+// the edit, which the link's write went over, is recorded when a partner is made anew.
+func TestEditOverwrittenBeforeThePartnerWasDeleted(t *testing.T) {
+	for name, told := range map[string]bool{"heard of while it is made": true, "heard of later": false} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "lastname": "Lovelace"})
+			b.dest.put("customers/c_9", record.Fields{"email": "ada@example.com", "postcode": "2000"})
+			s := b.steps(record.HubSpot, "7", flow.Changed, "Transform", "Lookup")
+			at := b.hub.put("contacts/7", record.Fields{"zip": "4000"}).UpdatedAt
+			edit := flow.Notification{ID: "e", Object: "contacts", Record: "7", Kind: flow.Changed, At: at, Values: record.Fields{"zip": "4000"}}
+			b.now = b.now.Add(time.Second)
+			if _, err := b.flow.Handle(t.Context(), "Write", s); err != nil {
+				t.Fatal(err)
+			}
+			delete(b.dest.rows, "customers/c_9")
+			b.event(record.Destination, "contacts", "c_9", flow.Deleted)
+			b.now = b.now.Add(ledger.Lease)
+			if !told {
+				b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+			}
+			b.hear(edit)
+			lost := b.losses()
+			if len(b.dest.rows) != 1 || len(lost) != 1 || lost[0].Field != "postcode" || lost[0].Winner != record.Destination {
+				t.Errorf("%d customers, recorded is %+v", len(b.dest.rows), lost)
+			}
+		})
+	}
+}

@@ -229,11 +229,12 @@ func (r *run) was(p spec.Pair, s record.System, pair *ledger.Pair) []string {
 }
 
 // recorded reports whether a conflict row holds the edit, or held it until the person
-// was erased: that takes along what the person's former partners have lost.
+// was erased, which may be carried out late: that takes along what the person's former
+// partners have lost.
 func (r *run) recorded(p spec.Pair, pair *ledger.Pair, e edit) bool {
 	look := &ledger.Ledger{Table: r.table, Client: r.spec.Client, Now: func() time.Time { return r.now }}
 	if slices.ContainsFunc(r.removed, func(d removal) bool {
-		return d.erased && d.pair == p.Name && d.at.After(e.at) && r.akin(p, d.ref, e.ref)
+		return d.erased && d.pair == p.Name && r.pairOf(p, d.ref).StampedAt.After(e.at) && r.akin(p, d.ref, e.ref)
 	}) {
 		look.Table = r.lost
 	}
