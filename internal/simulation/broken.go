@@ -18,6 +18,8 @@ import (
 var Broken = []Variant{
 	{Name: "no lease", Table: func(t table.Table) table.Table { return &careless{&forgetful{Table: t, drop: "lease"}} }},
 	{Name: "no intent", Table: func(t table.Table) table.Table { return &forgetful{Table: t, drop: "intent"} }},
+	{Name: "lost writes not expected", Table: func(t table.Table) table.Table { return &forgetful{Table: t, drop: "ghosts"} }},
+	{Name: "overwritten edits not looked for", Table: func(t table.Table) table.Table { return &forgetful{Table: t, drop: "w:"} }},
 	{Name: "no fencing", Table: func(t table.Table) table.Table { return &careless{&hasty{t}} }},
 	{Name: "claim on the source only", Crowded: true, Table: func(t table.Table) table.Table { return &lonely{t} }},
 	{Name: "stamp what was sent", Remote: func(s record.System, r flow.Remote) flow.Remote { return &trusting{r} }},
@@ -27,7 +29,7 @@ var Broken = []Variant{
 	{Name: "no condition on the write", Remote: func(s record.System, r flow.Remote) flow.Remote { return &blind{r} }},
 }
 
-// forgetful loses one attribute of every row.
+// forgetful loses one attribute of every row, or all whose names begin like it.
 type forgetful struct {
 	table.Table
 	drop string
@@ -37,7 +39,9 @@ type forgetful struct {
 func (f *forgetful) Update(ctx context.Context, updates ...table.Update) ([]int64, error) {
 	for i := range updates {
 		updates[i].Set = maps.Clone(updates[i].Set)
-		delete(updates[i].Set, f.drop)
+		maps.DeleteFunc(updates[i].Set, func(name, _ string) bool {
+			return name == f.drop || strings.HasSuffix(f.drop, ":") && strings.HasPrefix(name, f.drop)
+		})
 	}
 	return f.Table.Update(ctx, updates...)
 }

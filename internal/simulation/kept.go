@@ -51,10 +51,37 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 			fail("no silent loss: %s field %s was set to %q and was rewritten in the other side's form", at.ref, at.field, e.text)
 			continue
 		}
-		if !r.reached(p, pair, e) && !r.recorded(p, pair, e) && !r.undone(p, pair, e) && !r.atOnce(e) {
+		newest := !rests && r.newest(p, pair, e)
+		if (newest || !r.reached(p, pair, e)) && !r.recorded(p, pair, e) && !r.undone(p, pair, e) && !r.atOnce(e) {
+			if newest && r.reached(p, pair, e) {
+				fail("newest: %s field %s was set to %q at %s, later than anybody has set it on either side, and is %q", at.ref, at.field, e.text, e.at.Sub(epoch), now[e.field])
+				continue
+			}
 			fail("no silent loss: %s field %s was set to %q at %s and is %q (linked at %s)", at.ref, at.field, e.text, e.at.Sub(epoch), now[e.field], pair.LinkedAt.Sub(epoch))
 		}
 	}
+}
+
+// newest: nobody has set the field on either side after that edit, so that it is what
+// both have to hold, wherever it has been seen meanwhile. Of records that were merged,
+// deleted or restored the systems themselves set values.
+func (r *run) newest(p spec.Pair, pair *ledger.Pair, e edit) bool {
+	f := p.Fields[slices.IndexFunc(p.Fields, func(f spec.Field) bool { return f.Name == e.field })]
+	if f.Direction != "" || f.HubSpot.Type == record.Reference || !e.at.After(pair.LinkedAt) || len(pair.Was) > 0 || r.onePortal {
+		return false
+	}
+	own := func(ref record.Ref) bool {
+		return ref.Object == p.Side(ref.System).Object && ref.ID == pair.IDs[ref.System]
+	}
+	later := func(o edit) bool { return o.pair == p.Name && own(o.ref) && o.field == e.field && o.at.After(e.at) }
+	for _, s := range []record.System{record.HubSpot, record.Destination} {
+		ref := record.Ref{System: s, Object: p.Side(s).Object, ID: pair.IDs[s]}
+		_, back := r.restored[ref]
+		if back || len(r.merged[ref.Object+"/"+ref.ID]) > 0 {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(r.edits, later)
 }
 
 // atOnce: a write of ours, without a condition, replaced the edit in the very instant

@@ -46,9 +46,9 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	switch {
-	case n.w.chance(0.006, "request lost"):
+	case n.w.often(0.006, "request lost"):
 		return nil, errLost
-	case n.w.chance(0.006, "request carried out late, client gone"):
+	case n.w.often(0.006, "request carried out late, client gone"):
 		late := n.w.between(time.Second, 14*time.Second)
 		clone := req.Clone(context.Background())
 		n.w.after(late, func() { n.serve(clone, body) })
@@ -69,9 +69,9 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	switch {
-	case n.w.chance(0.006, "answer lost after it was carried out"):
+	case n.w.often(0.006, "answer lost after it was carried out"):
 		return nil, errLost
-	case n.w.chance(0.006, "504 after it was carried out"):
+	case n.w.often(0.006, "504 after it was carried out"):
 		return answer(req, http.StatusGatewayTimeout, nil), nil
 	}
 	return resp, nil

@@ -77,6 +77,7 @@ type run struct {
 	letters    []letter
 	written    []record.Ref // what requests of ours that a system carried out wrote to
 	edits      []edit
+	onePortal  bool // another integration brings edits of its own to HubSpot
 	past       map[place][]moment
 	known      map[record.System]map[string][]string // object -> ids
 	foreign    map[record.Ref]bool                   // made by somebody else
@@ -110,7 +111,7 @@ var machines = func() map[spec.Direction]*asl.Machine {
 
 // plain is a client whose systems help with nothing: no unique external ids, no
 // unique fields, and a destination that finds new records late. With blind 1 the
-// destination has no conditional writes either, with 2 no versions.
+// destination has no conditional writes either, with 2 no versions, and times of whole seconds.
 func plain(s *spec.Spec, blind int) *spec.Spec {
 	c := *s
 	c.Pairs = slices.Clone(s.Pairs)
@@ -164,6 +165,9 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 	}
 	now := func() time.Time { return w.now }
 	r.deletes, r.untold, r.tidying = seed/7%4 == 1, seed/5%3 == 1, seed/11%6 == 1
+	if r.bad = seed/13%6 == 1; r.bad {
+		w.counts["bad network"]++
+	}
 	r.hub = portal.New(portal.Options{
 		Now: now, Rand: w.rng, SearchLag: s.HubSpot.SearchLag.Duration, Duplicates: 0.05, Clashes: 0.02, MergeDeletes: r.deletes, MergeUntold: r.untold,
 	})

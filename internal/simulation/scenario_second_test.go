@@ -43,6 +43,7 @@ func (st *stage) open() error {
 	now := func() time.Time { return st.now }
 	st.hub.DefineFor(s)
 	two.world, two.hub, two.first, st.second = st.world, st.hub, st, two
+	two.onePortal, st.onePortal = true, true
 	two.erp = erp.New(erp.Usual(), now, st.rng)
 	two.handlers[record.HubSpot], two.handlers[record.Destination] = st.handlers[record.HubSpot], erp.Handler(two.erp, ourToken)
 	if two.table, err = embedded.Open("", now); err != nil {

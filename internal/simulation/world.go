@@ -41,6 +41,7 @@ type world struct {
 	power  int
 	faults bool // off while the world settles
 	slow   bool // every answer takes seconds
+	bad    bool // the network loses and delays ten times as much
 	counts map[string]int
 	log    []string
 	keep   bool // whether log is kept
@@ -64,6 +65,14 @@ func (w *world) chance(p float64, fault string) bool {
 	}
 	w.counts[fault]++
 	return true
+}
+
+// often is chance for what the network does.
+func (w *world) often(p float64, fault string) bool {
+	if w.bad {
+		p *= 10
+	}
+	return w.chance(p, fault)
 }
 
 // between draws a duration.
@@ -176,7 +185,7 @@ var Faults = []string{
 	"merge heard of late", "merge told as deletions, too", "merge of a record that does not tell it", "edit just before a merge",
 	"partner edited just before a merge", "merged record deleted", "restored at once", "blank fields left out",
 	"edited just before we delete it", "edited just after we wrote it",
-	"reference waits", "reference travels at last", "values swapped", wrongSide,
+	"bad network", "reference waits", "reference travels at last", "values swapped", wrongSide,
 }
 
 // Crash probabilities per step.
