@@ -86,7 +86,7 @@ func (f *Flow) discard(ctx context.Context, j *journey, s State, p, row *ledger.
 func (f *Flow) intendExtra(ctx context.Context, j *journey, row *ledger.Pair, rec record.Record) error {
 	in := ledger.Intent{Execution: j.execution, At: f.Now(), Archive: j.target, Prior: map[string]string{}}
 	if j.target == record.Destination {
-		in.Open = f.open(j, rec.UpdatedAt)
+		in.Open = f.open(j, since(rec))
 	}
 	for name, text := range j.back.Canonical(rec.Fields) {
 		in.Prior[name] = j.print(name, j.target, text)

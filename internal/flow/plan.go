@@ -142,9 +142,9 @@ func (f *Flow) write(j *journey, p *ledger.Pair, ids map[record.System]string, m
 	}
 	plan.condition(j.target, j.to.Abilities(j.object(j.target)), target.ETag, target.Version)
 	plan.condition(j.source, j.from.Abilities(j.object(j.source)), t.ETag, t.Version)
-	changed := target.UpdatedAt
+	changed := since(target)
 	if j.source == record.Destination {
-		changed = t.updatedAt()
+		changed = t.since()
 	}
 	if len(plan.Patch[record.Destination]) > 0 {
 		plan.Open = f.open(j, changed)
@@ -159,6 +159,16 @@ func (f *Flow) open(j *journey, at time.Time) string {
 		return ""
 	}
 	return ledger.Version(at)
+}
+
+// since is from when on somebody may have edited a record after it was read: since its
+// last change, or that very second, if it was not over and the system tells no less.
+func since(rec record.Record) time.Time {
+	at := rec.UpdatedAt
+	if !rec.Clock.IsZero() && !rec.Clock.After(at) && at.Truncate(time.Second).Equal(at) {
+		return at.Add(-time.Millisecond)
+	}
+	return at
 }
 
 func (p *Plan) condition(s record.System, a Abilities, etag, version string) {

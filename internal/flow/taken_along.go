@@ -19,7 +19,7 @@ func (f *Flow) deletion(j *journey, p *ledger.Pair, rec record.Record) *Plan {
 	case j.to.Abilities(j.object(j.target)).ConditionalWrite && rec.ETag != "":
 		plan.ETag = map[record.System]string{j.target: rec.ETag}
 	case j.target == record.Destination:
-		plan.Open = f.open(j, rec.UpdatedAt)
+		plan.Open = f.open(j, since(rec))
 		plan.Ahead = (f.ahead(rec) + f.skew() + time.Second).Milliseconds()
 	}
 	return plan

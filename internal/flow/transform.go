@@ -29,6 +29,8 @@ type Transformed struct {
 	ReadAt   int64  `json:"readAt"`
 	// Updated is when the record was changed, where its version does not say that.
 	Updated int64 `json:"updated,omitempty"`
+	// Early: it was read in the second of its last change (since).
+	Early bool `json:"early,omitempty"`
 	// Ahead is by how many milliseconds the source's clock is ahead of ours, where
 	// that is more than the bound on skew.
 	Ahead int64 `json:"ahead,omitempty"`
@@ -110,7 +112,7 @@ func (f *Flow) translated(ctx context.Context, j *journey, rec record.Record, pa
 		Merged: rec.Merged, Archived: rec.Archived, Version: rec.Version, ETag: rec.ETag,
 		ReadAt: rec.ReadAt.UnixMilli(), Ahead: f.ahead(rec).Milliseconds(), Partner: rec.Fields[j.pair.Side(j.source).ExternalID],
 	}
-	if rec.ID != j.ID {
+	if t.Early = since(rec).Before(rec.UpdatedAt); rec.ID != j.ID {
 		t.ID = rec.ID
 	}
 	if rec.Version != ledger.Version(rec.UpdatedAt) {
@@ -158,6 +160,14 @@ func (t *Transformed) updatedAt() time.Time {
 	}
 	at, _ := time.Parse(time.RFC3339, t.Version) // other versions tell no time
 	return at
+}
+
+// since is since of the source.
+func (t *Transformed) since() time.Time {
+	if t.Early {
+		return t.updatedAt().Add(-time.Millisecond)
+	}
+	return t.updatedAt()
 }
 
 // own is the source's canonical text of a field.

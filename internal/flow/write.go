@@ -86,10 +86,14 @@ func (f *Flow) hold(ctx context.Context, j *journey, plan *Plan, fence *ledger.F
 // stillWanted looks again before a create or a deletion that has waited so long
 // that its lease had to be renewed: nothing is made for a record that was deleted
 // meanwhile, or for one whose partner somebody has made, and nothing deleted for one
-// that was restored.
+// that was restored. Two records that are to be linked are decided on again: in the row
+// of a pair that is not there yet nobody would find what was written over.
 func (f *Flow) stillWanted(ctx context.Context, j *journey, plan *Plan, w *Written) error {
-	if plan.Create == "" && plan.Archive == "" || *w.Fence == *plan.Fence {
+	switch {
+	case *w.Fence == *plan.Fence || plan.Create == "" && plan.Archive == "" && !plan.Link:
 		return nil
+	case plan.Link && plan.Create == "":
+		return Errorf(LeaseLost, "the two records to be linked were looked at so long ago that they are looked at again")
 	}
 	there, err := f.isThere(ctx, j)
 	switch {
