@@ -70,7 +70,7 @@ func (w *world) chance(p float64, fault string) bool {
 // often is chance for what the network does.
 func (w *world) often(p float64, fault string) bool {
 	if w.bad {
-		p *= 10
+		p *= 5
 	}
 	return w.chance(p, fault)
 }
