@@ -86,14 +86,14 @@ func (f *Flow) hold(ctx context.Context, j *journey, plan *Plan, fence *ledger.F
 // stillWanted looks again before a create or a deletion that has waited so long
 // that its lease had to be renewed: nothing is made for a record that was deleted
 // meanwhile, or for one whose partner somebody has made, and nothing deleted for one
-// that was restored. Two records that are to be linked are decided on again: in the row
-// of a pair that is not there yet nobody would find what was written over.
+// that was restored.
 func (f *Flow) stillWanted(ctx context.Context, j *journey, plan *Plan, w *Written) error {
+	waited := *w.Fence != *plan.Fence
 	switch {
-	case *w.Fence == *plan.Fence || plan.Create == "" && plan.Archive == "" && !plan.Link:
-		return nil
 	case plan.Link && plan.Create == "":
-		return Errorf(LeaseLost, "the two records to be linked were looked at so long ago that they are looked at again")
+		return f.stillFree(ctx, j, plan, waited)
+	case !waited || plan.Create == "" && plan.Archive == "":
+		return nil
 	}
 	there, err := f.isThere(ctx, j)
 	switch {
@@ -111,6 +111,25 @@ func (f *Flow) stillWanted(ctx context.Context, j *journey, plan *Plan, w *Writt
 		err = Errorf(LeaseLost, "a record that matches was made while the create waited")
 	}
 	return err
+}
+
+// stillFree: the record that is to be linked to is nobody else's meanwhile. Where it is,
+// or the write has waited, both are looked at again: in the row of a pair that is not
+// there yet nobody would find what was written over.
+func (f *Flow) stillFree(ctx context.Context, j *journey, plan *Plan, waited bool) error {
+	ref := record.Ref{System: j.target, Object: j.object(j.target), ID: plan.ids(j)[j.target]}
+	row, err := f.Ledger.Row(ctx, j.pair, ref)
+	known := ledger.Fence{Key: ledger.MapKey(ref)}
+	if plan.Other != nil {
+		known = *plan.Other
+	}
+	switch {
+	case err != nil:
+		return store(err)
+	case waited || row.Key == known.Key && row.Rev != known.Rev:
+		return Errorf(LeaseLost, "what is known of the two records to be linked is out of date: they are looked at again")
+	}
+	return nil
 }
 
 // giveBack ends the lease where the machine will not repeat this step, and
