@@ -14,8 +14,9 @@ func resyncCommand(ctx context.Context, e *env, args []string) error {
 	f := e.flags("resync", "[flags] CLIENT OBJECT ID",
 		"Reads a record and its partner again, as if it had just been edited, and takes up what was put aside: fields that\n"+
 			"the loop breaker has parked travel again, a record that was parked without a partner is looked for. Stop the\n"+
-			"automation that rewrote a field first, or it is parked once more. Of a running tandem run, or with --aws of a\n"+
-			"deployment, whose function is called.")
+			"automation that rewrote a field first, or it is parked once more. What the mass-change guard has stopped of the\n"+
+			"record is let through: its partner is deleted as it was, if nobody has edited it since, or its cleared fields\n"+
+			"are cleared there. Of a running tandem run, or with --aws of a deployment, whose function is called.")
 	address := f.String("addr", "", "the `address` of a running tandem run (TANDEM_ADDR, "+defaultListen+")")
 	deployed := f.Bool("aws", false, "ask the deployment in AWS, with the credentials in the environment")
 	specFile := f.String("spec", "", "with --aws the client's spec `file`; spec/CLIENT/integration-spec.json")

@@ -2,13 +2,19 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"tandem/internal/cloud/names"
+	"tandem/internal/simulator/erp"
+	"tandem/internal/simulator/portal"
+	"tandem/spec"
 )
 
 // A record that no delivery told of is brought over when somebody asks for it.
@@ -32,6 +38,60 @@ func TestResync(t *testing.T) {
 			t.Errorf("of client %s, record %s it says, with %d: %s", c[0], c[1], code, errs.String())
 		}
 	}
+}
+
+// Deletions that the mass-change guard has stopped follow, each when somebody asks for it.
+func TestResyncFollowsADeletion(t *testing.T) {
+	w := newWorld(t)
+	s, err := spec.Load(w.specFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Guards.Deletes = 1
+	body, _ := json.Marshal(s)
+	if err := os.WriteFile(w.specFile, body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listen := freeAddress(t)
+	w.target = []string{"http://" + listen}
+	p := w.start(t.TempDir(), listen)
+	sending, hangUp := context.WithCancel(t.Context())
+	var sends sync.WaitGroup
+	defer func() { hangUp(); sends.Wait() }()
+	sends.Go(func() { w.deliver(sending) })
+	ids := map[string]string{"Ann": "", "Bob": "", "Cleo": ""}
+	for name := range ids {
+		ids[name] = w.person(strings.ToLower(name)+"@example.com", name)
+	}
+	w.quiet(p)
+	for _, id := range ids {
+		if err := w.portal.Archive(portal.Person, "contacts", id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.quiet(p)
+	for want := 2; want > 0; want-- {
+		names := w.customers()
+		if len(names) != want {
+			t.Fatalf("%v are left, want %d", names, want)
+		}
+		if said := tell(t, p, "why", "acme", "contacts", ids[names[0]]); !strings.Contains(said, "tandem resync of the deleted record") {
+			t.Errorf("why says %s", said)
+		}
+		tell(t, p, "resync", "acme", "contacts", ids[names[0]])
+		w.quiet(p)
+	}
+	w.invariants(p, nil)
+}
+
+// customers lists the first names of those that are there.
+func (w *world) customers() (names []string) {
+	for _, c := range w.company.Records("customers") {
+		if !c.Deleted {
+			names = append(names, erp.Show(c.Fields["first_name"]))
+		}
+	}
+	return names
 }
 
 // On AWS the function is asked that polls or compares the object, and says which fields

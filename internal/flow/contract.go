@@ -99,6 +99,8 @@ type Notification struct {
 	Other bool
 	// Merged lists ids that went into Record by a merge.
 	Merged []string
+	// Approved: a person has said so (Resync); no sender can.
+	Approved bool
 }
 
 // Kind says what an event claims has happened. Only deletions, merges,

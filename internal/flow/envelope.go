@@ -38,6 +38,8 @@ type Envelope struct {
 	At     int64    `json:"at,omitempty"`
 	Events []string `json:"events,omitempty"`
 	Merged []string `json:"merged,omitempty"`
+	// Approved: a person lets through what the mass-change guard has stopped of the record.
+	Approved bool `json:"approved,omitempty"`
 	// Told are fingerprints of the values the events carried.
 	Told []Told `json:"told,omitempty"`
 	// Seal is the HMAC over all of the above.

@@ -2,9 +2,12 @@ package flow
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"tandem/internal/ledger"
+	"tandem/internal/record"
 	"tandem/spec"
 )
 
@@ -69,13 +72,50 @@ func (f *Flow) allow(ctx context.Context, j *journey, p *ledger.Pair, v verdict)
 			}
 		}
 	}
-	if len(clears) == 0 {
+	if len(clears) == 0 || j.Approved && j.Kind == Changed {
 		return true, nil
 	}
 	return f.Ledger.Admit(ctx, "clears#"+string(j.Direction), orElse(f.Spec.Guards.Clears, defaultClears), p, clears...)
 }
 
-// allowDelete asks the mass-change guard about one more deletion.
+// allowDelete asks the mass-change guard about one more deletion. Of a record that was
+// there when a person let its cleared fields through nobody has asked.
 func (f *Flow) allowDelete(ctx context.Context, j *journey, p *ledger.Pair) (bool, error) {
+	if j.Approved && j.Kind == Deleted {
+		return true, nil
+	}
 	return f.Ledger.Admit(ctx, "deletes#"+string(j.Direction), orElse(f.Spec.Guards.Deletes, defaultDeletes), p, "deletion")
+}
+
+// What the reasons say of all that the mass-change guard has stopped.
+const (
+	deletionStopped = ", but the mass-change guard stopped deletions from there"
+	clearsStopped   = "the guard on cleared fields stopped this direction"
+)
+
+// stopped: the record of a system was deleted, which the guard keeps from its partner.
+func stopped(p *ledger.Pair, sys record.System) bool {
+	return p.State == ledger.Parked && strings.HasPrefix(p.Reason, deletedIn+string(sys)+deletionStopped)
+}
+
+// approved follows a deletion that the guard has stopped, as a person wants. The pair is
+// linked again first, so that whatever else becomes of it meanwhile is what it always is.
+func (f *Flow) approved(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	if err := f.Ledger.Revive(ctx, j.pair, p); err != nil {
+		return nil, err
+	}
+	return f.deleted(ctx, j, p)
+}
+
+// clearing: the guard has stopped cleared fields of the record since anything was last
+// written of its pair.
+func (f *Flow) clearing(ctx context.Context, p *ledger.Pair, ref record.Ref) (bool, error) {
+	var last time.Time
+	for _, o := range p.Outcomes {
+		last = later(last, o.At)
+	}
+	all, err := f.Ledger.Outcomes(ctx, ref)
+	return slices.ContainsFunc(all, func(o ledger.Outcome) bool {
+		return o.Kind == ledger.ParkedKind && o.At.After(last) && strings.HasPrefix(o.Reason, clearsStopped)
+	}), store(err)
 }

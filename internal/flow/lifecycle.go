@@ -145,7 +145,7 @@ func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 		return nil, err
 	}
 	if !ok {
-		return f.ask(ctx, j, p, ", but the mass-change guard stopped deletions from there")
+		return f.ask(ctx, j, p, deletionStopped+": tandem resync of the deleted record lets this one through")
 	}
 	if err := f.went(ctx, j, p, j.target, rec); err != nil {
 		return nil, err

@@ -78,6 +78,8 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 		return f.atRest(ctx, j, p)
 	case p.State == ledger.Parked && p.IDs[j.target] == "" && (t.Missing || t.Archived):
 		return f.deleted(ctx, j, p) // which settles what a person was asked
+	case j.Approved && stopped(p, j.source) && (t.Missing || t.Archived):
+		return f.approved(ctx, j, p)
 	case p.State == ledger.Parked && (t.Missing || t.Archived):
 		return f.answered(ctx, j, p)
 	case p.State == ledger.Parked && !j.touched(p, t):
@@ -261,7 +263,7 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 		return f.settled(ctx, j, p, m, v, change, lost, len(fresh) > 0)
 	}
 	if ok, err := f.allow(ctx, j, p, v); err != nil || !ok {
-		return park("the guard on cleared fields stopped this direction"), err
+		return park(clearsStopped + ": tandem resync lets this record through"), err
 	}
 	plan := f.write(j, p, p.IDs, m, v, t, target)
 	plan.Parked = append(slices.Sorted(maps.Keys(parked)), waitingFields(fresh)...)

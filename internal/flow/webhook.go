@@ -171,7 +171,7 @@ func (in *Ingress) envelope(g *group) (Envelope, error) {
 		if n.ID != "" && len(e.Events) < maxListed {
 			e.Events = append(e.Events, n.ID)
 		}
-		e.Merged = append(e.Merged, n.Merged...)
+		e.Merged, e.Approved = append(e.Merged, n.Merged...), e.Approved || n.Approved
 		in.tell(g, n, &e)
 	}
 	e.Back = e.Kind == Deleted && last[Restored].After(last[Deleted])

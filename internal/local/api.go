@@ -53,8 +53,9 @@ server's), 500 (the server's own fault), 502 (a system does not answer) or 503 (
   GET  /api/executions/{name}         one execution: each state's input, output, attempts, error and times
   GET  /api/why/{object}/{id}         what is known of a record and what would happen next
   POST /api/resync/{object}/{id}      looks at one record again: fields that the loop breaker has parked travel, a
-       [?client=C]                    record parked without a partner is looked for; answers {"freed": names}, 404
-                                      where the server is another client's than C
+       [?client=C]                    record parked without a partner is looked for, what the mass-change guard has
+                                      stopped of it follows; answers {"freed": names}, 404 where the server is
+                                      another client's than C
   POST /api/poll                      polls every polled object now; answers {"started"}
   POST /api/reconcile                 asks the objects that deliver webhooks what changed, for deliveries that
                                       were lost; answers {"started"}
