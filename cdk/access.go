@@ -28,7 +28,7 @@ var lists = []tableGrant{
 	{"GetItem", "its cursor"},
 	{"BatchGetItem", "a listed record that is already the base is an echo"},
 	{"PutItem", "its first cursor; the rate limit's row, the first time"},
-	{"Query", "records whose reference waits; those that a list of everything has shown"},
+	{"Query", "records whose reference waits; those that a list of everything has shown; what a guard has stopped of one"},
 	{"UpdateItem", "its cursor; the rate limit; the outcome of what is dropped; what has arrived"},
 	{"DeleteItem", "a record whose reference waits no longer"},
 }

@@ -38,6 +38,28 @@ func (b *bench) removed(sys record.System, bin bool) {
 	}
 }
 
+// asked is resync whose execution runs later.
+func (b *bench) asked(ref record.Ref) (later func()) {
+	b.t.Helper()
+	var s flow.State
+	if _, err := (&flow.Ingress{Flow: b.flow, Starter: caught{&s}, Lanes: 1}).Resync(b.t.Context(), ref); err != nil {
+		b.t.Fatal(err)
+	}
+	return func() {
+		input, _ := json.Marshal(s)
+		b.executed(s.Event.Direction, s.Event.Name, input)
+	}
+}
+
+// spent uses up what a guard of one lets pass in an hour.
+func (b *bench) spent(guard string, from record.System) {
+	b.t.Helper()
+	b.flow.Spec.Guards.Deletes, b.flow.Spec.Guards.Clears = 1, 1
+	if ok, err := b.flow.Ledger.Admit(b.t.Context(), guard+"#"+string(spec.From(from)), 1, &ledger.Pair{}, "another's"); !ok || err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // stopped has the guard stop that record's deletion, after another one.
 func (b *bench) stopped(sys record.System, bin bool) record.Ref {
 	b.t.Helper()
@@ -83,16 +105,9 @@ func everyDeletion(t *testing.T, do func(b *bench, sys record.System, bin bool))
 func TestResyncFollowsAStoppedDeletion(t *testing.T) {
 	everyDeletion(t, func(b *bench, sys record.System, bin bool) {
 		ref := b.stopped(sys, bin)
-		var twice [2]flow.State
-		for i := range twice {
-			if _, err := (&flow.Ingress{Flow: b.flow, Starter: caught{&twice[i]}, Lanes: 1}).Resync(b.t.Context(), ref); err != nil {
-				b.t.Fatal(err)
-			}
-		}
 		before := b.wrote()
-		for _, s := range twice {
-			input, _ := json.Marshal(s)
-			b.executed(s.Event.Direction, s.Event.Name, input)
+		for _, later := range []func(){b.asked(ref), b.asked(ref)} {
+			later()
 			if b.left(sys.Other()) != 0 || b.state(record.HubSpot, "7") != ledger.Gone || b.wrote() != before+1 {
 				b.t.Fatalf("%d are left, the pair is %s: %s", b.left(sys.Other()), b.state(record.HubSpot, "7"), b.reason())
 			}
@@ -163,20 +178,35 @@ func TestResyncFollowsNothingElse(t *testing.T) {
 	}
 }
 
-// A record that was restored meanwhile is in step again.
+// A record that was restored meanwhile is in step again; nobody has said that what was
+// cleared in it then may pass.
 func TestResyncOfARestoredRecord(t *testing.T) {
-	b := newBench(t)
-	b.stopped(record.HubSpot, true)
-	var s flow.State
-	if _, err := (&flow.Ingress{Flow: b.flow, Starter: caught{&s}, Lanes: 1}).Resync(t.Context(), hubContact); err != nil {
-		t.Fatal(err)
+	for name, want := range map[string]string{"Byron": "Byron", "": "L"} {
+		b := newBench(t)
+		b.stopped(record.HubSpot, true)
+		b.spent("clears", record.HubSpot)
+		later := b.asked(hubContact)
+		b.archive("7", false)
+		b.hub.put("contacts/7", record.Fields{"lastname": name})
+		later()
+		if got := b.dest.rows["customers/c_1"].Fields["last_name"]; got != want || b.state(record.HubSpot, "7") != ledger.Linked {
+			t.Errorf("last name %q, the pair is %s: %s", got, b.state(record.HubSpot, "7"), b.reason())
+		}
 	}
-	b.archive("7", false)
-	b.hub.put("contacts/7", record.Fields{"lastname": "Byron"})
-	input, _ := json.Marshal(s)
-	b.executed(s.Event.Direction, s.Event.Name, input)
-	if got := b.dest.rows["customers/c_1"].Fields["last_name"]; got != "Byron" || b.state(record.HubSpot, "7") != ledger.Linked {
-		t.Errorf("last name %q, the pair is %s: %s", got, b.state(record.HubSpot, "7"), b.reason())
+}
+
+// The worker that was to follow dies before it has taken the pair: the next one does.
+func TestResyncFollowsADeletionThoughItsWorkerDies(t *testing.T) {
+	b := newBench(t)
+	ref := b.stopped(record.HubSpot, false)
+	b.flow.Ledger.Table = &slow{b.table, ledger.Linked, func() {
+		b.dest.fail = func(string) error {
+			b.dest.fail = nil
+			return flow.Errorf(flow.RemoteBusy, "the worker is gone")
+		}
+	}}
+	if _, err := b.resync(ref); err != nil || b.left(record.Destination) != 0 {
+		t.Errorf("%d are left, %v: %s", b.left(record.Destination), err, b.reason())
 	}
 }
 
@@ -186,7 +216,6 @@ func TestResyncClears(t *testing.T) {
 	for _, sys := range []record.System{record.HubSpot, record.Destination} {
 		b := newBench(t)
 		b.created()
-		b.flow.Spec.Guards.Clears = 1
 		s, key := b.at(sys)
 		o, partner := b.at(sys.Other())
 		edit := func(value string) { s.put(key, record.Fields{"lastname": value, "last_name": value}) }
@@ -204,9 +233,7 @@ func TestResyncClears(t *testing.T) {
 			}
 			holds(want, when)
 		}
-		if ok, err := b.flow.Ledger.Admit(t.Context(), "clears#"+string(spec.From(sys)), 1, &ledger.Pair{}, "another's"); !ok || err != nil {
-			t.Fatal(err)
-		}
+		b.spent("clears", sys)
 		edit("")
 		resync("L", "asked before the guard was")
 		resync("", "asked")
@@ -215,6 +242,11 @@ func TestResyncClears(t *testing.T) {
 		holds("M", "set again")
 		edit("")
 		resync("M", "cleared again")
+		b.spent("deletes", sys)
+		b.flow.Spec.Pairs[0].Deletes = spec.Deletes{HubSpot: "archive", Destination: "archive"}
+		later := b.asked(refTo(sys))
 		b.removed(sys, true)
+		later()
+		holds("M", "deleted before it was cleared")
 	}
 }

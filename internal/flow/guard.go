@@ -93,9 +93,9 @@ const (
 	clearsStopped   = "the guard on cleared fields stopped this direction"
 )
 
-// stopped: the record of a system was deleted, which the guard keeps from its partner.
-func stopped(p *ledger.Pair, sys record.System) bool {
-	return p.State == ledger.Parked && strings.HasPrefix(p.Reason, deletedIn+string(sys)+deletionStopped)
+// stopped: the record was deleted, which the guard keeps from its partner.
+func stopped(p *ledger.Pair, ref record.Ref) bool {
+	return p.State == ledger.Parked && p.IDs[ref.System] == ref.ID && strings.HasPrefix(p.Reason, deletedIn+string(ref.System)+deletionStopped)
 }
 
 // approved follows a deletion that the guard has stopped, as a person wants. The pair is

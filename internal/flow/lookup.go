@@ -78,7 +78,7 @@ func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*
 		return f.atRest(ctx, j, p)
 	case p.State == ledger.Parked && p.IDs[j.target] == "" && (t.Missing || t.Archived):
 		return f.deleted(ctx, j, p) // which settles what a person was asked
-	case j.Approved && stopped(p, j.source) && (t.Missing || t.Archived):
+	case j.Approved && stopped(p, j.ref) && (t.Missing || t.Archived):
 		return f.approved(ctx, j, p)
 	case p.State == ledger.Parked && (t.Missing || t.Archived):
 		return f.answered(ctx, j, p)

@@ -36,7 +36,7 @@ func (in *Ingress) Resync(ctx context.Context, ref record.Ref) (freed []string, 
 	switch {
 	case there == nil:
 		e.Approved, freed, err = in.free(ctx, p, ref)
-	case stopped(p, ref.System):
+	case stopped(p, ref):
 		e.Kind, e.Approved = Deleted, true
 	default:
 		err = there
