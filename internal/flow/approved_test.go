@@ -123,6 +123,7 @@ func TestResyncFollowsAStoppedDeletion(t *testing.T) {
 func TestResyncFollowsNoDeletionPastAnEdit(t *testing.T) {
 	everyDeletion(t, func(b *bench, sys record.System, bin bool) {
 		ref := b.stopped(sys, bin)
+		late := b.asked(ref)
 		partner, key := b.at(sys.Other())
 		partner.put(key, record.Fields{"lastname": "Byron", "last_name": "Byron"})
 		if _, err := b.resync(ref); err != nil {
@@ -133,6 +134,10 @@ func TestResyncFollowsNoDeletionPastAnEdit(t *testing.T) {
 		}
 		if _, err := b.resync(ref); flow.CodeOf(err) != flow.RecordMissing {
 			b.t.Errorf("once more: %v", err)
+		}
+		partner.put(key, record.Fields{"lastname": "L", "last_name": "L"})
+		if late(); b.left(sys.Other()) != 1 {
+			b.t.Errorf("what was said before the question was asked has answered it: %s", b.reason())
 		}
 	})
 }
@@ -175,6 +180,30 @@ func TestResyncFollowsNothingElse(t *testing.T) {
 	b.flow.Spec.Pairs[0].Deletes.HubSpot = "ask"
 	if _, err := b.resync(hubContact); err != nil || b.left(record.Destination) != 1 || !strings.Contains(b.reason(), "the policy is to ask") {
 		t.Errorf("against the policy: %v: %s", err, b.reason())
+	}
+}
+
+// The record that lives on after a merge is the one that is asked for.
+func TestResyncFollowsTheDeletionAfterAMerge(t *testing.T) {
+	b := newBench(t)
+	b.flow.Spec.Pairs[0].Deletes.HubSpot = "archive"
+	b.created()
+	b.spent("deletes", record.HubSpot)
+	b.hub.rows["contacts/9"] = b.hub.rows["contacts/7"]
+	delete(b.hub.rows, "contacts/7")
+	b.hub.put("contacts/9", nil)
+	b.event(record.HubSpot, "contacts", "9", flow.Merged, "7")
+	delete(b.hub.rows, "contacts/9")
+	b.event(record.HubSpot, "contacts", "9", flow.Deleted)
+	if !strings.Contains(b.reason(), "mass-change guard") {
+		t.Fatal(b.reason())
+	}
+	if _, err := b.resync(hubContact); flow.CodeOf(err) != flow.RecordMissing {
+		t.Errorf("of the merged one: %v", err)
+	}
+	ref := record.Ref{System: record.HubSpot, Object: "contacts", ID: "9"}
+	if _, err := b.resync(ref); err != nil || b.left(record.Destination) != 0 {
+		t.Errorf("%d are left, %v: %s", b.left(record.Destination), err, b.reason())
 	}
 }
 
