@@ -80,7 +80,7 @@ func TestFoldKeepsCountsOfUnknownWords(t *testing.T) {
 func TestCauseOfNeverRepeatsTheReason(t *testing.T) {
 	for reason, want := range map[string]Cause{
 		flow.ReasonStale: Stale, flow.ReasonUnchanged: Unchanged, flow.ReasonAgreed: Agreed,
-		"deleted in hubspot before it was linked": Gone, "deleted in hubspot, but the mass-change guard stopped deletions from there": Guard, "the hubspot record 512 still exists": Other, "": Other,
+		"deleted in hubspot before it was linked": Gone, "deleted in hubspot, but the mass-change guard stopped deletions from there: tandem resync of the deleted record lets this one through": Guard, "the guard on cleared fields stopped this direction: tandem resync lets this record through": Guard, "the hubspot record 512 still exists": Other, "": Other,
 	} {
 		if got := CauseOf(reason); got != want {
 			t.Errorf("%q became %q, want %q", reason, got, want)
