@@ -99,6 +99,9 @@ func (f *Flow) follow(ctx context.Context, j *journey, rec record.Record, named 
 	if err != nil {
 		return nil, err
 	}
+	if older(rows[0], record.HubSpot, rec.Version, rec.ReadAt) {
+		return nil, Errorf(LeaseHeld, "the merged record has been compared in a newer state than was read: it is looked at again")
+	}
 	winner, losers := f.heir(j, rec, rows)
 	if resting := winner != nil && winner.State != ledger.Linked; (resting || !rec.Archived) && !isErased(rows[0]) {
 		rows[0].Reason = "" // if it rested, it is there again, or rests for another reason

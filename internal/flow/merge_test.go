@@ -310,3 +310,34 @@ func TestMergeAfterAnUnconfirmedWrite(t *testing.T) {
 		t.Errorf("the survivor's partner is %q: %v", got, b.dest.rows)
 	}
 }
+
+// The merge's own event comes when one of its records has been followed already and the
+// survivor edited since. What it reads first is from before that edit, and tells nothing of
+// who goes on.
+func TestMergeReadBeforeAnEdit(t *testing.T) {
+	b := newBench(t)
+	b.created()
+	b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+	answers := func(row record.Record) {
+		b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
+	}
+	before := b.hub.put("contacts/900", record.Fields{"email": "ada@example.com", "firstname": "Bob"})
+	answers(before)
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+	after := b.hub.put("contacts/900", record.Fields{"email": "new@example.com", "firstname": "New"})
+	answers(after)
+	b.want(b.event(record.HubSpot, "contacts", "900", flow.Changed), "Stamp")
+	reads := 0
+	b.hub.fail = func(op string) error {
+		if answers(before); reads >= 2 {
+			answers(after)
+		}
+		reads++
+		return nil
+	}
+	b.event(record.HubSpot, "contacts", "900", flow.Merged, "8", "7")
+	if one, two := b.state(record.Destination, "c_1"), b.state(record.Destination, "c_2"); one != ledger.Linked || two != ledger.Parked {
+		t.Errorf("the partner that holds the survivor's values is %q, the other %q: %s", one, two, b.reason())
+	}
+}
