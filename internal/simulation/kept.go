@@ -239,13 +239,15 @@ func (r *run) carried(p spec.Pair, pair *ledger.Pair, e edit, byUs bool) bool {
 }
 
 // was lists a pair's id on one side and those that were merged into it; where records
-// were deleted or restored it may have had another partner before: those that ever had
-// its match value.
+// were deleted or restored it may have had another partner before, and for an extra one
+// that we have deleted it is noted below the partner of the one that stayed: those that
+// ever had its match value.
 func (r *run) was(p spec.Pair, s record.System, pair *ledger.Pair) []string {
 	own := record.Ref{System: s.Other(), Object: p.Side(s.Other()).Object, ID: pair.IDs[s.Other()]}
 	ids := append([]string{pair.IDs[s]}, r.merged[p.Side(s).Object+"/"+pair.IDs[s]]...)
 	_, back := r.restored[own]
-	if back || slices.ContainsFunc(r.removed, func(d removal) bool { return d.pair == p.Name && d.ref.System == s }) {
+	_, extra := r.archived[own]
+	if back || extra || slices.ContainsFunc(r.removed, func(d removal) bool { return d.pair == p.Name && d.ref.System == s }) {
 		for _, id := range r.known[s][p.Side(s).Object] {
 			if r.akin(p, own, record.Ref{System: s, Object: p.Side(s).Object, ID: id}) {
 				ids = append(ids, id)
