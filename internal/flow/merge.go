@@ -210,7 +210,8 @@ func (f *Flow) mergedRows(ctx context.Context, j *journey, survivor string, ids 
 // people have deleted is not made anew because of a merge, and an erasure finds it. Else
 // it is chosen by what the survivor holds, so that it does not matter which event is
 // heard first, or what no event says: the pair that holds the survivor's match value, else
-// one that may have been sent it, since its partner may be the only one that can hold it;
+// one that may have been sent it, or have sent it, since its partner may be the only one
+// that can hold it;
 // of such, the one that agrees with it in most fields; of such, the oldest link.
 func (f *Flow) heir(j *journey, rec record.Record, rows []*ledger.Pair) (winner *ledger.Pair, losers []*ledger.Pair) {
 	linked := slices.DeleteFunc(slices.Clone(rows), func(p *ledger.Pair) bool { return p.State != ledger.Linked })
@@ -234,7 +235,8 @@ func (f *Flow) heir(j *journey, rec record.Record, rows []*ledger.Pair) (winner 
 		case own[field] == "":
 		case p.Base[field].HubSpot == j.print(field, record.HubSpot, own[field]):
 			return 2
-		case slices.Contains(p.MaybeSent(f.Now())[record.Destination][field], sent[field]):
+		case slices.Contains(p.MaybeSent(f.Now())[record.Destination][field], sent[field]),
+			slices.Contains(p.MaybeSent(f.Now())[record.HubSpot][field], j.print(field, record.HubSpot, own[field])):
 			return 1
 		}
 		return 0

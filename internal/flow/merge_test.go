@@ -292,22 +292,34 @@ func TestMergedWhileItWaitedForAPerson(t *testing.T) {
 	}
 }
 
-// A write of the survivor's e-mail to one of the partners was never confirmed: that one
-// holds it, and goes on.
+// A write of the survivor's e-mail to one of the partners, or from it, was never
+// confirmed: that one holds it, and goes on.
 func TestMergeAfterAnUnconfirmedWrite(t *testing.T) {
-	b := newBench(t)
-	b.created()
-	b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Ada"})
-	b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
-	b.hub.put("contacts/7", record.Fields{"email": "cleo@example.com", "firstname": "Cleo"})
-	b.steps(record.HubSpot, "7", flow.Changed, "Transform", "Lookup", "Write") // and its worker dies
-	b.now = b.now.Add(ledger.Lease)
-	row := b.hub.put("contacts/900", record.Fields{"email": "cleo@example.com", "firstname": "Ada"})
-	row.Merged = []string{"7", "8"}
-	b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
-	b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
-	if got := b.contactOf("900"); got != "c_1" || b.dest.rows["customers/c_1"].Fields["email"] != "cleo@example.com" {
-		t.Errorf("the survivor's partner is %q: %v", got, b.dest.rows)
+	for name, begin := range map[string]func(*bench){
+		"to a partner": func(b *bench) {
+			b.hub.put("contacts/7", record.Fields{"email": "cleo@example.com", "firstname": "Cleo"})
+			b.steps(record.HubSpot, "7", flow.Changed, "Transform", "Lookup", "Write") // and its worker dies
+		},
+		"from a partner": func(b *bench) {
+			b.dest.put("customers/c_1", record.Fields{"email": "cleo@example.com", "first_name": "Cleo"})
+			b.steps(record.Destination, "c_1", flow.Changed, "Transform", "Lookup", "Write")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.created()
+			b.hub.put("contacts/8", record.Fields{"email": "bob@example.com", "firstname": "Ada"})
+			b.want(b.event(record.HubSpot, "contacts", "8", flow.Changed), "Stamp")
+			begin(b)
+			b.now = b.now.Add(ledger.Lease)
+			row := b.hub.put("contacts/900", record.Fields{"email": "cleo@example.com", "firstname": "Ada"})
+			row.Merged = []string{"7", "8"}
+			b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
+			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+			if got := b.contactOf("900"); got != "c_1" || b.dest.rows["customers/c_1"].Fields["email"] != "cleo@example.com" {
+				t.Errorf("the survivor's partner is %q: %v", got, b.dest.rows)
+			}
+		})
 	}
 }
 
