@@ -63,8 +63,9 @@ type Plan struct {
 	// Refused is when the plan's patch was refused first because another record was
 	// about to give a value up, in milliseconds.
 	Refused int64 `json:"refused,omitempty"`
-	// Parked are fields that the loop breaker took out, references that began to wait,
-	// and destination records that a merge has left to people; Waits are those of a pair that is only linked by this plan.
+	// Parked are fields that the loop breaker took out, references that began to wait, and
+	// destination records that a merge has left to people; Waits are references of a pair
+	// that is only linked by this plan.
 	Parked []string      `json:"parkedFields,omitempty"`
 	Waits  []ledger.Wait `json:"waits,omitempty"`
 }
@@ -229,6 +230,9 @@ func (f *Flow) intent(j *journey, plan *Plan) ledger.Intent {
 func (j *journey) forms(name string, sys record.System, text string) []string {
 	exact := j.print(name, sys, text)
 	i := slices.IndexFunc(j.pair.Fields, func(f spec.Field) bool { return f.Name == name })
+	if i < 0 { // sent under a spec that had it
+		return []string{exact}
+	}
 	if plain := record.Plain(j.pair.Fields[i].Side(sys).Type, text); plain != text {
 		return []string{j.print(name, sys, plain), exact}
 	}
