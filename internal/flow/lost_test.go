@@ -3,6 +3,7 @@ package flow_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"tandem/internal/flow"
 	"tandem/internal/ledger"
 	"tandem/internal/record"
+	"tandem/spec"
 )
 
 // Created implements flow.Recents: a shelf's ids say nothing of time, so the
@@ -42,7 +44,11 @@ func TestCreateWithoutMatchLosesItsAnswer(t *testing.T) {
 		"the system cannot be asked":     {carried: true, records: 1, end: "Failed", reason: "check by hand"},
 		"one of its kind was there long": {recent: true, records: 2, end: "Stamp", meddle: func(b *bench, s *shelf) { s.bear("customers/old", -time.Hour, fields) }},
 		"two of its kind":                {recent: true, carried: true, records: 2, end: "Dropped", reason: "two or more", meddle: func(b *bench, s *shelf) { s.bear("customers/twin", time.Second, fields) }},
-		"edited since":                   {recent: true, carried: true, records: 1, end: "Deferred", meddle: func(b *bench, s *shelf) { s.put("customers/c_1", record.Fields{"last_name": "Byron"}) }},
+		"a field has left the spec": {recent: true, carried: true, records: 1, end: "Stamp", meddle: func(b *bench, s *shelf) {
+			pair := &b.flow.Spec.Pairs[0]
+			pair.Fields = slices.DeleteFunc(slices.Clone(pair.Fields), func(f spec.Field) bool { return f.Name == "lastName" })
+		}},
+		"edited since": {recent: true, carried: true, records: 1, end: "Deferred", meddle: func(b *bench, s *shelf) { s.put("customers/c_1", record.Fields{"last_name": "Byron"}) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
