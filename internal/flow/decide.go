@@ -34,6 +34,8 @@ type merge struct {
 	// blind is true when the target was not read: it is believed to stand at the
 	// base, and the write is conditional on that.
 	blind bool
+	// stuck: the target holds a value that is to travel and has no translation.
+	stuck bool
 	// waits: the pair has references that waited when it was compared last.
 	waits bool
 	// owing: this execution has made room, and brings what a blank stands for.
@@ -277,9 +279,10 @@ func (m *merge) send(field spec.Field, s cell, v *verdict) {
 // or has drifted does not, and what overwrites it has to see it.
 func (v *verdict) unbound(seen map[record.System]ledger.Seen) {
 	for sys, s := range seen {
-		if v.loose {
-			seen[sys] = ledger.Seen{Version: s.Version}
+		if s.Stuck || v.loose {
+			s.ETag = ""
 		}
+		seen[sys] = s
 	}
 }
 

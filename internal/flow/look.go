@@ -2,10 +2,13 @@ package flow
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"tandem/internal/ledger"
 	"tandem/internal/record"
+	"tandem/internal/translate"
+	"tandem/spec"
 )
 
 // skewOfWorkers bounds how far the clocks of two workers differ.
@@ -192,7 +195,9 @@ func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record
 	m.lacks[j.target], m.was[j.target] = map[string]*Lack{}, map[string][]string{}
 	// A value of the target that does not translate stays where it is: its own
 	// execution reports it.
-	for _, v := range j.back.Possible(rec.Fields) {
+	possible := j.back.Possible(rec.Fields)
+	m.stuck = slices.ContainsFunc(m.pair.Fields, func(field spec.Field) bool { return m.target.untranslated(field, possible) })
+	for _, v := range possible {
 		to, err := f.resolve(ctx, v, j.target)
 		switch {
 		case err != nil:
@@ -204,6 +209,14 @@ func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record
 		}
 	}
 	return nil
+}
+
+// untranslated: the side holds a value of the field that is to travel and is not among
+// those that have a translation.
+func (sd side) untranslated(field spec.Field, possible []translate.Translated) bool {
+	_, told := sd.own[field.Name]
+	has := func(v translate.Translated) bool { return v.Field == field.Name }
+	return told && field.Travels(spec.From(sd.system)) && !slices.ContainsFunc(possible, has)
 }
 
 // complete reports whether every field that would be written has a base that is

@@ -156,7 +156,10 @@ func (f *Flow) linked(ctx context.Context, j *journey, s State, p *ledger.Pair) 
 // nothing, so that an execution that has read an older one cannot write it any more.
 func (f *Flow) noteSeen(ctx context.Context, j *journey, p *ledger.Pair, t *Transformed) error {
 	seen := ledger.Seen{Version: t.Version, ETag: t.ETag}
-	if t.Version != "" && seen == p.Seen[j.source] && j.Kind == Changed { // a restore, told of with its deletion perhaps, need not change the version
+	// A restore, told of with its deletion perhaps, need not change the version, nor does
+	// an association in HubSpot.
+	tells := j.Kind == Changed && (j.source != record.HubSpot || !j.pair.Refers())
+	if t.Version != "" && seen == p.Seen[j.source] && tells {
 		return nil
 	}
 	return f.Ledger.Note(ctx, p, ledger.Change{Seen: map[record.System]ledger.Seen{j.source: seen}})
@@ -257,7 +260,7 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 	if len(v.toTarget)+len(v.toSource) == 0 {
 		change.Seen = map[record.System]ledger.Seen{j.source: {Version: t.Version, ETag: t.ETag}}
 		if !m.blind {
-			change.Seen[j.target] = ledger.Seen{Version: target.Version, ETag: target.ETag}
+			change.Seen[j.target] = ledger.Seen{Version: target.Version, ETag: target.ETag, Stuck: m.stuck}
 			v.unbound(change.Seen)
 		}
 		return f.settled(ctx, j, p, m, v, change, lost, len(fresh) > 0)

@@ -15,7 +15,13 @@ import (
 // worker that dies or stalls after them.
 func (b *bench) steps(sys record.System, id string, kind flow.Kind, steps ...string) (s flow.State) {
 	b.t.Helper()
-	e, err := b.flow.Seals.Seal(flow.Envelope{Client: "acme", Direction: spec.From(sys), Pair: "contacts", ID: id, Kind: kind, Name: "y", At: b.now.UnixMilli()})
+	return b.stepsOf("contacts", sys, id, kind, steps...)
+}
+
+// stepsOf is steps for a record of any pair.
+func (b *bench) stepsOf(pair string, sys record.System, id string, kind flow.Kind, steps ...string) (s flow.State) {
+	b.t.Helper()
+	e, err := b.flow.Seals.Seal(flow.Envelope{Client: "acme", Direction: spec.From(sys), Pair: pair, ID: id, Kind: kind, Name: "y", At: b.now.UnixMilli()})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -34,6 +34,8 @@ type Plan struct {
 	Base map[string]ledger.Base `json:"base,omitempty"`
 	// Loose: a field stays where the base does not say, so that the next write has to look.
 	Loose bool `json:"loose,omitempty"`
+	// Stuck: the target holds a value that has no translation.
+	Stuck bool `json:"stuck,omitempty"`
 	// Open is when the destination's record was last changed, where a write towards
 	// it is not conditional.
 	Open string `json:"open,omitempty"`
@@ -131,7 +133,7 @@ func (p *Plan) prior() map[string]string {
 // write drafts the plan of a verdict.
 func (f *Flow) write(j *journey, p *ledger.Pair, ids map[record.System]string, m *merge, v verdict, t *Transformed, target record.Record) *Plan {
 	plan := &Plan{
-		Act: ActWrite, IDs: maps.Clone(ids), Base: m.based(v), Loose: v.loose, Refused: unixMilli(p.Refused),
+		Act: ActWrite, IDs: maps.Clone(ids), Base: m.based(v), Loose: v.loose || m.stuck, Stuck: m.stuck, Refused: unixMilli(p.Refused),
 		Patch: map[record.System]map[string]string{},
 		ETag:  map[record.System]string{}, Before: map[record.System]string{},
 	}

@@ -342,3 +342,25 @@ func TestAssociationChangedBeforeTheWrite(t *testing.T) {
 	}
 	b.still(record.HubSpot, "50", flow.Changed)
 }
+
+// Associations change no version in HubSpot: an execution that has read one which is
+// gone again when it is compared, by another execution, does not bring it.
+func TestAssociationThatWasReadAndIsGone(t *testing.T) {
+	b := newBench(t)
+	b.created()
+	b.hub.put("deals/50", record.Fields{"order_number": "A1", "dealname": "First"})
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Stamp")
+	associate := func(contact string) {
+		b.now = b.now.Add(10 * time.Second)
+		b.hub.rows["deals/50"].Fields["@contacts"] = contact
+	}
+	associate("7")
+	s := b.stepsOf("deals", record.HubSpot, "50", flow.Changed, "Transform")
+	associate("")
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Dropped")
+	b.now = b.now.Add(10 * time.Second)
+	plan, err := b.flow.Handle(t.Context(), "Lookup", s)
+	if err != nil || plan.(*flow.Plan).Act != flow.ActDrop {
+		t.Fatalf("what is gone is written all the same: %+v, %v", plan, err)
+	}
+}

@@ -98,7 +98,7 @@ func (f *Flow) stamp(j *journey, plan *Plan, w *Written) ledger.Stamp {
 	}
 	for _, sys := range []record.System{j.source, j.target} {
 		seen := f.seen(j, plan, w, sys)
-		if plan.Loose {
+		if seen.Stuck = plan.Stuck && sys == j.target; plan.Loose {
 			seen.ETag = ""
 		}
 		if seen.Version != "" {

@@ -305,12 +305,12 @@ func unlessMoved(err error) error {
 	return err
 }
 
-// agreedVersions: every version that was told has been seen, and the pair owes the
-// other side nothing. A record that a create has made is seen before the fields
+// agreedVersions: every version that was told has been seen, with nothing in it that
+// cannot travel, and the pair owes the other side nothing. A record that a create has made is seen before the fields
 // that only this side feeds, such as a concat, are written back.
 func agreedVersions(p *ledger.Pair, g *group) bool {
 	seen := p.Seen[g.ref.System].Version
-	return seen != "" && !slices.ContainsFunc(g.events, func(n Notification) bool { return record.CompareVersions(n.Version, seen) > 0 }) && !owes(p, g)
+	return seen != "" && !p.Seen[g.ref.System].Stuck && !slices.ContainsFunc(g.events, func(n Notification) bool { return record.CompareVersions(n.Version, seen) > 0 }) && !owes(p, g)
 }
 
 // owes reports whether the other side was blanked and is to get a field yet, or whether

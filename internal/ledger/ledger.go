@@ -182,7 +182,7 @@ func (c Change) encode(set map[string]string) {
 		set[w.attr()] = toJSON(w)
 	}
 	for sys, s := range c.Seen {
-		set[prefixSeen+string(sys)] = s.Version + " " + s.ETag
+		set[prefixSeen+string(sys)] = s.text()
 	}
 }
 

@@ -93,8 +93,30 @@ func (b *Base) UnmarshalText(text []byte) error {
 }
 
 // Seen is what was last fully compared of one side: its version, and the ETag a
-// conditional write must quote while nothing else has touched the record.
-type Seen struct{ Version, ETag string }
+// conditional write must quote while nothing else has touched the record. Stuck: it
+// held a value that has no translation, so that whoever is told of that version has
+// to look all the same, and say so.
+type Seen struct {
+	Version, ETag string
+	Stuck         bool
+}
+
+// suffixStuck ends the text of a Seen that is stuck; no entity tag does (RFC 9110, 8.8.3).
+const suffixStuck = " stuck"
+
+func (s Seen) text() string {
+	text := s.Version + " " + s.ETag
+	if s.Stuck {
+		text += suffixStuck
+	}
+	return text
+}
+
+func decodeSeen(text string) (s Seen) {
+	text, s.Stuck = strings.CutSuffix(text, suffixStuck)
+	s.Version, s.ETag, _ = strings.Cut(text, " ")
+	return s
+}
 
 // Swing counts how often a field has alternated between the directions.
 type Swing struct {
@@ -284,8 +306,7 @@ func (p *Pair) decodePrefixed(a map[string]string) {
 			_ = b.UnmarshalText([]byte(v)) // takes any text
 			p.Base[name] = b
 		case prefixSeen:
-			version, etag, _ := strings.Cut(v, " ")
-			p.Seen[record.System(name)] = Seen{Version: version, ETag: etag}
+			p.Seen[record.System(name)] = decodeSeen(v)
 		case prefixSwing:
 			p.Swings[name] = decodeSwing(v)
 		case prefixWindow:

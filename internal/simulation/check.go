@@ -48,7 +48,7 @@ func Run(s *spec.Spec, seed uint64, actions int, v Variant, keep bool) (Report, 
 	if !r.world.run(r.lasts()) {
 		fail("terminate: still busy after %s", r.lasts())
 	}
-	r.settle()
+	r.settle(fail)
 	if !r.world.run(2 * r.lasts()) {
 		fail("terminate: still busy after its faults had stopped")
 	}
@@ -75,25 +75,37 @@ func (r *run) pump() {
 	}
 }
 
-// settle stops the faults and tries every dead letter again, as a person would.
-func (r *run) settle() {
+// settle stops the faults and tries every dead letter again, as a person would who has
+// put right what it tells of, if so.
+func (r *run) settle(fail func(string, ...any)) {
 	r.faults = false
+	if r.careless {
+		r.redrive()
+		r.accounted(fail)
+	}
+	if r.mends {
+		r.mend()
+	}
 	for range 6 {
-		letters := r.letters
-		r.letters = nil
-		for i, l := range letters {
-			r.note("redrive of %s after %s", l.state.Event.Name, l.code)
-			r.execute(l.state.Event.Direction, fmt.Sprintf("%s-r%d", l.state.Event.Name, i), l.input)
-		}
-		r.poll()
-		r.moved()
-		r.after(time.Second, r.pump)
-		r.after(11*time.Minute, r.poll) // a reference that was looked after in vain has its turn again
-		r.world.run(2 * r.lasts())
-		if len(r.letters) == 0 {
+		if r.redrive(); len(r.letters) == 0 {
 			return
 		}
 	}
+}
+
+// redrive tries every dead letter again and waits until the world is quiet.
+func (r *run) redrive() {
+	letters := r.letters
+	r.letters = nil
+	for i, l := range letters {
+		r.note("redrive of %s after %s", l.state.Event.Name, l.code)
+		r.execute(l.state.Event.Direction, fmt.Sprintf("%s-r%d", l.state.Event.Name, i), l.input)
+	}
+	r.poll()
+	r.moved()
+	r.after(time.Second, r.pump)
+	r.after(11*time.Minute, r.poll) // a reference that was looked after in vain has its turn again
+	r.world.run(2 * r.lasts())
 }
 
 // replay delivers everything again, in any order: nothing may be written, but what a
@@ -135,7 +147,7 @@ func (r *run) check(fail func(string, ...any)) {
 // it is told that something is wrong with it.
 func (r *run) followed(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(string, ...any)) {
 	for ref, pair := range pairs {
-		if ref.System == record.HubSpot && pair.State == ledger.Linked && pair.IDs[record.HubSpot] == ref.ID && r.mergedAway(ref) && !r.dead(p, pair) {
+		if ref.System == record.HubSpot && pair.State == ledger.Linked && pair.IDs[record.HubSpot] == ref.ID && r.mergedAway(ref) && !r.dead(p, pair) && !r.stuck(p, pair) {
 			fail("merge: %s is still linked to %s, though it was merged into another", ref, pair.IDs[record.Destination])
 		}
 	}
@@ -157,7 +169,7 @@ func (r *run) survivor(ref record.Ref) record.Ref {
 }
 
 // personal are values and secrets that nobody must meet in what operators read.
-var personal = []string{"Ada", "Grace", "Edsger", "Lovelace", "Hopper", "Dijkstra", "+614", "+612", "@example.com", "1990-01-02", hubSecret, destSecret, ourToken}
+var personal = []string{"Ada", "Grace", "Edsger", "Lovelace", "Hopper", "Dijkstra", "+614", "+612", "@example.com", "1990-01-02", "31/02/1990", hubSecret, destSecret, ourToken}
 
 // quiet: no personal value and no secret in any log line or failure.
 func (r *run) quiet(fail func(string, ...any)) {
@@ -205,7 +217,7 @@ func (r *run) pairs(p spec.Pair, fail func(string, ...any)) map[record.Ref]*ledg
 func (r *run) converged(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(string, ...any)) {
 	forward, back := compile(p)
 	for ref, pair := range pairs {
-		if ref.System != record.HubSpot || pair.State != ledger.Linked || pair.IDs[record.HubSpot] != ref.ID || r.dead(p, pair) {
+		if ref.System != record.HubSpot || pair.State != ledger.Linked || pair.IDs[record.HubSpot] != ref.ID || r.dead(p, pair) || r.stuck(p, pair) {
 			continue
 		}
 		h, d := r.now1(p, record.HubSpot, ref.ID), r.now1(p, record.Destination, pair.IDs[record.Destination])

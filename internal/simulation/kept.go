@@ -29,7 +29,7 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 		case now == nil:
 			r.buried(p, pair, e, fail)
 			continue
-		case rests && r.buriedAs(pair, e.ref.System) && r.back(e.ref, e.at):
+		case rests && r.buriedAs(pair, e.ref.System) && r.back(e.ref, e.at) && !r.hasLetter(p, e.ref):
 			fail("no silent loss: %s was restored, edited at %s and is at rest: %s", e.ref, e.at.Sub(epoch), pair.Reason)
 			continue
 		case strings.HasPrefix(pair.Reason, "erased") || r.erasedWith(p, pair, e):
@@ -44,7 +44,7 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 		if rests && e.ref.System == record.Destination && r.spec.Destination.Objects[e.ref.Object].Conditional == "" {
 			continue // what a write has replaced unseen is remembered by a linked row only: a person is asked anyway
 		}
-		if e.text == "" && (rests || e.at.Before(pair.LinkedAt)) {
+		if e.text == "" && (rests || e.at.Before(pair.LinkedAt) || r.neverAgreed(pair, e)) {
 			continue // at first contact, of which a row at rest says nothing, a blank side is filled
 		}
 		if now[e.field] == strings.TrimSpace(e.text) && e.at.After(pair.LinkedAt) && !r.chosen(p, pair, e) && !r.recorded(p, pair, e) {

@@ -33,6 +33,8 @@ func (r *run) hopeless(l letter) bool {
 	case flow.RecordMissing:
 		_, err := r.calm[source].Read(context.Background(), p.Side(source).Object, e.ID, nil)
 		return flow.CodeOf(err) == flow.RecordMissing
+	case flow.UnknownEnum, flow.BadValue, flow.LogicFailed:
+		return len(r.noTranslation(p, r.survivor(record.Ref{System: source, Object: p.Side(source).Object, ID: e.ID}))) > 0
 	case flow.RemoteRefused, flow.AlreadyExists:
 		pair := r.pairOf(p, r.survivor(record.Ref{System: source, Object: p.Side(source).Object, ID: e.ID}))
 		return r.taken(p, source, pair) || r.taken(p, target, pair) || r.beside(p, pair, l.cause)

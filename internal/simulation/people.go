@@ -58,7 +58,7 @@ func (r *run) pick(f spec.Field, s record.System) (string, bool) {
 			}
 		}
 		slices.Sort(own)
-		return own[r.rng.IntN(len(own))], true
+		return r.blunder(f, s, own[r.rng.IntN(len(own))]), true
 	}
 	if f.Side(s).Type == record.Reference {
 		return r.parent(f, s), true
@@ -67,7 +67,7 @@ func (r *run) pick(f spec.Field, s record.System) (string, bool) {
 	if len(list) == 0 {
 		return "", false
 	}
-	return list[r.rng.IntN(len(list))], true
+	return r.blunder(f, s, list[r.rng.IntN(len(list))]), true
 }
 
 // keys are the match values of each pair; a person is recognised by them.
@@ -274,7 +274,7 @@ func (r *run) typed(p spec.Pair, props map[string]string) map[string]any {
 			out[f.Destination.Property] = nil
 		case f.Destination.Type == record.Bool:
 			out[f.Destination.Property] = text == "true"
-		case f.Destination.Type == record.Number:
+		case f.Destination.Type == record.Number && json.Valid([]byte(text)):
 			out[f.Destination.Property] = json.Number(text)
 		default:
 			out[f.Destination.Property] = text

@@ -64,6 +64,8 @@ type run struct {
 	poller   flow.Changes
 
 	outage     outage
+	careless   bool          // people enter values without a translation, too
+	mends      bool          // and somebody puts them right in the end
 	tidying    bool          // people mostly merge, swap, delete, restore and erase
 	deletes    bool          // a merge is told as a deletion of the merged ones, too
 	untold     bool          // a merged record does not tell what was merged into it
@@ -165,6 +167,7 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 	}
 	now := func() time.Time { return w.now }
 	r.deletes, r.untold, r.tidying = seed/7%4 == 1, seed/5%3 == 1, seed/11%6 == 1
+	r.careless, r.mends = seed/17%4 == 1, seed/17%8 == 1
 	if r.bad = seed/13%6 == 1; r.bad {
 		w.counts["bad network"]++
 	}
