@@ -236,6 +236,8 @@ func (m *merge) wrongWay(field spec.Field, s, t cell, agreed bool, v *verdict) {
 		default:
 			m.take(field, s, v)
 		}
+	case t.known && !agreed && !s.mine && s.text != "":
+		m.foreign(field, t, s, v)
 	case s.changed:
 		m.drifted(field, s, v)
 	}
@@ -258,8 +260,16 @@ func (m *merge) firstContact(field spec.Field, s, t cell, v *verdict) {
 	case !m.fetch(field, t, v) && !field.Travels(spec.From(m.target.system)):
 		// What does not translate now, such as a reference to a record that is not
 		// linked yet, is agreed on by nobody: its own execution brings it.
-		m.agree(field.Name, s, t, v)
+		m.foreign(field, s, t, v)
 	}
+}
+
+// foreign: a one-way field held something on its wrong side before the two met. That has
+// drifted from the blank that they are taken to have agreed on, so that it is recorded
+// when something takes its place, and travels should the field ever do so both ways.
+func (m *merge) foreign(field spec.Field, right, wrong cell, v *verdict) {
+	m.drifted(field, wrong, v)
+	v.base[field.Name] = ledger.Base{}.With(right.system, right.print).With(wrong.system, m.print(field.Name, wrong.system, ""))
 }
 
 func (m *merge) agree(name string, s, t cell, v *verdict) {

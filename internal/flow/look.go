@@ -134,10 +134,11 @@ func believed(updated, readAt time.Time, skew time.Duration) time.Time {
 }
 
 // quiet reports whether the source stands at the base in every field, and nothing
-// waited when it was compared last. A blank of ours, made to give room, is one to
+// waited when it was compared last: neither a reference nor an edit of the other side,
+// for a value of the source that had no translation. A blank of ours, made to give room, is one to
 // whoever made it: the blank's own event, which comes first, is not made to wait, too.
 func (m *merge) quiet() bool {
-	if m.waits {
+	if m.waits || m.seen[m.source.system].Stuck {
 		return false
 	}
 	for _, field := range m.pair.Fields {

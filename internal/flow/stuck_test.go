@@ -74,17 +74,49 @@ func TestPollOfAValueWithoutATranslationAtFirstContact(t *testing.T) {
 	}
 }
 
-// A record that holds a value which has never travelled, since it has no translation, is
-// not deleted with its partner: a person is asked.
-func TestDeletionSparesAValueWithoutATranslation(t *testing.T) {
-	b := newBench(t)
-	b.flow.Spec.Pairs[0].Deletes.HubSpot = "archive"
-	b.dest.put("customers/c_5", record.Fields{"email": "ada@example.com", "birthday": "31/02/1990"})
-	b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "firstname": "Ada"})
-	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
-	delete(b.hub.rows, "contacts/7")
-	b.event(record.HubSpot, "contacts", "7", flow.Deleted)
-	if len(b.dest.rows) != 1 || b.dest.rows["customers/c_5"].Archived {
-		t.Fatalf("it was deleted: %s", b.reason())
+// An edit that is left alone, since the other side wins and holds a value without a
+// translation, is looked at once that one is put right, be it to what both agreed on.
+func TestEditThatWaitedForAValueWithoutATranslation(t *testing.T) {
+	for right, want := range map[string]string{"NEW": "OPEN", "CONNECTED": "CONNECTED"} {
+		b := newBench(t)
+		b.created()
+		b.hub.put("contacts/7", record.Fields{"hs_lead_status": "EVANGELIST"})
+		b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Failed")
+		b.dest.put("customers/c_1", record.Fields{"status": "lead"})
+		b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Dropped")
+		b.hub.put("contacts/7", record.Fields{"hs_lead_status": right})
+		if a, _ := b.deliver(b.notice("hs_lead_status", right)); a.Started != 1 {
+			t.Fatalf("put right to %s: dropped at the door", right)
+		}
+		b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+		hub, dest := b.hub.rows["contacts/7"].Fields["hs_lead_status"], b.dest.rows["customers/c_1"].Fields["status"]
+		if hub != want || dest != map[string]string{"OPEN": "lead", "CONNECTED": "customer"}[want] {
+			t.Errorf("put right to %s: HubSpot holds %s, the destination %s", right, hub, dest)
+		}
+		b.still(record.HubSpot, "7", flow.Changed)
+	}
+}
+
+// A record that holds what the other side has never had, since one of the two values has
+// no translation, is not deleted with its partner: a person is asked.
+func TestDeletionSparesWhatNeverTravelled(t *testing.T) {
+	for name, c := range map[string]struct{ hub, dest record.Fields }{
+		"there":  {record.Fields{}, record.Fields{"birthday": "31/02/1990"}},
+		"here":   {record.Fields{"hs_lead_status": "EVANGELIST"}, record.Fields{"status": "lead"}},
+		"either": {record.Fields{"hs_lead_status": "EVANGELIST"}, record.Fields{"status": "on hold"}},
+	} {
+		b := newBench(t)
+		b.flow.Spec.Pairs[0].Deletes.HubSpot = "archive"
+		b.hub.put("contacts/7", record.Fields{"email": "ada@example.com", "firstname": "Ada"})
+		b.hub.put("contacts/7", c.hub)
+		b.dest.put("customers/c_5", record.Fields{"email": "ada@example.com"})
+		b.dest.put("customers/c_5", c.dest)
+		b.event(record.HubSpot, "contacts", "7", flow.Changed)
+		b.event(record.Destination, "contacts", "c_5", flow.Changed)
+		delete(b.hub.rows, "contacts/7")
+		b.event(record.HubSpot, "contacts", "7", flow.Deleted)
+		if len(b.dest.rows) != 1 || b.dest.rows["customers/c_5"].Archived {
+			t.Errorf("%s: it was deleted: %s", name, b.reason())
+		}
 	}
 }

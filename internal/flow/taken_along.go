@@ -121,12 +121,13 @@ func (f *Flow) edited(j *journey, p *ledger.Pair, sys record.System, rec record.
 // recycle bin shows no associations. What is made of other fields waits for an echo to
 // be brought along, and is no edit of its own.
 func (f *Flow) differing(j *journey, p *ledger.Pair, sys record.System, rec record.Record) (cells []cell) {
-	m, t := &merge{base: p.Base, print: j.print, sentAs: j.sentAs}, f.translators[spec.From(sys)][j.pair.Name]
-	here, possible := side{system: sys, own: t.Canonical(rec.Fields), sent: p.MaybeSent(f.Now())[sys]}, t.Possible(rec.Fields)
+	m := &merge{base: p.Base, print: j.print, sentAs: j.sentAs}
+	here := side{system: sys, own: f.translators[spec.From(sys)][j.pair.Name].Canonical(rec.Fields), sent: p.MaybeSent(f.Now())[sys]}
 	for _, field := range j.pair.Fields {
 		c := m.cell(here, field.Name)
-		_, agreed := p.Base[field.Name]
-		c.changed = c.changed || !agreed && here.untranslated(field, possible)
+		if _, agreed := p.Base[field.Name]; !agreed && c.text != "" && field.Side(sys).Type != record.Reference {
+			c.changed, c.ours = !c.mine, c.mine // nobody but this side has ever had it
+		}
 		unlinked := rec.Archived && c.text == "" && field.Side(sys).Type == record.Reference
 		if field.Travels(spec.From(sys)) && (c.changed || c.ours) && !unlinked && !derived(j.pair, field) {
 			cells = append(cells, c)

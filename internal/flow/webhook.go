@@ -265,7 +265,7 @@ func (in *Ingress) same(ctx context.Context, g *group, e Envelope) (bool, error)
 		return false, err
 	}
 	now := in.Flow.Now()
-	if p.State != ledger.Linked || p.IDs[g.ref.System] != g.ref.ID || p.Held(now) || p.InDoubt(now) || len(p.Waits) > 0 {
+	if p.State != ledger.Linked || p.IDs[g.ref.System] != g.ref.ID || p.Held(now) || p.InDoubt(now) || len(p.Waits) > 0 || p.Seen[g.ref.System].Stuck {
 		return false, nil
 	}
 	if !(values && agreedValues(p, e) || versions && agreedVersions(p, g)) || len(e.met(p)) > 0 || e.covered(p) {
@@ -305,12 +305,12 @@ func unlessMoved(err error) error {
 	return err
 }
 
-// agreedVersions: every version that was told has been seen, with nothing in it that
-// cannot travel, and the pair owes the other side nothing. A record that a create has made is seen before the fields
+// agreedVersions: every version that was told has been seen, and the pair owes the
+// other side nothing. A record that a create has made is seen before the fields
 // that only this side feeds, such as a concat, are written back.
 func agreedVersions(p *ledger.Pair, g *group) bool {
 	seen := p.Seen[g.ref.System].Version
-	return seen != "" && !p.Seen[g.ref.System].Stuck && !slices.ContainsFunc(g.events, func(n Notification) bool { return record.CompareVersions(n.Version, seen) > 0 }) && !owes(p, g)
+	return seen != "" && !slices.ContainsFunc(g.events, func(n Notification) bool { return record.CompareVersions(n.Version, seen) > 0 }) && !owes(p, g)
 }
 
 // owes reports whether the other side was blanked and is to get a field yet, or whether

@@ -79,7 +79,10 @@ func (r *run) pump() {
 // put right what it tells of, if so.
 func (r *run) settle(fail func(string, ...any)) {
 	r.faults = false
-	if r.careless {
+	if r.older != r.spec {
+		r.backfill() // the one at the change may not have got through
+	}
+	if r.careless || r.older != r.spec {
 		r.redrive()
 		r.accounted(fail)
 	}

@@ -41,10 +41,13 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 		if _, parked := pair.ParkedFields[e.field]; parked || now[e.field] == e.text || r.standsFor(p, e, now[e.field]) {
 			continue
 		}
+		if len(r.noTranslation(p, e.ref)) > 0 && r.hasLetter(p, e.ref) {
+			continue // what a write replaced unseen is recorded when its event, a dead letter, is redriven
+		}
 		if rests && e.ref.System == record.Destination && r.spec.Destination.Objects[e.ref.Object].Conditional == "" {
 			continue // what a write has replaced unseen is remembered by a linked row only: a person is asked anyway
 		}
-		if e.text == "" && (rests || e.at.Before(pair.LinkedAt) || r.neverAgreed(pair, e)) {
+		if e.text == "" && (rests || e.at.Before(pair.LinkedAt) || r.neverAgreed(p, pair, e) || r.young(p, e)) {
 			continue // at first contact, of which a row at rest says nothing, a blank side is filled
 		}
 		if now[e.field] == strings.TrimSpace(e.text) && e.at.After(pair.LinkedAt) && !r.chosen(p, pair, e) && !r.recorded(p, pair, e) {
@@ -52,7 +55,7 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 			continue
 		}
 		newest := !rests && r.newest(p, pair, e)
-		if (newest || !r.reached(p, pair, e)) && !r.recorded(p, pair, e) && !r.undone(p, pair, e) && !r.atOnce(e) {
+		if (newest || !r.reached(p, pair, e)) && !r.recorded(p, pair, e) && !r.undone(p, pair, e) && !r.atOnce(e) && !r.neverTold(e) {
 			if newest && r.reached(p, pair, e) {
 				fail("newest: %s field %s was set to %q at %s, later than anybody has set it on either side, and is %q", at.ref, at.field, e.text, e.at.Sub(epoch), now[e.field])
 				continue
@@ -67,7 +70,7 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 // deleted or restored the systems themselves set values.
 func (r *run) newest(p spec.Pair, pair *ledger.Pair, e edit) bool {
 	f := p.Fields[slices.IndexFunc(p.Fields, func(f spec.Field) bool { return f.Name == e.field })]
-	if f.Direction != "" || f.HubSpot.Type == record.Reference || !e.at.After(pair.LinkedAt) || len(pair.Was) > 0 || r.onePortal {
+	if f.Direction != "" || f.HubSpot.Type == record.Reference || !e.at.After(pair.LinkedAt) || r.young(p, e) || len(pair.Was) > 0 || r.onePortal {
 		return false
 	}
 	own := func(ref record.Ref) bool {
@@ -124,13 +127,13 @@ func (r *run) buried(p spec.Pair, pair *ledger.Pair, e edit, fail func(string, .
 	gone, ours := r.archived[e.ref]
 	switch {
 	case e.text == "" && (e.at.Before(pair.LinkedAt) || pair.LinkedAt.IsZero() && r.refilled(e)): // at first contact a blank side is filled
-	case r.oneWay(p, e): // drift is reported and keeps nothing from being deleted
+	case r.oneWay(p, e), r.young(p, e) && gone.Before(r.deployed): // drift is reported and keeps nothing from being deleted
 	case slices.ContainsFunc(r.removed, func(d removal) bool {
 		return d.erased && d.pair == p.Name && d.at.Before(gone) && r.akin(p, d.ref, e.ref)
 	}):
 		// an erasure took it along, with all that is known of it
 	case !ours, gone.Before(e.at): // it came back, and somebody else has deleted it since
-	case r.mergedAway(e.ref), strings.HasPrefix(pair.Reason, "erased"), r.reached(p, pair, e), r.recorded(p, pair, e), r.undone(p, pair, e):
+	case r.mergedAway(e.ref), strings.HasPrefix(pair.Reason, "erased"), r.reached(p, pair, e), r.recorded(p, pair, e), r.undone(p, pair, e), r.neverTold(e), gone.Sub(e.at) < underWay && r.missed(e):
 	default:
 		fail("no silent loss: %s field %s was set to %q at %s, and we have deleted the record %s later", e.ref, e.field, e.text, e.at.Sub(epoch), gone.Sub(e.at))
 	}

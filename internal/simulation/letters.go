@@ -84,12 +84,13 @@ func (r *run) dead(p spec.Pair, pair *ledger.Pair) bool {
 }
 
 // leftUndone: the record that was written to is of a pair that has a dead letter left;
-// one that was made, of an object type that has.
+// one that was made, of an object type that has; or it refers to one that has.
 func (r *run) leftUndone(ref record.Ref) bool {
+	own, _ := r.pairWith(ref)
 	return slices.ContainsFunc(r.letters, func(l letter) bool {
 		p, _ := r.spec.PairByName(l.state.Event.Pair)
 		if p.Side(ref.System).Object != ref.Object {
-			return false
+			return slices.ContainsFunc(own.Fields, func(f spec.Field) bool { return f.HubSpot.Pair == p.Name })
 		}
 		return !slices.Contains(r.known[ref.System][ref.Object], ref.ID) || r.dead(p, r.pairOf(p, ref))
 	})

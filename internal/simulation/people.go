@@ -95,6 +95,12 @@ func (r *run) live(actions int) {
 	for at := 5 * time.Second; at < 5*time.Minute; at += 20 * time.Second {
 		r.after(at, r.poll)
 	}
+	if r.older != r.spec {
+		r.after(r.between(30*time.Second, 4*time.Minute), r.deploy)
+	}
+	if r.deaf {
+		r.after(r.between(0, 4*time.Minute), r.backfill)
+	}
 	for range r.rng.IntN(3) {
 		r.after(r.between(0, 4*time.Minute), func() {
 			if r.faults {

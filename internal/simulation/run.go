@@ -50,6 +50,8 @@ type Variant struct {
 type run struct {
 	*world
 	spec     *spec.Spec
+	older    *spec.Spec // what was in operation before it
+	deployed time.Time  // when it took over
 	variant  Variant
 	hub      *portal.Portal
 	erp      *erp.Company
@@ -66,6 +68,7 @@ type run struct {
 	outage     outage
 	careless   bool          // people enter values without a translation, too
 	mends      bool          // and somebody puts them right in the end
+	deaf       bool          // deliveries are lost, and both systems are asked what has changed
 	tidying    bool          // people mostly merge, swap, delete, restore and erase
 	deletes    bool          // a merge is told as a deletion of the merged ones, too
 	untold     bool          // a merged record does not tell what was merged into it
@@ -84,6 +87,7 @@ type run struct {
 	known      map[record.System]map[string][]string // object -> ids
 	foreign    map[record.Ref]bool                   // made by somebody else
 	told       []delivered
+	misses     []miss
 	merged     map[string][]string // HubSpot id -> the ids that were merged into it
 	removed    []removal
 	archived   map[record.Ref]time.Time // deleted by us
@@ -163,16 +167,20 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 	r := &run{
 		world: w, spec: s, variant: v, machines: machines, ended: map[string]int{}, past: map[place][]moment{}, merged: map[string][]string{}, wanted: map[keyOf]time.Time{}, restored: map[record.Ref]time.Time{}, archived: map[record.Ref]time.Time{},
 		foreign: map[record.Ref]bool{}, known: map[record.System]map[string][]string{record.HubSpot: {}, record.Destination: {}},
-		remotes: map[record.System]flow.Remote{}, calm: map[record.System]flow.Remote{}, handlers: map[record.System]http.Handler{},
+		handlers: map[record.System]http.Handler{},
 	}
-	now := func() time.Time { return w.now }
+	r.older = s
+	if seed/23%4 == 1 {
+		r.older, r.spec = revised(s, int(seed%7))
+	}
 	r.deletes, r.untold, r.tidying = seed/7%4 == 1, seed/5%3 == 1, seed/11%6 == 1
+	r.deaf = seed/19%4 == 1
 	r.careless, r.mends = seed/17%4 == 1, seed/17%8 == 1
 	if r.bad = seed/13%6 == 1; r.bad {
 		w.counts["bad network"]++
 	}
 	r.hub = portal.New(portal.Options{
-		Now: now, Rand: w.rng, SearchLag: s.HubSpot.SearchLag.Duration, Duplicates: 0.05, Clashes: 0.02, MergeDeletes: r.deletes, MergeUntold: r.untold,
+		Now: r.clock, Rand: w.rng, SearchLag: s.HubSpot.SearchLag.Duration, Duplicates: 0.05, Clashes: 0.02, MergeDeletes: r.deletes, MergeUntold: r.untold,
 	})
 	r.hub.DefineFor(s)
 	habits := erp.Usual()
@@ -187,31 +195,37 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 			r.tick = time.Second
 		}
 	}
-	r.erp = erp.New(habits, now, w.rng)
+	r.erp = erp.New(habits, r.clock, w.rng)
 	r.handlers[record.HubSpot], r.handlers[record.Destination] = r.hub.Handler(), erp.Handler(r.erp, ourToken)
-	if err := r.wire(now); err != nil {
+	if err := r.wire(); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// wire builds the integration the way the lambdas do, over this world's network.
-func (r *run) wire(now func() time.Time) error {
-	for _, faulty := range []bool{true, false} {
-		if err := r.clients(now, faulty); err != nil {
-			return err
-		}
-	}
-	store, err := embedded.Open("", now)
-	if err != nil {
+// wire builds the integration the way the lambdas do, over this world's network, and
+// what the judge looks with.
+func (r *run) wire() (err error) {
+	if r.table, err = embedded.Open("", r.clock); err != nil {
 		return err
 	}
-	lost, err := embedded.Open("", now)
-	if err != nil {
+	if r.lost, err = embedded.Open("", r.clock); err != nil {
 		return err
 	}
-	r.table, r.lost = store, lost
-	var used table.Table = &shaky{w: r.world, in: store, lost: lost}
+	if r.calm, _, err = r.clients(r.spec, false); err != nil {
+		return err
+	}
+	return r.release(r.older)
+}
+
+func (r *run) clock() time.Time { return r.now }
+
+// release puts a spec into operation, in the middle of whatever is under way.
+func (r *run) release(s *spec.Spec) (err error) {
+	if r.remotes, r.poller, err = r.clients(s, true); err != nil {
+		return err
+	}
+	var used table.Table = &shaky{w: r.world, in: r.table, lost: r.lost}
 	if r.variant.Table != nil {
 		used = r.variant.Table(used)
 	}
@@ -222,17 +236,17 @@ func (r *run) wire(now func() time.Time) error {
 		return []string{destSecret}, nil
 	}
 	r.flow, err = flow.New(flow.Options{
-		Spec: r.spec, Remotes: r.remotes, Now: now, Log: slog.New(slog.NewTextHandler(&r.said, nil)), Seals: &flow.Sealer{Secrets: secrets},
-		Ledger: &ledger.Ledger{Table: used, Client: r.spec.Client, Now: now},
+		Spec: s, Remotes: r.remotes, Now: r.clock, Log: slog.New(slog.NewTextHandler(&r.said, nil)), Seals: &flow.Sealer{Secrets: secrets},
+		Ledger: &ledger.Ledger{Table: used, Client: s.Client, Now: r.clock},
 	})
 	if err != nil {
 		return err
 	}
-	hubReceiver, err := hubspot.NewReceiver(func() []string { return []string{hubSecret} }, r.spec.HubSpot.PortalID, hubspot.PropertyTypes(r.spec), now)
+	hubReceiver, err := hubspot.NewReceiver(func() []string { return []string{hubSecret} }, s.HubSpot.PortalID, hubspot.PropertyTypes(s), r.clock)
 	if err != nil {
 		return err
 	}
-	destReceiver, err := destination.NewReceiver(r.spec, destSecret)
+	destReceiver, err := destination.NewReceiver(s, destSecret)
 	if err != nil {
 		return err
 	}
@@ -241,7 +255,7 @@ func (r *run) wire(now func() time.Time) error {
 }
 
 // clients builds the two adapters, over a faulty or over a calm network.
-func (r *run) clients(now func() time.Time, faulty bool) error {
+func (r *run) clients(s *spec.Spec, faulty bool) (map[record.System]flow.Remote, flow.Changes, error) {
 	over := func(s record.System) *http.Client {
 		if faulty {
 			return &http.Client{Transport: &network{w: r.world, system: s, to: r.handlers[s], wrote: r.wrote(s), deletes: r.lastMoment(s),
@@ -249,30 +263,26 @@ func (r *run) clients(now func() time.Time, faulty bool) error {
 		}
 		return &http.Client{Transport: direct{r.handlers[s]}}
 	}
-	o := hubspot.OptionsFor(r.spec)
-	o.BaseURL, o.HTTP, o.Now = "https://hubspot.example", over(record.HubSpot), now
+	o := hubspot.OptionsFor(s)
+	o.BaseURL, o.HTTP, o.Now = "https://hubspot.example", over(record.HubSpot), r.clock
 	o.Token = func(context.Context) (string, error) { return ourToken, nil }
 	hub, err := hubspot.New(o)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	dest, err := destination.New(r.spec, destination.Options{
-		HTTP: over(record.Destination), Now: now, Secrets: func(string) (string, error) { return ourToken, nil },
+	dest, err := destination.New(s, destination.Options{
+		HTTP: over(record.Destination), Now: r.clock, Secrets: func(string) (string, error) { return ourToken, nil },
 	})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	to := r.calm
-	if faulty {
-		to, r.poller = r.remotes, dest
-	}
-	to[record.HubSpot], to[record.Destination] = hub, dest
+	remotes := map[record.System]flow.Remote{record.HubSpot: hub, record.Destination: dest}
 	if faulty && r.variant.Remote != nil {
-		for s, remote := range to {
-			to[s] = r.variant.Remote(s, remote)
+		for s, remote := range remotes {
+			remotes[s] = r.variant.Remote(s, remote)
 		}
 	}
-	return nil
+	return remotes, dest, nil
 }
 
 // direct carries requests without any fault or delay.

@@ -49,7 +49,7 @@ func (st *stage) open() error {
 	if two.table, err = embedded.Open("", now); err != nil {
 		return err
 	}
-	if err := two.clients(now, false); err != nil {
+	if two.calm, _, err = two.clients(s, false); err != nil {
 		return err
 	}
 	hub, err := hubspot.NewReceiver(func() []string { return []string{hubSecret} }, s.HubSpot.PortalID, hubspot.PropertyTypes(s), now)

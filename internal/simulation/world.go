@@ -185,7 +185,7 @@ var Faults = []string{
 	"merge heard of late", "merge told as deletions, too", "merge of a record that does not tell it", "edit just before a merge",
 	"partner edited just before a merge", "merged record deleted", "restored at once", "blank fields left out",
 	"edited just before we delete it", "edited just after we wrote it",
-	"bad network", "reference waits", "reference travels at last", "values swapped", wrongSide, oddValue, oddMended,
+	"bad network", "reference waits", "reference travels at last", "values swapped", wrongSide, oddValue, oddMended, unheardOf, comparing, revision,
 }
 
 // Crash probabilities per step.
