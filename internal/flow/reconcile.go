@@ -27,8 +27,8 @@ func (e Envelope) Bulk() bool { return e.marked(MarkBackfill) }
 // respelt: the pair was written last under another spec, under which a field may have
 // been no part of it: that a version has been seen says nothing about that field.
 func (f *Flow) respelt(p *ledger.Pair) bool {
-	if len(p.Outcomes) == 0 {
-		return false
+	if len(p.Outcomes) == 0 { // there was no room for them: nobody knows
+		return true
 	}
 	last := slices.MaxFunc(p.Outcomes, func(a, b ledger.Outcome) int { return a.At.Compare(b.At) })
 	return last.Spec != f.Spec.Hash
