@@ -10,7 +10,8 @@
 // the seed, so a seed replays exactly. Between any two steps a lambda may die,
 // an execution may start again, or the whole process may lose power; requests
 // are lost, answered late, answered with 429 or 504 after they were carried
-// out, delivered twice or out of order.
+// out, delivered twice or out of order. In some worlds deliveries never come, people
+// enter what has no translation, or the spec is changed in the middle of it all.
 //
 // # What it shows
 //
