@@ -78,10 +78,12 @@ func TestMisuseIsSaidAndEndsWithTwo(t *testing.T) {
 	}
 	good := file("good.json", `{"hubspot-token":"a","hubspot-client-secret":"b","destination-token":"c","destination-client-secret":"d"}`)
 	systems := []string{"--hubspot-url", "http://127.0.0.1:1", "--destination-url", "http://127.0.0.1:1", "--data", filepath.Join(dir, "data")}
+	owned := filepath.Dir(file(ownerFile, `{"client":"acme","portal":"1","hubspot":"real","destination":"real"}`))
 	for name, c := range map[string]struct {
 		args []string
 		says string
 	}{
+		"another's data":   {append([]string{"run", "--secrets", good, "--spec", exampleSpec}, append(systems[:4:4], "--data", owned)...), "keeps what is known of client acme, portal 1"},
 		"unknown command":  {[]string{"fly"}, "no command"},
 		"unknown flag":     {[]string{"run", "--fast"}, "flag provided but not defined"},
 		"one system only":  {[]string{"run", "--hubspot-url", "http://127.0.0.1:1"}, "--destination-url"},

@@ -160,6 +160,9 @@ func loadSpec(path string) (*spec.Spec, error) {
 
 // openServer opens the server over its table.
 func openServer(ctx context.Context, e *env, o *runOptions, lo local.Options) (*local.Server, error) {
+	if err := own(o, lo.Spec); err != nil {
+		return nil, err
+	}
 	t, err := sharedTable(ctx, e)
 	if err != nil {
 		return nil, err
