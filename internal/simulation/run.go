@@ -170,7 +170,7 @@ func newRun(s *spec.Spec, seed uint64, v Variant, keep bool) (*run, error) {
 		handlers: map[record.System]http.Handler{},
 	}
 	r.older = s
-	if seed/23%4 == 1 {
+	if seed/23%4 == 1 && !v.Crowded {
 		r.older, r.spec = revised(s, int(seed%7))
 	}
 	r.deletes, r.untold, r.tidying = seed/7%4 == 1, seed/5%3 == 1, seed/11%6 == 1
