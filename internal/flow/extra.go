@@ -84,7 +84,7 @@ func (f *Flow) discard(ctx context.Context, j *journey, s State, p, row *ledger.
 // intendExtra notes before an extra record is deleted what it holds: should its worker
 // die, whoever comes next tells from that what went along.
 func (f *Flow) intendExtra(ctx context.Context, j *journey, row *ledger.Pair, rec record.Record) error {
-	in := ledger.Intent{Execution: j.execution, At: f.Now(), Archive: j.target, Prior: map[string]string{}}
+	in := ledger.Intent{Execution: j.execution, At: f.Now(), Archive: j.target, Prior: map[string]string{}, Spec: f.edition()}
 	if j.target == record.Destination {
 		in.Open = f.open(j, since(rec))
 	}

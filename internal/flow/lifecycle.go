@@ -155,7 +155,7 @@ func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 	if err := f.Ledger.Take(ctx, p, f.intent(j, plan), ledger.Change{Left: p.Intent.Left(shown)}); err != nil {
 		return nil, err
 	}
-	plan.Fence, plan.Until, plan.Slot = &ledger.Fence{Key: p.Key, Rev: p.Rev}, p.LeaseUntil.UnixMilli(), p.Slot
+	plan.take(p)
 	return plan, nil
 }
 

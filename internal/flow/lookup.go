@@ -55,6 +55,14 @@ func (f *Flow) Lookup(ctx context.Context, s State) (*Plan, error) {
 // plan finds the room in which this record is decided.
 func (f *Flow) plan(ctx context.Context, j *journey, s State, p *ledger.Pair) (*Plan, error) {
 	t := s.Transform
+	if t.Fields != nil && t.Spec != f.edition() {
+		// Translated by another spec: what is new in this one would be taken for blank.
+		var err error
+		if t, err = f.readAgain(ctx, j, t); err != nil {
+			return nil, err
+		}
+		s.Transform = t
+	}
 	if j.Kind != Purged && j.source == record.HubSpot && t.ID == "" && !t.Missing && p.Exists() && p.IDs[j.source] != j.ID {
 		// Merged since it was read: its row is an alias by now.
 		var err error
@@ -279,7 +287,7 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 	if err := f.Ledger.Take(ctx, p, f.intent(j, plan), change); err != nil {
 		return nil, err
 	}
-	plan.Fence, plan.Until, plan.Slot = &ledger.Fence{Key: p.Key, Rev: p.Rev}, p.LeaseUntil.UnixMilli(), p.Slot
+	plan.take(p)
 	return plan, f.lose(ctx, j, p.State, p.IDs, v.conflicts)
 }
 

@@ -38,7 +38,7 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 	doubt := p.Intent
 	plan := f.draft(j, t)
 	// Nothing has been sent yet: what will be is intended when the way is clear.
-	claim := ledger.Intent{Execution: j.execution, At: f.Now(), Create: j.target}
+	claim := ledger.Intent{Execution: j.execution, At: f.Now(), Create: j.target, Spec: f.edition()}
 	switch err := f.Ledger.Claim(ctx, p, j.ref, key, claim.After(doubt)); {
 	case errors.Is(err, ledger.ErrOrphan):
 		return f.ambiguous(ctx, j, p, t, errWidowed.Error())

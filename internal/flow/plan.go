@@ -21,7 +21,6 @@ type Plan struct {
 	Fence *ledger.Fence            `json:"fence,omitempty"`
 	// Until is when the lease ends, in milliseconds.
 	Until int64 `json:"until,omitempty"`
-	Slot  int   `json:"slot,omitempty"`
 	// Patch is what is written, by system and field name, in that system's terms.
 	Patch map[record.System]map[string]string `json:"patch,omitempty"`
 	// ETag makes a system's write conditional; Before is the version that was read
@@ -70,6 +69,12 @@ type Plan struct {
 	// that is only linked by this plan.
 	Parked []string      `json:"parkedFields,omitempty"`
 	Waits  []ledger.Wait `json:"waits,omitempty"`
+}
+
+// take notes under which lease the plan is to be carried out.
+func (p *Plan) take(row *ledger.Pair) {
+	fence := row.Fence()
+	p.Fence, p.Until = &fence, row.LeaseUntil.UnixMilli()
 }
 
 func drop(reason string) *Plan { return &Plan{Act: ActDrop, Reason: reason} }
@@ -216,7 +221,7 @@ func (p *Plan) ids(j *journey) map[record.System]string {
 func (f *Flow) intent(j *journey, plan *Plan) ledger.Intent {
 	in := ledger.Intent{
 		Execution: j.execution, At: f.Now(), Create: plan.Create, Archive: plan.Archive, Sent: map[record.System]map[string][]string{},
-		Before: plan.Before[record.HubSpot], Open: plan.Open, Prior: plan.prior(),
+		Before: plan.Before[record.HubSpot], Open: plan.Open, Prior: plan.prior(), Spec: f.edition(),
 	}
 	for sys, fields := range plan.Patch {
 		in.Sent[sys] = map[string][]string{}

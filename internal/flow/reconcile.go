@@ -24,15 +24,9 @@ const (
 // the rate limits alone that is kept for live traffic.
 func (e Envelope) Bulk() bool { return e.marked(MarkBackfill) }
 
-// respelt: the pair was written last under another spec, under which a field may have
-// been no part of it: that a version has been seen says nothing about that field.
-func (f *Flow) respelt(p *ledger.Pair) bool {
-	if len(p.Outcomes) == 0 { // there was no room for them: nobody knows
-		return true
-	}
-	last := slices.MaxFunc(p.Outcomes, func(a, b ledger.Outcome) int { return a.At.Compare(b.At) })
-	return last.Spec != f.Spec.Hash
-}
+// respelt: what was done to the pair last was decided by another spec, under which a field
+// may have been no part of it: that a version has been seen says nothing about that field.
+func (f *Flow) respelt(p *ledger.Pair) bool { return p.Spec != f.edition() }
 
 // Compared reports whether only a comparison told of the change.
 func (e Envelope) Compared() bool { return e.marked(MarkReconcile) }

@@ -136,21 +136,10 @@ func backfillOfAFieldThatWasLeftOut(b *bench, room bool) {
 	t := b.t
 	job := spec.Field{Name: "jobTitle", HubSpot: spec.Prop{Property: "jobtitle"}, Destination: spec.Prop{Property: "job_title"}, Policy: spec.PolicyNewest}
 	fields := slices.Clone(b.flow.Spec.Pairs[0].Fields)
-	under := func(hash string, fields ...spec.Field) {
-		s := *b.flow.Spec
-		s.Hash, s.Pairs = hash, slices.Clone(s.Pairs)
-		s.Pairs[0].Fields = fields
-		o := b.flow.Options
-		o.Spec = &s
-		f, err := flow.New(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.flow = f
-	}
+	under := b.under
 	under("with", append(fields, job)...)
 	b.created()
-	under("without", fields...)
+	under("less", fields...)
 	row := b.hub.put("contacts/7", record.Fields{"jobtitle": "Boss", "firstname": "Augusta"})
 	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
 	under("with", append(fields, job)...)

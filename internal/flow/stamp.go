@@ -87,7 +87,7 @@ func written(plan *Plan) []string {
 // how far each side has been fully compared.
 func (f *Flow) stamp(j *journey, plan *Plan, w *Written) ledger.Stamp {
 	st := ledger.Stamp{
-		Base: maps.Clone(plan.Base), Seen: map[record.System]ledger.Seen{}, Slot: plan.Slot,
+		Base: maps.Clone(plan.Base), Seen: map[record.System]ledger.Seen{}, Slot: plan.Fence.Slot,
 		Outcome: f.outcome(j, ledger.Stamped, plan.Reason),
 	}
 	st.Outcome.Fields, st.Outcome.Parked = written(plan), plan.Parked

@@ -44,6 +44,8 @@ type Transformed struct {
 	Was map[string][]string `json:"was,omitempty"`
 	// Partner is the id that the source's external-id field holds, if any.
 	Partner string `json:"partner,omitempty"`
+	// Spec tells by which spec it was translated.
+	Spec string `json:"spec,omitempty"`
 }
 
 // Transform reads the record as it is now (an event only says where to look),
@@ -111,6 +113,7 @@ func (f *Flow) translated(ctx context.Context, j *journey, rec record.Record, pa
 	t := &Transformed{
 		Merged: rec.Merged, Archived: rec.Archived, Version: rec.Version, ETag: rec.ETag,
 		ReadAt: rec.ReadAt.UnixMilli(), Ahead: f.ahead(rec).Milliseconds(), Partner: rec.Fields[j.pair.Side(j.source).ExternalID],
+		Spec: f.edition(),
 	}
 	if t.Early = since(rec).Before(rec.UpdatedAt); rec.ID != j.ID {
 		t.ID = rec.ID
@@ -143,6 +146,9 @@ func (f *Flow) translated(ctx context.Context, j *journey, rec record.Record, pa
 	}
 	return t, nil
 }
+
+// edition tells specs apart in few bytes, which every state of an execution logs.
+func (f *Flow) edition() string { return f.Spec.Hash[:min(4, len(f.Spec.Hash))] }
 
 // untranslatable gives a translation's failure its code.
 func untranslatable(err error) error {

@@ -45,7 +45,8 @@ func (f *Flow) Write(ctx context.Context, s State) (*Written, error) {
 	if plan == nil || plan.Fence == nil {
 		return nil, Errorf(BadEnvelope, "the state has no plan with a lease")
 	}
-	w := &Written{Fence: &ledger.Fence{Key: plan.Fence.Key, Rev: plan.Fence.Rev}, Sides: map[record.System]*Confirmation{}}
+	fence := *plan.Fence
+	w := &Written{Fence: &fence, Sides: map[record.System]*Confirmation{}}
 	until, err := f.hold(ctx, j, plan, w.Fence)
 	if err != nil {
 		return nil, f.giveBack(ctx, j, plan, w, err)

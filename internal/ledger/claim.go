@@ -30,6 +30,7 @@ func (l *Ledger) Claim(ctx context.Context, p *Pair, ref record.Ref, matchKey st
 		attrPair: p.Name, attrState: string(Claimed), attrSince: ms(since), attrTries: strconv.Itoa(p.Tries + 1),
 		attrLease: ms(now.Add(Lease)), attrLeaseBy: in.Execution, attrIntent: toJSON(in), attrKey: matchKey,
 	}
+	in.note(set)
 	updates := []table.Update{
 		{Key: p.Key, If: table.AtRev(p.Rev), Set: set, Remove: []string{attrPartner}},
 		l.flight(ref, in.Create, since, now, matchKey),

@@ -26,9 +26,18 @@ type Intent struct {
 	Create record.System `json:"create,omitempty"`
 	// Archive names the system a record is being deleted in, because its partner was.
 	Archive record.System `json:"archive,omitempty"`
+	// Spec tells by which spec it was decided. Kept beside the intent, and beyond it.
+	Spec string `json:"-"`
 	// Sends is when, at the latest, a write of this intent is sent: the end of the
 	// longest lease it was ever worked under. Kept beside the intent.
 	Sends time.Time `json:"-"`
+}
+
+// note keeps beside the intent what outlives it.
+func (in Intent) note(set map[string]string) {
+	if in.Spec != "" {
+		set[attrSpec] = in.Spec
+	}
 }
 
 // LastCreate is the latest moment at which a create in doubt can have been sent;

@@ -102,6 +102,7 @@ func (l *Ledger) Take(ctx context.Context, p *Pair, in Intent, change Change) er
 		attrLease: ms(now.Add(Lease)), attrLeaseBy: in.Execution, attrIntent: toJSON(in),
 		attrSlot: strconv.Itoa(p.Slot + 1),
 	}
+	in.note(set)
 	if ghosts := p.MaybeSent(now); p.Intent != nil && len(ghosts) > 0 {
 		set[attrGhosts], set[attrGhostsUntil] = toJSON(ghosts), ms(now.Add(ghostLife))
 	}
@@ -234,35 +235,47 @@ func (l *Ledger) update(ctx context.Context, p *Pair, set map[string]string, rem
 func (l *Ledger) Intend(ctx context.Context, p *Pair, in Intent, adopt string) error {
 	in.At = l.Now()
 	set := map[string]string{attrIntent: toJSON(in), attrSends: ms(in.At.Add(Lease))}
+	in.note(set)
 	if adopt != "" {
 		set[attrAdopt] = adopt
 	}
 	return l.update(ctx, p, set, nil, func() {})
 }
 
-// Fence names a mapping row at the revision its lease was taken.
+// Fence names a mapping row at the revision its lease was taken, and the place in its
+// ring of outcomes that the stamp is to fill.
 type Fence struct {
-	Key table.Key
-	Rev int64
+	Key  table.Key
+	Rev  int64
+	Slot int
 }
 
-// MarshalText writes the mapping row's record and the revision as one text, as in
-// "hubspot#contacts#7 12": a fence goes through every state of a machine, and each
+// MarshalText writes the mapping row's record, the revision and the place as one text, as
+// in "hubspot#contacts#7 12/3": a fence goes through every state of a machine, and each
 // of them logs it.
 func (f Fence) MarshalText() ([]byte, error) {
-	return fmt.Appendf(nil, "%s %d", strings.TrimPrefix(f.Key.PK, mapPK), f.Rev), nil
+	text := fmt.Appendf(nil, "%s %d", strings.TrimPrefix(f.Key.PK, mapPK), f.Rev)
+	if f.Slot != 0 {
+		text = fmt.Appendf(text, "/%d", f.Slot)
+	}
+	return text, nil
 }
 
 // UnmarshalText reads what MarshalText has written.
 func (f *Fence) UnmarshalText(text []byte) error {
 	i := bytes.LastIndexByte(text, ' ')
-	rev, err := strconv.ParseInt(string(text[i+1:]), 10, 64)
-	if i < 0 || err != nil {
+	revision, slot, placed := strings.Cut(string(text[i+1:]), "/")
+	rev, err := strconv.ParseInt(revision, 10, 64)
+	at, wrong := strconv.Atoi(slot)
+	if i < 0 || err != nil || placed && wrong != nil {
 		return fmt.Errorf("a fence is a mapping row's record and its revision, not %q", text)
 	}
-	*f = Fence{Key: table.Key{PK: mapPK + string(text[:i]), SK: mapSK}, Rev: rev}
+	*f = Fence{Key: table.Key{PK: mapPK + string(text[:i]), SK: mapSK}, Rev: rev, Slot: at}
 	return nil
 }
+
+// Fence is the pair's row as it was taken last.
+func (p *Pair) Fence() Fence { return Fence{Key: p.Key, Rev: p.Rev, Slot: p.Slot % rings} }
 
 // Named is the record that a refused write has named: of a create the one to
 // adopt, of a patch the one that holds the value, with when it was first refused.

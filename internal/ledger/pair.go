@@ -146,6 +146,8 @@ type Pair struct {
 	Ghosts      map[record.System]map[string][]string
 	GhostsUntil time.Time
 	Windows     []Window
+	// Spec tells by which spec it was decided last what the row is taken for.
+	Spec string
 	// Slot numbers the times that the row was taken; outcomes are kept in a ring by it.
 	Slot   int
 	Swings map[string]Swing
@@ -258,7 +260,7 @@ const (
 	attrGhosts, attrGhostsUntil, attrSlot        = "ghosts", "ghostsUntil", "slot"
 	attrAdopt, attrAlias, attrKey                = "adopt", "aliasOf", "matchKey"
 	attrLinked, attrSends, attrWas, attrOwes     = "linkedAt", "sends", "was", "owes"
-	attrHolder, attrRefused                      = "holder", "refusedAt"
+	attrHolder, attrRefused, attrSpec            = "holder", "refusedAt", "spec"
 	attrOrphan, attrRoom, attrFormer             = "orphan", "room", "former"
 	prefixBase, prefixSwing                      = "f:", "l:"
 	prefixWindow, prefixLeft                     = "w:", "w:left"
@@ -277,7 +279,7 @@ func decode(it table.Item, self record.Ref) *Pair {
 		StampedAt: millis(a[attrStamped]), LinkedAt: millis(a[attrLinked]),
 		LeaseUntil: millis(a[attrLease]), LeaseBy: a[attrLeaseBy],
 		GhostsUntil: millis(a[attrGhostsUntil]), Since: millis(a[attrSince]),
-		Adopt: a[attrAdopt], Holder: a[attrHolder], Refused: millis(a[attrRefused]), Room: a[attrRoom],
+		Adopt: a[attrAdopt], Holder: a[attrHolder], Refused: millis(a[attrRefused]), Room: a[attrRoom], Spec: a[attrSpec],
 		AliasOf: a[attrAlias], Orphan: a[attrOrphan] != "", Key: it.Key, Rev: it.Rev, attrs: a,
 	}
 	p.Tries, _ = strconv.Atoi(a[attrTries])

@@ -13,7 +13,7 @@ const revision = "spec changed"
 // revised returns a spec and what is made of it one day. What changes is drawn by kind.
 func revised(s *spec.Spec, kind int) (before, after *spec.Spec) {
 	other := *s
-	other.Hash += " revised"
+	other.Hash = "revised " + other.Hash
 	other.Pairs = slices.Clone(s.Pairs)
 	for i := range other.Pairs {
 		p := &other.Pairs[i]
