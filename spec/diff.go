@@ -163,7 +163,7 @@ func (d *differ) fields(a, b Pair) {
 	}
 	for _, g := range b.Fields {
 		if find(a, g.Name) < 0 {
-			d.say(Rewrites, at(b.Name, g.Name), "the field is new: it is filled when a record next changes")
+			d.say(Rewrites, at(b.Name, g.Name), "the field is new: it is filled when a record next changes, of all records by tandem backfill")
 		}
 	}
 }
@@ -179,7 +179,7 @@ func (d *differ) field(p, q Pair, f, g Field) {
 			d.say(Stops, at(path, "direction"), "it does not travel %s any more", w)
 		}
 		if !f.Travels(w) && g.Travels(w) {
-			d.say(Rewrites, at(path, "direction"), "it travels %s as well: the other side's value is overwritten when a record next changes", w)
+			d.say(Rewrites, at(path, "direction"), "it travels %s as well: the other side's value is overwritten when a record next changes, of all records by tandem backfill", w)
 		}
 	}
 	d.formula(at(path, "formula"), f.Formula, g.Formula)
