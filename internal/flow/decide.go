@@ -50,6 +50,8 @@ type merge struct {
 	// sentAs: the value is one of those, or a form of it that the system may have made.
 	sentAs func(sent []string, field string, s record.System, text string) bool
 	skew   time.Duration
+	// recall adds to what may have been sent to a side what may have landed there unseen.
+	recall func(*side)
 }
 
 // verdict is what a merge decided.

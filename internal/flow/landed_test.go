@@ -76,3 +76,45 @@ func TestUnconfirmedWriteDoesNotOverwriteAnUntranslatableValue(t *testing.T) {
 	b.dest.put("orders/"+order, record.Fields{"stage": "quote"})
 	b.want(b.event(record.Destination, "deals", order, flow.Changed), "Stamp")
 }
+
+// A write of ours lands late, just after one that brought a newer value, and the record is
+// not compared before nobody expects that write any more: it is still known for what it is.
+func TestLateWriteThatIsComparedMuchLater(t *testing.T) {
+	for name, held := range map[string]func(b *bench) (release func()){
+		"a value without a translation": func(b *bench) func() {
+			b.hub.put("contacts/7", record.Fields{"hs_lead_status": "EVANGELIST"})
+			return func() { b.hub.put("contacts/7", record.Fields{"hs_lead_status": "OPEN"}) }
+		},
+		"an outage": func(b *bench) func() { return func() { b.dest.fail = nil } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.created()
+			b.now = b.now.Add(time.Minute)
+			release := held(b)
+			b.dest.put("customers/c_1", record.Fields{"last_name": "Second"})
+			b.hub.fail = func(op string) error {
+				if op == "update" {
+					return &flow.Error{Code: flow.RemoteBusy, Message: "no answer", Maybe: true}
+				}
+				return nil
+			}
+			b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Deferred")
+			b.hub.fail = nil
+			b.dest.put("customers/c_1", record.Fields{"last_name": "Third"})
+			b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Stamp")
+			b.hub.put("contacts/7", record.Fields{"lastname": "Second"}) // carried out late
+			if name == "an outage" {
+				b.dest.fail = func(string) error { return flow.Errorf(flow.RemoteBusy, "down") }
+			}
+			b.event(record.HubSpot, "contacts", "7", flow.Changed)
+			b.now = b.now.Add(13 * time.Minute)
+			release()
+			b.event(record.HubSpot, "contacts", "7", flow.Changed)
+			hub, dest := b.hub.rows["contacts/7"].Fields["lastname"], b.dest.rows["customers/c_1"].Fields["last_name"]
+			if hub != "Third" || dest != "Third" {
+				t.Errorf("HubSpot holds %q, the destination %q: %s", hub, dest, b.reason())
+			}
+		})
+	}
+}

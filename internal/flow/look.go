@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -89,6 +90,16 @@ func (f *Flow) merge(j *journey, p *ledger.Pair, t *Transformed) *merge {
 		blind: true, print: j.print, sentAs: j.sentAs, skew: f.skew(), seen: p.Seen, waits: len(p.Waits) > 0, owing: j.owing(p),
 		lacks: map[record.System]map[string]*Lack{}, was: map[record.System]map[string][]string{},
 	}
+	m.recall = func(sd *side) {
+		old := p.Landed(sd.system, sd.updated)
+		for _, told := range j.Told { // set when nothing of ours could land any more
+			if old[told.Field] != nil && sd.system == j.source && time.UnixMilli(orElse(told.At, j.At)).After(p.GhostsUntil) {
+				old = maps.Clone(old)
+				delete(old, told.Field)
+			}
+		}
+		sd.sent = ledger.Sent(old, sd.sent)
+	}
 	m.see(j, t)
 	return m
 }
@@ -110,6 +121,7 @@ func (m *merge) see(j *journey, t *Transformed) {
 		m.source.updated = time.UnixMilli(j.At)
 	}
 	m.source.updated = believed(m.source.updated.Add(-time.Duration(t.Ahead)*time.Millisecond), time.UnixMilli(t.ReadAt), m.skew)
+	m.recall(&m.source)
 }
 
 // ahead is by how much a system's clock is ahead of ours, as its answer showed;
@@ -191,6 +203,7 @@ func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record
 	if !m.target.updated.IsZero() {
 		m.target.updated = believed(m.target.updated.Add(-f.ahead(rec)), rec.ReadAt, m.skew)
 	}
+	m.recall(&m.target)
 	m.target.moved = rec.Version != m.seen[j.target].Version
 	m.back = map[string]string{}
 	m.lacks[j.target], m.was[j.target] = map[string]*Lack{}, map[string][]string{}

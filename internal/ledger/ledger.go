@@ -33,7 +33,8 @@ const Lease = 30 * time.Second
 
 // ghostLife is how long a write that lost its lease is still expected to land:
 // far longer than a request is under way, as short as possible because in the
-// meantime the same value set by a person looks like the late write.
+// meantime the same value set by a person looks like the late write. One that has
+// landed by then may be seen later (Landed).
 const ghostLife = 2 * time.Minute
 
 // rings is how many outcomes a pair row keeps at most.
@@ -125,6 +126,25 @@ func (p *Pair) MaybeSent(now time.Time) map[record.System]map[string][]string {
 		merge(out, p.Intent.Sent)
 	}
 	return out
+}
+
+// Sent puts two lists of fingerprints of a side, by field, together.
+func Sent(a, b map[string][]string) map[string][]string {
+	out := map[record.System]map[string][]string{}
+	merge(out, map[record.System]map[string][]string{"": a})
+	merge(out, map[record.System]map[string][]string{"": b})
+	return out[""]
+}
+
+// Landed lists the fingerprints that writes of ours, which are expected no more, may have
+// put on a side before it was compared again: nothing has changed it since, as what was
+// read of it tells, or a value without a translation has kept it from being compared.
+func (p *Pair) Landed(sys record.System, changed time.Time) map[string][]string {
+	unseen := p.StampedAt.Before(p.GhostsUntil) && !changed.IsZero() && !changed.After(p.GhostsUntil)
+	if unseen || p.Seen[sys].Stuck {
+		return p.Ghosts[sys]
+	}
+	return nil
 }
 
 func merge(to, from map[record.System]map[string][]string) {
