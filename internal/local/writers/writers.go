@@ -65,7 +65,8 @@ func (s *Sign) Others(now time.Time) (others []string, err error) {
 		if gone != nil || f.Name() == s.name || !strings.HasPrefix(f.Name(), portal+".") || now.Sub(info.ModTime()) > Life {
 			continue
 		}
-		if about, unread := os.ReadFile(filepath.Join(s.dir, f.Name())); unread == nil {
+		// One that has been made and not yet written to tells next time.
+		if about, unread := os.ReadFile(filepath.Join(s.dir, f.Name())); unread == nil && len(about) > 0 {
 			others = append(others, string(about))
 		}
 	}

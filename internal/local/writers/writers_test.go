@@ -28,6 +28,14 @@ func TestOthers(t *testing.T) {
 	}
 	sees(a, now, "server b")
 	sees(b, now, "server a")
+	unsaid, err := Open(dir, "48", "d", "") // its file is there, and nothing in it yet
+	if err != nil {
+		t.Fatal(err)
+	}
+	sees(b, now, "server a")
+	if err := unsaid.Close(); err != nil {
+		t.Fatal(err)
+	}
 	again := open(t, dir, "48", "a") // another process on the same table
 	sees(again, now, "server b")
 	sees(a, now.Add(Life+time.Second)) // b has not said anything since
