@@ -85,7 +85,7 @@ func (r *run) compare() {
 			r.sweeps(func(ctx context.Context) {
 				in := *r.ingress
 				in.Mark = flow.MarkReconcile
-				_, _ = in.Poll(ctx, d.Source(), p.Side(d.Source()).Object, r.remotes[d.Source()].(flow.Changes))
+				_, _ = in.Poll(ctx, d.Source(), p.Side(d.Source()).Object, r.changes[d.Source()])
 			})
 		}
 	}
@@ -100,7 +100,7 @@ func (r *run) backfill() {
 		for _, step := range flow.BackfillSteps(r.spec) {
 			p, _ := r.spec.PairByName(step.Pair)
 			for cursor, more := "", true; more; {
-				next, goesOn, _, err := in.Page(ctx, step.System, p.Side(step.System).Object, r.remotes[step.System].(flow.Changes), cursor)
+				next, goesOn, _, err := in.Page(ctx, step.System, p.Side(step.System).Object, r.changes[step.System], cursor)
 				if err != nil {
 					return // a person would start it again
 				}

@@ -64,6 +64,7 @@ type run struct {
 	ingress  *flow.Ingress
 	machines map[spec.Direction]*asl.Machine
 	poller   flow.Changes
+	changes  map[record.System]flow.Changes // of both, as no variant breaks them
 
 	outage     outage
 	careless   bool          // people enter values without a translation, too
@@ -222,9 +223,10 @@ func (r *run) clock() time.Time { return r.now }
 
 // release puts a spec into operation, in the middle of whatever is under way.
 func (r *run) release(s *spec.Spec) (err error) {
-	if r.remotes, r.poller, err = r.clients(s, true); err != nil {
+	if r.remotes, r.changes, err = r.clients(s, true); err != nil {
 		return err
 	}
+	r.poller = r.changes[record.Destination]
 	var used table.Table = &shaky{w: r.world, in: r.table, lost: r.lost}
 	if r.variant.Table != nil {
 		used = r.variant.Table(used)
@@ -255,7 +257,7 @@ func (r *run) release(s *spec.Spec) (err error) {
 }
 
 // clients builds the two adapters, over a faulty or over a calm network.
-func (r *run) clients(s *spec.Spec, faulty bool) (map[record.System]flow.Remote, flow.Changes, error) {
+func (r *run) clients(s *spec.Spec, faulty bool) (map[record.System]flow.Remote, map[record.System]flow.Changes, error) {
 	over := func(s record.System) *http.Client {
 		if faulty {
 			return &http.Client{Transport: &network{w: r.world, system: s, to: r.handlers[s], wrote: r.wrote(s), deletes: r.lastMoment(s),
@@ -282,7 +284,7 @@ func (r *run) clients(s *spec.Spec, faulty bool) (map[record.System]flow.Remote,
 			remotes[s] = r.variant.Remote(s, remote)
 		}
 	}
-	return remotes, dest, nil
+	return remotes, map[record.System]flow.Changes{record.HubSpot: hub, record.Destination: dest}, nil
 }
 
 // direct carries requests without any fault or delay.
