@@ -18,6 +18,7 @@ import (
 	"tandem/internal/local/why"
 	"tandem/internal/simulator/erp"
 	"tandem/internal/simulator/portal"
+	"tandem/spec"
 )
 
 // invoke runs a command in this process.
@@ -112,6 +113,24 @@ func TestMisuseIsSaidAndEndsWithTwo(t *testing.T) {
 				t.Error("it quotes the secret")
 			}
 		})
+	}
+}
+
+// A directory belongs to who first runs on it, and again to the same; a process that
+// died before it had said so has not taken it.
+func TestDataBelongsToOne(t *testing.T) {
+	s, data := &spec.Spec{Client: "acme"}, t.TempDir()
+	if err := os.WriteFile(filepath.Join(data, ownerFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	simulated, real := &runOptions{data: data}, &runOptions{data: data, hubspot: "https://a", destination: "https://b"}
+	for i, err := range []error{own(simulated, s), own(simulated, s)} {
+		if err != nil {
+			t.Errorf("run %d: %v", i, err)
+		}
+	}
+	if err := own(real, s); err == nil || !strings.Contains(err.Error(), "HubSpot simulated") {
+		t.Errorf("real systems on what simulated ones have left: %v", err)
 	}
 }
 

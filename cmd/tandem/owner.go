@@ -37,7 +37,7 @@ func own(o *runOptions, s *spec.Spec) error {
 	now := owner{Client: s.Client, Portal: s.HubSpot.PortalID, HubSpot: kind(o.hubspot), Destination: kind(o.destination)}
 	file := filepath.Join(o.data, ownerFile)
 	text, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(text) == 0 { // or a process died just as it made it
 		if err := os.MkdirAll(o.data, 0o700); err != nil {
 			return usage{err}
 		}
