@@ -15,7 +15,7 @@ type side struct {
 	// own is the canonical text by field; a field that is absent is unknown.
 	own map[string]string
 	// sent are fingerprints our own unconfirmed writes may have put there, and
-	// moved whether the record has changed at all since it was last compared.
+	// moved whether the record may have changed at all since it was last compared.
 	sent  map[string][]string
 	moved bool
 	// met are fields that somebody is told to have set to what a write of ours brought.
@@ -69,6 +69,15 @@ type verdict struct {
 	loose bool
 	// waits are references that are left alone until what they refer to is linked.
 	waits []lacking
+}
+
+// movedOn reports whether a record may have changed since it was compared as seen. One
+// that tells neither version nor entity tag may always have.
+func movedOn(version, etag string, seen ledger.Seen) bool {
+	if version == "" {
+		return etag == "" || etag != seen.ETag
+	}
+	return version != seen.Version
 }
 
 // cell is one field on one side.

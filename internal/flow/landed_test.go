@@ -118,3 +118,35 @@ func TestLateWriteThatIsComparedMuchLater(t *testing.T) {
 		})
 	}
 }
+
+// A value travels by a write that was never confirmed, and is set back to what both sides
+// had agreed on, while somebody sets another on the other side: the one that is
+// overwritten is recorded, whether or not the system tells that its record has changed.
+func TestSetBackAfterAnUnconfirmedWrite(t *testing.T) {
+	for name, tells := range map[string]func(*record.Record){
+		"a version":     func(*record.Record) {},
+		"an entity tag": func(r *record.Record) { r.Version = "" },
+		"neither":       func(r *record.Record) { r.Version, r.ETag = "", "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.dest.answer = func(row record.Record) record.Record { tells(&row); return row }
+			hub, dest := b.created()
+			set := func(text string) {
+				row := b.dest.put("customers/"+dest, record.Fields{"last_name": text})
+				tells(&row)
+				b.dest.rows["customers/"+dest] = row
+			}
+			set("Lovelace")
+			b.want(b.event(record.Destination, "contacts", dest, flow.Changed), "Stamp")
+			set("Byron")
+			b.unconfirmed(b.hub, func() { b.want(b.event(record.Destination, "contacts", dest, flow.Changed), "Deferred") })
+			set("Lovelace")
+			b.hub.put("contacts/"+hub, record.Fields{"lastname": "King"})
+			b.want(b.event(record.HubSpot, "contacts", hub, flow.Changed), "Stamp")
+			if got := b.dest.rows["customers/"+dest].Fields["last_name"]; got != "King" || len(b.lost()) != 1 {
+				t.Fatalf("the destination holds %q, recorded is %+v", got, b.losses())
+			}
+		})
+	}
+}

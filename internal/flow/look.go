@@ -112,7 +112,7 @@ func (m *merge) see(j *journey, t *Transformed) {
 			m.source.own[field.Name] = own
 		}
 	}
-	m.source.moved = t.Version != m.seen[j.source].Version
+	m.source.moved = movedOn(t.Version, t.ETag, m.seen[j.source])
 	m.lacks[j.source], m.was[j.source] = map[string]*Lack{}, t.Was
 	for name, lack := range t.Lacks {
 		m.lacks[j.source][name] = &lack
@@ -204,7 +204,7 @@ func (f *Flow) look(ctx context.Context, j *journey, m *merge, rec record.Record
 		m.target.updated = believed(m.target.updated.Add(-f.ahead(rec)), rec.ReadAt, m.skew)
 	}
 	m.recall(&m.target)
-	m.target.moved = rec.Version != m.seen[j.target].Version
+	m.target.moved = movedOn(rec.Version, rec.ETag, m.seen[j.target])
 	m.back = map[string]string{}
 	m.lacks[j.target], m.was[j.target] = map[string]*Lack{}, map[string][]string{}
 	// A value of the target that does not translate stays where it is: its own
