@@ -28,6 +28,10 @@ type Report struct {
 // span is how long a world may live, beyond an outage, before it must be quiet.
 const span = 4 * time.Hour
 
+// patience is for how long the machines try an event again (their state Later), and
+// what the executions themselves take.
+const patience = 27 * time.Hour
+
 // Run lives one seed through and asks the invariants.
 func Run(s *spec.Spec, seed uint64, actions int, v Variant, keep bool) (Report, error) {
 	r, err := newRun(s, seed, v, keep)

@@ -47,7 +47,7 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 		if rests && e.ref.System == record.Destination && r.spec.Destination.Objects[e.ref.Object].Conditional == "" {
 			continue // what a write has replaced unseen is remembered by a linked row only: a person is asked anyway
 		}
-		if e.text == "" && (rests || e.at.Before(pair.LinkedAt) || r.neverAgreed(p, pair, e) || r.young(p, e)) {
+		if e.text == "" && (rests || e.at.Before(pair.LinkedAt) || r.neverAgreed(p, pair, e) || r.young(p, e) || e.first) {
 			continue // at first contact, of which a row at rest says nothing, a blank side is filled
 		}
 		if now[e.field] == strings.TrimSpace(e.text) && e.at.After(pair.LinkedAt) && !r.chosen(p, pair, e) && !r.recorded(p, pair, e) {
@@ -174,8 +174,8 @@ func (r *run) chosen(p spec.Pair, pair *ledger.Pair, e edit) bool {
 }
 
 // undone reports whether the edit set back what the field had held when both
-// sides last agreed, before anybody had seen what stood there in between: then
-// nothing has changed.
+// sides last agreed, before what stood there in between had travelled or come from the
+// other side: then nothing has changed.
 func (r *run) undone(p spec.Pair, pair *ledger.Pair, e edit) bool {
 	moments := r.history(e.ref, e.field)
 	for i := len(moments) - 1; i >= 0; i-- {
@@ -184,11 +184,11 @@ func (r *run) undone(p spec.Pair, pair *ledger.Pair, e edit) bool {
 		case !m.at.Before(e.at):
 		case m.text == e.text:
 			return true
-		case r.carried(p, pair, edit{at: m.at, ref: e.ref, pair: e.pair, field: e.field, text: m.text}, true):
+		case m.ours, r.carried(p, pair, edit{at: m.at, ref: e.ref, pair: e.pair, field: e.field, text: m.text}, true):
 			return false
 		}
 	}
-	return false
+	return e.text == "" && r.wrongSide(p, e)
 }
 
 // history is what a field has held: before a merge, in the records that were merged,

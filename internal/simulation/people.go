@@ -20,6 +20,7 @@ type edit struct {
 	pair  string
 	field string
 	text  string // canonical
+	first bool   // the field had never been compared, of a spec that has changed
 }
 
 // place is one field of one record; moment is what it held from then on.
@@ -229,7 +230,7 @@ func (r *run) put(p spec.Pair, s record.System, id string, fields map[string]str
 	ref, stored := record.Ref{System: s, Object: p.Side(s).Object, ID: id}, r.now1(p, s, id)
 	for name := range fields {
 		if text := stored[name]; was[name] != text && !refers(p, name) { // as the system keeps it
-			r.edits = append(r.edits, edit{r.now, ref, p.Name, name, text})
+			r.edits = append(r.edits, edit{r.now, ref, p.Name, name, text, r.uncompared(p, ref, name)})
 		}
 	}
 	r.observe(s, false)

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"tandem/internal/record"
 	"tandem/spec"
 )
 
@@ -77,4 +78,22 @@ func (r *run) young(p spec.Pair, e edit) bool {
 	return !slices.ContainsFunc(old.Fields, func(f spec.Field) bool {
 		return f.Name == e.field && f.Travels(spec.From(e.ref.System))
 	})
+}
+
+// wrongSide: the field did not travel from there before the spec changed, so that a blank is
+// what the two are taken to have agreed on, whatever stood there.
+func (r *run) wrongSide(p spec.Pair, e edit) bool {
+	old, _ := r.older.PairByName(p.Name)
+	return r.older != r.spec && slices.ContainsFunc(old.Fields, func(f spec.Field) bool {
+		return f.Name == e.field && !f.Travels(spec.From(e.ref.System))
+	})
+}
+
+// uncompared: the spec has changed, and nothing has been agreed on for that field yet.
+func (r *run) uncompared(p spec.Pair, ref record.Ref, field string) bool {
+	if r.older == r.spec {
+		return false
+	}
+	_, agreed := r.pairOf(p, ref).Base[field]
+	return !agreed
 }

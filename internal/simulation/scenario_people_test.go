@@ -120,7 +120,7 @@ func (st *stage) edited(sys record.System, pair spec.Pair, id string, was map[st
 	now := st.now1(pair, sys, id)
 	for _, f := range pair.Fields {
 		if now[f.Name] != was[f.Name] && !refers(pair, f.Name) && f.Travels(spec.From(sys)) && (f.Formula == nil || f.Formula.Concat == nil) {
-			st.edits = append(st.edits, edit{st.now, ref, pair.Name, f.Name, now[f.Name]})
+			st.edits = append(st.edits, edit{at: st.now, ref: ref, pair: pair.Name, field: f.Name, text: now[f.Name]})
 		}
 	}
 	st.observe(sys, false)
