@@ -303,19 +303,29 @@ func (r *rig) until(what string, pause, longest time.Duration, holds func() bool
 // poll asks a polled system now instead of at its interval.
 func (r *rig) poll() {
 	r.t.Helper()
-	if !r.system.polled {
-		return
+	if r.system.polled {
+		r.ask("/api/poll")
 	}
+}
+
+// compare asks now, instead of once an hour, what changed, for deliveries that were lost.
+func (r *rig) compare() {
+	r.t.Helper()
+	r.ask("/api/reconcile")
+}
+
+func (r *rig) ask(path string) {
+	r.t.Helper()
 	// Right after a restart the work that is caught up on may use the budget up:
 	// a poll is refused then, and asked for again.
 	var err error
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(300 * time.Millisecond) {
-		if err = call(http.MethodPost, r.url("/api/poll"), nil, nil, nil); err == nil || !strings.Contains(err.Error(), "RateLimited") {
+		if err = call(http.MethodPost, r.url(path), nil, nil, nil); err == nil || !strings.Contains(err.Error(), "RateLimited") {
 			break
 		}
 	}
 	if err != nil {
-		r.t.Fatalf("poll: %v", err)
+		r.t.Fatalf("%s: %v", path, err)
 	}
 }
 
