@@ -221,13 +221,7 @@ func (f *Flow) restored(ctx context.Context, j *journey, s State, p *ledger.Pair
 		case gone && kept(p, j.target):
 			return f.undecided(ctx, j, p)
 		case gone:
-			if err := f.tellChildren(ctx, j, p.IDs[record.HubSpot]); err != nil {
-				return nil, err
-			}
-			if err := f.Ledger.Forget(ctx, j.pair, p); err != nil {
-				return nil, err
-			}
-			return nil, Errorf(LeaseHeld, "the record was restored and its partner is gone: it is looked at afresh")
+			return f.part(ctx, j, p)
 		}
 	}
 	if err := f.revive(ctx, j, p, j.source); err != nil {
@@ -239,6 +233,23 @@ func (f *Flow) restored(ctx context.Context, j *journey, s State, p *ledger.Pair
 		return f.deleted(ctx, j, p)
 	}
 	return nil, Errorf(LeaseHeld, "the record was restored: its pair is looked at afresh")
+}
+
+// part: the record is there again and its partner is gone for good. Should a worker of
+// ours have deleted that and died, nobody has looked yet what went with it.
+func (f *Flow) part(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	if p.Intent.Deletes(j.target) {
+		if err := f.takenAlong(ctx, j, p, j.target); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.tellChildren(ctx, j, p.IDs[record.HubSpot]); err != nil {
+		return nil, err
+	}
+	if err := f.Ledger.Forget(ctx, j.pair, p); err != nil {
+		return nil, err
+	}
+	return nil, Errorf(LeaseHeld, "the record was restored and its partner is gone: it is looked at afresh")
 }
 
 // partnerMissing: the target does not know the partner. That may be a deletion

@@ -99,28 +99,38 @@ func TestMoveOnlyDelaysTheDeletion(t *testing.T) {
 // HubSpot knows no condition: what was edited is read in its recycle bin, and recorded,
 // by a later execution too where the one that deleted it got no further.
 func TestEditIsReadInTheRecycleBin(t *testing.T) {
-	for name, dies := range map[string]bool{"at once": false, "by another execution": true} {
+	for name, then := range map[string]flow.Kind{"at once": "", "by another execution": flow.Deleted, "by one that finds the partner restored": flow.Restored} {
 		t.Run(name, func(t *testing.T) {
 			b := deletes(t)
+			partner := b.dest.rows["customers/c_1"]
 			delete(b.dest.rows, "customers/c_1")
 			b.hub.before(func() {
 				b.hub.put("contacts/7", record.Fields{"lastname": "Theirs"})
-				if dies {
+				if then != "" {
 					b.hub.after = func(string) error { return flow.Errorf(flow.RemoteRefused, "the worker is gone") }
 				}
 			})
 			end := b.event(record.Destination, "contacts", "c_1", flow.Deleted)
-			if b.hub.after = nil; dies {
+			b.hub.after = nil
+			state := ledger.Gone
+			switch then {
+			case flow.Deleted:
 				b.want(end, "Failed")
 				b.now = b.now.Add(ledger.Lease)
 				b.event(record.HubSpot, "contacts", "7", flow.Deleted)
+			case flow.Restored:
+				b.want(end, "Failed")
+				b.now = b.now.Add(ledger.Lease)
+				b.dest.rows["customers/c_1"] = partner
+				b.want(b.event(record.Destination, "contacts", "c_1", flow.Restored), "Stamp")
+				state = "" // it was parted from the one that is linked to another now
 			}
 			lost := b.lost()
 			if len(lost) != 1 || lost[0].Loser != "Theirs" || lost[0].Winner != record.Destination || lost[0].Policy != "deleted" {
 				t.Errorf("recorded is %+v: %s", b.losses(), b.reason())
 			}
-			if !b.hub.rows["contacts/7"].Archived || b.state(record.HubSpot, "7") != ledger.Gone {
-				t.Errorf("HubSpot holds %v, the pair is %s", b.hub.rows, b.state(record.HubSpot, "7"))
+			if !b.hub.rows["contacts/7"].Archived || b.state(record.HubSpot, "7") != state {
+				t.Errorf("HubSpot holds %v, the pair is %q", b.hub.rows, b.state(record.HubSpot, "7"))
 			}
 		})
 	}
