@@ -122,6 +122,9 @@ func (r *run) erasedWith(p spec.Pair, pair *ledger.Pair, e edit) bool {
 	return strings.HasPrefix(survivor.Reason, "erased") && e.at.Before(survivor.StampedAt)
 }
 
+// hearing is for how long the event of an edit may be under way.
+const hearing = 2 * time.Minute
+
 // buried: what we have deleted takes no edit with it that the other side does not know.
 func (r *run) buried(p spec.Pair, pair *ledger.Pair, e edit, fail func(string, ...any)) {
 	gone, ours := r.archived[e.ref]
@@ -129,7 +132,8 @@ func (r *run) buried(p spec.Pair, pair *ledger.Pair, e edit, fail func(string, .
 	case e.text == "" && (e.at.Before(pair.LinkedAt) || pair.LinkedAt.IsZero() && r.refilled(e)): // at first contact a blank side is filled
 	case r.oneWay(p, e), r.young(p, e) && gone.Before(r.deployed): // drift is reported and keeps nothing from being deleted
 	case slices.ContainsFunc(r.removed, func(d removal) bool {
-		return d.erased && d.pair == p.Name && d.at.Before(gone) && r.akin(p, d.ref, e.ref)
+		unheard := e.at.Before(d.at) && d.at.Sub(e.at) < hearing
+		return d.erased && d.pair == p.Name && (d.at.Before(gone) || unheard) && r.akin(p, d.ref, e.ref)
 	}):
 		// an erasure took it along, with all that is known of it
 	case !ours, gone.Before(e.at): // it came back, and somebody else has deleted it since
