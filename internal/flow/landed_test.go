@@ -119,24 +119,33 @@ func TestLateWriteThatIsComparedMuchLater(t *testing.T) {
 	}
 }
 
+// tellings are what systems tell of a record's changes.
+var tellings = map[string]func(*record.Record){
+	"a version":     func(*record.Record) {},
+	"an entity tag": func(r *record.Record) { r.Version = "" },
+	"neither":       func(r *record.Record) { r.Version, r.ETag = "", "" },
+}
+
+// telling has the destination tell just that. It returns what edits customer c_1.
+func (b *bench) telling(tells func(*record.Record)) func(record.Fields) {
+	b.dest.answer = func(row record.Record) record.Record { tells(&row); return row }
+	return func(fields record.Fields) {
+		row := b.dest.put("customers/c_1", fields)
+		tells(&row)
+		b.dest.rows["customers/c_1"] = row
+	}
+}
+
 // A value travels by a write that was never confirmed, and is set back to what both sides
 // had agreed on, while somebody sets another on the other side: the one that is
 // overwritten is recorded, whether or not the system tells that its record has changed.
 func TestSetBackAfterAnUnconfirmedWrite(t *testing.T) {
-	for name, tells := range map[string]func(*record.Record){
-		"a version":     func(*record.Record) {},
-		"an entity tag": func(r *record.Record) { r.Version = "" },
-		"neither":       func(r *record.Record) { r.Version, r.ETag = "", "" },
-	} {
+	for name, tells := range tellings {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			b.dest.answer = func(row record.Record) record.Record { tells(&row); return row }
+			put := b.telling(tells)
 			hub, dest := b.created()
-			set := func(text string) {
-				row := b.dest.put("customers/"+dest, record.Fields{"last_name": text})
-				tells(&row)
-				b.dest.rows["customers/"+dest] = row
-			}
+			set := func(text string) { put(record.Fields{"last_name": text}) }
 			set("Lovelace")
 			b.want(b.event(record.Destination, "contacts", dest, flow.Changed), "Stamp")
 			set("Byron")

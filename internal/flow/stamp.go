@@ -101,7 +101,7 @@ func (f *Flow) stamp(j *journey, plan *Plan, w *Written) ledger.Stamp {
 		if seen.Stuck = plan.Stuck && sys == j.target; plan.Loose {
 			seen.ETag = ""
 		}
-		if seen.Version != "" {
+		if seen.Version != "" || seen.Stuck || plan.ETag[sys] == "" { // without version it was stuck, perhaps
 			st.Seen[sys] = seen
 		}
 	}

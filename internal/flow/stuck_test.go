@@ -97,6 +97,34 @@ func TestEditThatWaitedForAValueWithoutATranslation(t *testing.T) {
 	}
 }
 
+// So is one that a write of the other fields has come across, in a system that tells no
+// versions, too.
+func TestEditThatWaitedIsRememberedByAStamp(t *testing.T) {
+	for name, tells := range tellings {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.policy("contacts", "status", "destination")
+			set := b.telling(tells)
+			b.created()
+			set(record.Fields{"status": "on hold", "postcode": "3000"})
+			b.hub.put("contacts/7", record.Fields{"hs_lead_status": "CONNECTED"})
+			b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+			set(record.Fields{"status": "prospect"})
+			b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Stamp")
+			if got := b.dest.rows["customers/c_1"].Fields["status"]; got != "customer" {
+				t.Fatalf("the destination holds %q: %s", got, b.reason())
+			}
+			set(nil)
+			b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Dropped")
+			reads := b.hub.reads
+			set(nil)
+			if b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Dropped"); b.hub.reads != reads {
+				t.Error("nothing waits any more, and the other side is read")
+			}
+		})
+	}
+}
+
 // A record that holds what the other side has never had, since one of the two values has
 // no translation, is not deleted with its partner: a person is asked.
 func TestDeletionSparesWhatNeverTravelled(t *testing.T) {
