@@ -57,7 +57,8 @@ func (r *run) taken(p spec.Pair, to record.System, pair *ledger.Pair) bool {
 		partner := holder.IDs[to.Other()]
 		stays := holder.State != ledger.Linked || r.dead(p, holder) || key(to.Other(), partner) == key(to, id)
 		return stays && slices.ContainsFunc(from, func(own string) bool {
-			return own != partner && key(to, id) != "" && key(to.Other(), own) == key(to, id)
+			other := own != partner || holder.State != ledger.Linked // a merge's loser names the survivor
+			return other && key(to, id) != "" && key(to.Other(), own) == key(to, id)
 		})
 	})
 }
