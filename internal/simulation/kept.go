@@ -179,16 +179,17 @@ func (r *run) chosen(p spec.Pair, pair *ledger.Pair, e edit) bool {
 
 // undone reports whether the edit set back what the field had held when both
 // sides last agreed, before what stood there in between had travelled or come from the
-// other side: then nothing has changed.
+// other side: then nothing has changed. Of records that were merged what came to one is
+// no agreement of the other's pair.
 func (r *run) undone(p spec.Pair, pair *ledger.Pair, e edit) bool {
-	moments := r.history(e.ref, e.field)
+	moments, met := r.history(e.ref, e.field), len(r.merged[e.ref.Object+"/"+e.ref.ID]) > 0
 	for i := len(moments) - 1; i >= 0; i-- {
 		m := moments[i]
 		switch {
 		case !m.at.Before(e.at):
 		case m.text == e.text:
 			return true
-		case m.ours, r.carried(p, pair, edit{at: m.at, ref: e.ref, pair: e.pair, field: e.field, text: m.text}, true):
+		case m.ours && !met, r.carried(p, pair, edit{at: m.at, ref: e.ref, pair: e.pair, field: e.field, text: m.text}, true):
 			return false
 		}
 	}
