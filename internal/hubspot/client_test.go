@@ -384,6 +384,17 @@ func TestPatchThatIsHalfDone(t *testing.T) {
 	}
 }
 
+// TestCreateThatRefersToNothing: HubSpot's answer does not say which object is missing.
+func TestCreateThatRefersToNothing(t *testing.T) {
+	for company, says := range map[string]bool{"77": true, "": false} {
+		client, _ := scriptedClient(t, scripted{status: 404, body: `{"message":"Object not found."}`})
+		_, err := client.Create(t.Context(), "deals", record.Fields{"dealname": "x", "@companies": company}, "", "")
+		if flow.CodeOf(err) != flow.RemoteRefused || strings.Contains(err.Error(), "it is to refer to companies 77,") != says {
+			t.Errorf("%q: got %v", company, err)
+		}
+	}
+}
+
 // TestUpdateTellsWhatItReplaced: an association is looked at just before it is changed.
 func TestUpdateTellsWhatItReplaced(t *testing.T) {
 	client, _ := scriptedClient(t,

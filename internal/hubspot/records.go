@@ -187,8 +187,8 @@ func (c *Client) Create(ctx context.Context, object string, fields record.Fields
 	return c.written(object, a, fields, links, at)
 }
 
-// createFailed completes a refusal: 404 means here that the object type is
-// unknown, and a conflict without an id is looked up by the contact's e-mail,
+// createFailed completes a refusal: 404 means here that the object type is unknown, or
+// a record that the new one is to refer to, and a conflict without an id is looked up by the contact's e-mail,
 // unless it may be the external id that is taken.
 func (c *Client) createFailed(ctx context.Context, object string, fields record.Fields, externalID string, err error) error {
 	e := asError(err)
@@ -196,12 +196,27 @@ func (c *Client) createFailed(ctx context.Context, object string, fields record.
 	case e == nil:
 	case e.Code == flow.RecordMissing:
 		e.Code = flow.RemoteRefused
+		if refers := references(fields); refers != "" {
+			e.Message += "; it is to refer to " + refers + ", which HubSpot does not have any more: settle that record's own events and dead letters, then redrive"
+		}
 	case e.Code == flow.AlreadyExists && e.ExistingID == "" && externalID == "" && object == Contacts && fields[emailProperty] != "":
 		if rec, findErr := c.get(ctx, object, fields[emailProperty], emailProperty, nil, false); findErr == nil {
 			e.ExistingID = rec.ID
 		}
 	}
 	return err
+}
+
+// references names the records that fields refer to.
+func references(fields record.Fields) string {
+	var named []string
+	_, links := partition(fields)
+	for _, to := range links.Names() {
+		if links[to] != "" {
+			named = append(named, to+" "+links[to])
+		}
+	}
+	return strings.Join(named, " or ")
 }
 
 // half marks a write that has begun, as a create has that made its record, and could
