@@ -24,7 +24,7 @@ func (r *run) left(fail func(string, ...any)) {
 }
 
 // hopeless: a unique value of the record is another's, which is to keep it or waits for
-// a person itself; or the record is not there.
+// a person itself; or the record is not there, or refers to one that waits for a person.
 func (r *run) hopeless(l letter) bool {
 	e := l.state.Event
 	p, _ := r.spec.PairByName(e.Pair)
@@ -37,7 +37,7 @@ func (r *run) hopeless(l letter) bool {
 		return len(r.noTranslation(p, r.survivor(record.Ref{System: source, Object: p.Side(source).Object, ID: e.ID}))) > 0
 	case flow.RemoteRefused, flow.AlreadyExists:
 		pair := r.pairOf(p, r.survivor(record.Ref{System: source, Object: p.Side(source).Object, ID: e.ID}))
-		return r.taken(p, source, pair) || r.taken(p, target, pair) || r.beside(p, pair, l.cause)
+		return r.taken(p, source, pair) || r.taken(p, target, pair) || r.beside(p, pair, l.cause) || r.ofDead(p, source, e.ID, l.cause)
 	}
 	return false
 }
@@ -73,6 +73,17 @@ func (r *run) beside(p spec.Pair, pair *ledger.Pair, cause string) bool {
 		return err == nil && rec.ID == id && id != pair.IDs[record.HubSpot] &&
 			slices.Contains(strings.Split(rec.Text("hs_additional_emails"), ";"), strings.ToLower(wanted)) &&
 			strings.Contains(cause, object+" "+id+" holds the value that "+p.Match[0].Field+" is to get as an additional e-mail address")
+	})
+}
+
+// ofDead: the record is to be made on the other side, the dead letter says that a record
+// to which it refers is not there, and what that stands for has a dead letter itself.
+func (r *run) ofDead(p spec.Pair, source record.System, id, cause string) bool {
+	now := r.now1(p, source, id)
+	return strings.Contains(cause, "which HubSpot does not have any more") && slices.ContainsFunc(p.Fields, func(f spec.Field) bool {
+		parent, refers := r.spec.PairByName(f.HubSpot.Pair)
+		ref := record.Ref{System: source, Object: parent.Side(source).Object, ID: now[f.Name]}
+		return refers && ref.ID != "" && r.dead(parent, r.pairOf(parent, ref))
 	})
 }
 
