@@ -31,10 +31,15 @@ func (f *Flow) deleted(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 	if p.Intent.Deletes(j.source) { // it was we who did, and did not get any further
 		return f.ours(ctx, j, p)
 	}
-	switch j.deletes() {
-	case "archive":
+	if j.deletes() == "archive" {
 		return f.archive(ctx, j, p)
-	case "ignore":
+	}
+	if p.Intent.Deletes(j.target) {
+		if plan, err := f.begun(ctx, j, p); plan != nil || err != nil {
+			return plan, err
+		}
+	}
+	if j.deletes() == "ignore" {
 		reason += keptIn + string(j.target) + j.blank(p)
 		return drop(reason), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, reason)
 	}
@@ -126,12 +131,7 @@ func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), p.IDs[j.target], j.back, j.pair)
 	switch edited := f.edited(j, p, j.target, rec); {
 	case CodeOf(err) == RecordMissing || err == nil && rec.Archived:
-		if p.Intent.Deletes(j.target) {
-			if err := f.went(ctx, j, p, j.target, rec); err != nil {
-				return nil, err
-			}
-		}
-		return drop(deletedInBoth), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, deletedInBoth)
+		return f.bothGone(ctx, j, p, rec)
 	case err != nil:
 		return nil, err
 	case rec.ID != "" && rec.ID != p.IDs[j.target]:
@@ -157,6 +157,29 @@ func (f *Flow) archive(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, 
 	}
 	plan.take(p)
 	return plan, nil
+}
+
+// begun: the partner's deletion was begun, under a spec whose policy has changed since, and
+// never stamped. It is waited for; nil where it has not been carried out.
+func (f *Flow) begun(ctx context.Context, j *journey, p *ledger.Pair) (*Plan, error) {
+	if until := p.Intent.Vanishes(); f.Now().Before(until) {
+		return nil, Errorf(LeaseHeld, "a deletion of ours may be carried out until %s", until.Format(time.TimeOnly))
+	}
+	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), p.IDs[j.target], j.back, j.pair)
+	if CodeOf(err) == RecordMissing || err == nil && rec.Archived {
+		return f.bothGone(ctx, j, p, rec)
+	}
+	return nil, err
+}
+
+// bothGone: the partner, which was read, is gone, too: by a deletion of ours, perhaps.
+func (f *Flow) bothGone(ctx context.Context, j *journey, p *ledger.Pair, rec record.Record) (*Plan, error) {
+	if p.Intent.Deletes(j.target) {
+		if err := f.went(ctx, j, p, j.target, rec); err != nil {
+			return nil, err
+		}
+	}
+	return drop(deletedInBoth), f.Ledger.Settle(ctx, p, j.ref, ledger.Gone, deletedInBoth)
 }
 
 // deletedIn begins the reason of every tombstone that a deletion has left.

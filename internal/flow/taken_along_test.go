@@ -136,6 +136,31 @@ func TestEditIsReadInTheRecycleBin(t *testing.T) {
 	}
 }
 
+// So it is where the policy has changed meanwhile: nobody is asked about a record that our
+// deletion has taken.
+func TestDeletionBegunUnderAnotherPolicy(t *testing.T) {
+	for _, policy := range []string{"ask", "ignore"} {
+		for _, carriedOut := range []bool{true, false} {
+			b := deletes(t)
+			delete(b.dest.rows, "customers/c_1")
+			b.hub.before(func() { b.hub.put("contacts/7", record.Fields{"lastname": "Theirs"}) })
+			if carriedOut {
+				b.hub.after = func(string) error { return flow.Errorf(flow.RemoteRefused, "the worker is gone") }
+				b.want(b.event(record.Destination, "contacts", "c_1", flow.Deleted), "Failed")
+			} else {
+				b.steps(record.Destination, "c_1", flow.Deleted, "Transform", "Lookup")
+			}
+			b.hub.fail, b.hub.after, b.now = nil, nil, b.now.Add(ledger.Lease)
+			b.flow.Spec.Pairs[0].Deletes.Destination = policy
+			b.want(b.event(record.Destination, "contacts", "c_1", flow.Deleted), "Dropped")
+			asked := map[string]ledger.State{"ask": ledger.Parked, "ignore": ledger.Gone}[policy]
+			if state := b.state(record.HubSpot, "7"); carriedOut && (state != ledger.Gone || len(b.lost()) != 1) || !carriedOut && (state != asked || len(b.lost()) != 0) {
+				t.Errorf("%s, carried out %v: the pair is %s, recorded is %+v: %s", policy, carriedOut, state, b.losses(), b.reason())
+			}
+		}
+	}
+}
+
 // A destination that knows no condition and shows nothing of what was deleted: the
 // event of the edit tells of it by its time, whatever has become of the pair.
 func TestEditIsToldAfterTheDeletion(t *testing.T) {

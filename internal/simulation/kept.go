@@ -47,7 +47,7 @@ func (r *run) kept(p spec.Pair, pairs map[record.Ref]*ledger.Pair, fail func(str
 		if rests && e.ref.System == record.Destination && r.spec.Destination.Objects[e.ref.Object].Conditional == "" {
 			continue // what a write has replaced unseen is remembered by a linked row only: a person is asked anyway
 		}
-		if e.text == "" && (rests || e.at.Before(pair.LinkedAt) || r.neverAgreed(p, pair, e) || r.young(p, e) || e.first) {
+		if e.text == "" && (rests || e.at.Before(pair.LinkedAt) || r.young(p, e) || e.first) {
 			continue // at first contact, of which a row at rest says nothing, a blank side is filled
 		}
 		if now[e.field] == strings.TrimSpace(e.text) && e.at.After(pair.LinkedAt) && !r.chosen(p, pair, e) && !r.recorded(p, pair, e) {

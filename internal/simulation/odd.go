@@ -1,8 +1,6 @@
 package simulation
 
 import (
-	"time"
-
 	"tandem/internal/ledger"
 	"tandem/internal/record"
 	"tandem/spec"
@@ -116,23 +114,4 @@ func (r *run) stuck(p spec.Pair, pair *ledger.Pair) bool {
 		}
 	}
 	return false
-}
-
-// neverAgreed: what the field has held on one of the sides, from when the two were linked
-// until that edit, has no translation, so that the edit is its first contact.
-func (r *run) neverAgreed(p spec.Pair, pair *ledger.Pair, e edit) bool {
-	other := e.ref.System.Other()
-	return r.oddBetween(e.ref, e.field, pair.LinkedAt, e.at) ||
-		r.oddBetween(record.Ref{System: other, Object: p.Side(other).Object, ID: pair.IDs[other]}, e.field, pair.LinkedAt, e.at)
-}
-
-func (r *run) oddBetween(ref record.Ref, field string, from, to time.Time) bool {
-	moments := r.past[place{ref, field}]
-	for i, m := range moments {
-		over := i+1 < len(moments) && !moments[i+1].at.After(from)
-		if m.at.Before(to) && !over && m.text != odd[field][ref.System] {
-			return false
-		}
-	}
-	return len(moments) > 0
 }

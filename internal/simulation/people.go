@@ -20,7 +20,7 @@ type edit struct {
 	pair  string
 	field string
 	text  string // canonical
-	first bool   // the field had never been compared, of a spec that has changed
+	first bool   // of a field that had never been agreed on (uncompared)
 }
 
 // place is one field of one record; moment is what it held from then on.

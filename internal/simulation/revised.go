@@ -89,9 +89,10 @@ func (r *run) wrongSide(p spec.Pair, e edit) bool {
 	})
 }
 
-// uncompared: the spec has changed, and nothing has been agreed on for that field yet.
+// uncompared: nothing has been agreed on for that field yet, which the spec did not have
+// before, or of which either side held a value without a translation.
 func (r *run) uncompared(p spec.Pair, ref record.Ref, field string) bool {
-	if r.older == r.spec {
+	if r.older == r.spec && !r.careless {
 		return false
 	}
 	_, agreed := r.pairOf(p, ref).Base[field]
