@@ -56,13 +56,8 @@ func (r *run) breakDown() {
 	r.note("%s is down from %s until %s, %s", system, from.Sub(epoch), r.outage.until.Sub(epoch), how)
 }
 
-// lasts is how long the world may live before it must be quiet. What a value without a
-// translation holds up, as a merge, is waited for by whoever refers to it for as long as
-// the machines have patience: nobody puts it right before the world is quiet.
+// lasts is how long the world may live before it must be quiet.
 func (r *run) lasts() time.Duration {
-	if r.careless || r.older != r.spec {
-		return patience + max(0, r.outage.until.Sub(epoch))
-	}
 	return span + max(0, r.outage.until.Sub(epoch))
 }
 
