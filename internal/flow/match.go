@@ -139,7 +139,9 @@ func (f *Flow) candidates(ctx context.Context, j *journey, p *ledger.Pair, t *Tr
 	}
 	found, consistent, err := j.to.Find(ctx, object, by.property, by.value, props)
 	if err == nil && !consistent {
-		found, err = f.reread(ctx, j, found, props)
+		if found, err = f.reread(ctx, j, found, props); err == nil {
+			err = f.outdated(j, found, by)
+		}
 	}
 	if err == nil && len(found) == 0 {
 		err = f.bereft(ctx, j, p.Maker)
@@ -248,6 +250,20 @@ func (f *Flow) reread(ctx context.Context, j *journey, found []record.Record, pr
 		}
 	}
 	return fresh, nil
+}
+
+// outdated: what a search index has found by a match value holds another one by now, and
+// was changed so lately that the index may not know. One that was not holds the value in
+// a form of its own.
+func (f *Flow) outdated(j *journey, found []record.Record, by match) error {
+	lag := j.to.Abilities(j.object(j.target)).SearchLag
+	for _, r := range found {
+		same := strings.EqualFold(strings.TrimSpace(r.Fields[by.property]), strings.TrimSpace(by.value))
+		if until := r.UpdatedAt.Add(lag); !same && f.Now().Before(until) {
+			return Errorf(IndexLag, "%s %s was found by a match value that it does not hold any more: what is found can be relied on from %s", j.object(j.target), r.ID, until.Format(time.TimeOnly))
+		}
+	}
+	return nil
 }
 
 func (f *Flow) properties(j *journey) []string {

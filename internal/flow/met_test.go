@@ -196,3 +196,28 @@ func TestEditOverwrittenBeforeThePartnerWent(t *testing.T) {
 		}
 	}
 }
+
+// A search index shows the past: a record that it finds by a match value has another one
+// by now, and is not linked. What has been left alone for long holds it in its own form.
+func TestFoundByAValueOfThePast(t *testing.T) {
+	for name, since := range map[string]time.Duration{"just changed": 0, "long ago": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.hub.abilities.SearchLag = 10 * time.Second
+			b.hub.put("contacts/7", record.Fields{"email": "bob@example.com", "firstname": "Bob"})
+			b.hub.beside = map[string]string{"ada@example.com": "7"}
+			b.now = b.now.Add(since)
+			b.hub.fail = func(op string) error {
+				if op == "read" && since == 0 { // the index catches up
+					b.hub.beside = nil
+				}
+				return nil
+			}
+			b.dest.put("customers/c_5", record.Fields{"email": "ada@example.com", "first_name": "Ada"})
+			b.want(b.event(record.Destination, "contacts", "c_5", flow.Changed), "Stamp")
+			if linked := b.state(record.HubSpot, "7") == ledger.Linked; linked != (since > 0) || len(b.hub.rows) != 2 != linked {
+				t.Errorf("HubSpot holds %v: %s", b.hub.rows, b.reason())
+			}
+		})
+	}
+}
