@@ -188,8 +188,8 @@ func (c *Client) Create(ctx context.Context, object string, fields record.Fields
 }
 
 // createFailed completes a refusal: 404 means here that the object type is unknown, or
-// a record that the new one is to refer to, and a conflict without an id is looked up by the contact's e-mail,
-// unless it may be the external id that is taken.
+// a record that the new one is to refer to, and a conflict without an id is looked up
+// by the contact's e-mail, unless it may be the external id that is taken.
 func (c *Client) createFailed(ctx context.Context, object string, fields record.Fields, externalID string, err error) error {
 	e := asError(err)
 	switch {
