@@ -285,6 +285,9 @@ func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, 
 		return f.ambiguous(ctx, j, p, s.Transform, severalMatch+string(j.target)+" match")
 	}
 	other, err := f.Ledger.Find(ctx, j.pair, record.Ref{System: j.target, Object: j.object(j.target), ID: found[0].ID}, "")
+	if err == nil && j.target == record.HubSpot && other.State != ledger.Linked && len(found[0].Merged) > 0 {
+		other, err = f.mergeUnheard(ctx, j, found[0].ID)
+	}
 	switch {
 	case err != nil:
 		return nil, err

@@ -81,6 +81,24 @@ func (f *Flow) mergeUntold(ctx context.Context, j *journey, other *ledger.Pair) 
 	return err == nil, err
 }
 
+// mergeUnheard: the record that matches lives on from a merge that nobody may have
+// followed yet. The pair of one that was merged into it goes before a new one: what it has
+// of a value, a blank too, may be an edit since that pair agreed.
+func (f *Flow) mergeUnheard(ctx context.Context, j *journey, survivor string) (*ledger.Pair, error) {
+	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), survivor, j.back, j.pair)
+	if err == nil {
+		_, err = f.follow(ctx, j, rec, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := f.Ledger.Find(ctx, j.pair, record.Ref{System: j.target, Object: j.object(j.target), ID: survivor}, "")
+	if err == nil && p.State == ledger.Linked {
+		err = Errorf(LeaseHeld, "the record that matches lives on from a merge, and has just got a pair: it is looked at again")
+	}
+	return p, err
+}
+
 // mostMerged is how many ids of one survivor are looked at: what becomes of them all
 // is one transaction (table.MaxBatch).
 const mostMerged = 45

@@ -323,6 +323,40 @@ func TestMergeAfterAnUnconfirmedWrite(t *testing.T) {
 	}
 }
 
+// A new record of the destination matches the survivor before anybody has heard of the merge.
+// It is not linked to it: what was cleared there since the pair of a merged record agreed is a
+// blank to be told of, not one to be filled.
+func TestMergeUnheardMeetsAMatch(t *testing.T) {
+	for name, merged := range map[string]record.Fields{
+		"whose other record had no partner": {"email": "bob@example.com"},
+		"that holds its e-mail":             {"email": "ada@example.com"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.created()
+			row := b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
+			row = b.hub.put("contacts/900", merged)
+			row.Merged = []string{"7", "8"}
+			b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
+			b.hub.put("contacts/900", record.Fields{"firstname": ""})
+			row.Fields = b.hub.rows["contacts/900"].Fields
+			b.dest.put("customers/c_9", record.Fields{"email": merged["email"], "first_name": "Bob"})
+			b.event(record.Destination, "contacts", "c_9", flow.Changed)
+			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
+			if got := b.contactOf("900"); got != "c_1" {
+				t.Fatalf("the survivor's partner is %q: %s", got, b.reason())
+			}
+			if h, d := b.hub.rows["contacts/900"].Fields["firstname"], b.dest.rows["customers/c_1"].Fields["first_name"]; h != "" || d != "" {
+				t.Errorf("the name that was cleared is %q and %q: %s", h, d, b.reason())
+			}
+			b.event(record.Destination, "contacts", "c_9", flow.Changed)
+			if got := b.state(record.Destination, "c_9"); got != ledger.Parked {
+				t.Errorf("the new record is %q", got)
+			}
+		})
+	}
+}
+
 // The merge's own event comes when one of its records has been followed already and the
 // survivor edited since. What it reads first is from before that edit, and tells nothing of
 // who goes on.
