@@ -87,12 +87,12 @@ func (r *run) once(pair spec.Pair) {
 // linked: every record has one partner, whose partner it is, and both hold the same.
 func (r *run) linked(pair spec.Pair) {
 	for _, hub := range r.refs(pair.HubSpot.Object) {
-		id, err := r.in.flow.PartnerOf(r.Context(), pair, hub)
-		if err != nil {
-			r.Errorf("%s: %v", hub, err)
+		p, err := r.in.flow.Ledger.Row(r.Context(), pair, hub)
+		if err != nil || p.State != ledger.Linked {
+			r.Errorf("%s is not linked: %q (%v)", hub, p.State, err)
 			continue
 		}
-		dest := record.Ref{System: record.Destination, Object: pair.Destination.Object, ID: id}
+		dest := record.Ref{System: record.Destination, Object: pair.Destination.Object, ID: p.IDs[record.Destination]}
 		if back, err := r.in.flow.Ledger.Row(r.Context(), pair, dest); err != nil || back.IDs[record.HubSpot] != hub.ID {
 			r.Errorf("%s is linked to %s, which is linked to %q (%v)", hub, dest, back.IDs[record.HubSpot], err)
 		}

@@ -97,3 +97,7 @@ func existing(err error) string {
 	}
 	return ""
 }
+
+// Redriveable reports whether a dead letter's cause may pass when tried again
+// without a change of spec or data.
+func Redriveable(code Code) bool { return Codes[code] || code == QuotaExhausted }

@@ -11,7 +11,10 @@
 //	plan.go              the outcome of Lookup: a draft of the write, or a recorded drop
 //	decide.go            the decision itself, pure: three values in, two patches out
 //	match.go             a record without a partner: adopt one, or claim the right to create it
-//	lifecycle.go         deletions, restores, privacy deletions
+//	candidates.go        what the target already has for it, and when that there is nothing is believed
+//	deletion.go          a record is deleted: what becomes of its partner
+//	restore.go           a deleted record is there again, or its partner is missing
+//	erasure.go           a person is erased, and the ledger forgets
 //	taken_along.go       an edit that a deletion of ours meets: refused, or recorded
 //	extra.go             a record that two workers made for one: the extra one goes
 //	merge.go             two HubSpot records have become one of a new id

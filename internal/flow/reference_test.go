@@ -153,12 +153,17 @@ func (b *bench) link(hub, dest string) {
 }
 
 func (b *bench) partner(deal string) string {
-	pair, _ := b.flow.Spec.PairByName("deals")
-	id, err := b.flow.PartnerOf(context.Background(), pair, record.Ref{System: record.HubSpot, Object: "deals", ID: deal})
-	if err != nil {
-		b.t.Fatal(err)
+	return b.linkedTo("deals", deal)
+}
+
+// linkedTo is the partner of a HubSpot record, whose pair's name is its object's.
+func (b *bench) linkedTo(object, id string) string {
+	pair, _ := b.flow.Spec.PairByName(object)
+	p, err := b.flow.Ledger.Row(context.Background(), pair, record.Ref{System: record.HubSpot, Object: object, ID: id})
+	if err != nil || p.State != ledger.Linked {
+		b.t.Fatalf("%s %s is not linked: %q (%v)", object, id, p.State, err)
 	}
-	return id
+	return p.IDs[record.Destination]
 }
 
 // A parent that nobody syncs is waited for as one that is late, once; then the rest
@@ -230,10 +235,9 @@ func TestDeletedParentLeavesTheReference(t *testing.T) {
 		if n := b.reunite(); n < 1 {
 			t.Fatalf("%s: nothing was started; state %s", how, b.state(record.HubSpot, "7"))
 		}
-		contacts, _ := b.flow.Spec.PairByName("contacts")
-		now, err := b.flow.PartnerOf(context.Background(), contacts, record.Ref{System: record.HubSpot, Object: "contacts", ID: "7"})
-		if got := b.dest.rows["orders/"+order].Fields["customer_id"]; err != nil || got != now || kept != (now == customer) {
-			t.Fatalf("%s: the order is of %q, the contact's partner is %q, %v: %s %v", how, got, now, err, b.reason(), b.last.Path)
+		now := b.contactOf("7")
+		if got := b.dest.rows["orders/"+order].Fields["customer_id"]; got != now || kept != (now == customer) {
+			t.Fatalf("%s: the order is of %q, the contact's partner is %q: %s %v", how, got, now, b.reason(), b.last.Path)
 		}
 		if w := b.waits(record.HubSpot, "50"); len(w) != 0 || b.hub.rows["deals/50"].Fields["@contacts"] != "7" {
 			t.Fatalf("%s: waits %q, deal %v", how, w, b.hub.rows["deals/50"])
@@ -289,12 +293,7 @@ func (b *bench) policy(pair, field, policy string) {
 }
 
 func (b *bench) contactOf(hub string) string {
-	pair, _ := b.flow.Spec.PairByName("contacts")
-	id, err := b.flow.PartnerOf(context.Background(), pair, record.Ref{System: record.HubSpot, Object: "contacts", ID: hub})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return id
+	return b.linkedTo("contacts", hub)
 }
 
 // What waits no longer is not forgotten by a write that is refused: the order's own
