@@ -208,7 +208,7 @@ func notices(site Site, dirs []*Direction) []AlarmProps {
 		props = append(props, AlarmProps{
 			Name:    name + "-parked",
 			Means:   "Fields or records wait for a person: an ambiguous match, a loop that was broken, a guard that held.",
-			Runbook: "tandem parked " + client + " lists each and why.",
+			Runbook: "tandem parked --aws " + client + " lists each and why.",
 			Metrics: []Metric{site.metric(names.MetricParked, "Sum", string(d.Name))},
 			Above:   jsii.Number(0), Minutes: 5,
 		}, AlarmProps{

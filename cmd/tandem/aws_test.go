@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"tandem/internal/engines"
-	"tandem/spec"
 )
 
 // The commands for AWS work against a deployment in internal/cloud/deploytest;
@@ -21,7 +20,7 @@ func TestAWSCommandsMisused(t *testing.T) {
 	}{
 		"no client":           {[]string{"doctor"}, "name a client"},
 		"another's spec":      {[]string{"doctor", "other", "--spec", file}, "the spec is of client acme"},
-		"no credentials":      {[]string{"parked", "acme", "--spec", file}, "export-credentials"},
+		"no credentials":      {[]string{"parked", "--aws", "acme"}, "export-credentials"},
 		"a redrive of what":   {[]string{"dead-letters", "acme", "--redrive", "--spec", file}, "choose what to redrive"},
 		"an unknown secret":   {[]string{"secrets", "acme", "nonsense", "--spec", file}, "it has hubspot-token"},
 		"a secret and no way": {[]string{"secrets", "acme", "hubspot-token", "--spec", file}, "choose one of"},
@@ -52,25 +51,5 @@ func TestMixed(t *testing.T) {
 	named, err := mixed(f, []string{"acme", "--code", "A", "one", "--on", "two"})
 	if err != nil || !*on || *code != "A" || !slices.Equal(named, []string{"acme", "one", "two"}) {
 		t.Errorf("named %v, on %v, code %q, %v", named, *on, *code, err)
-	}
-}
-
-func TestParkedRow(t *testing.T) {
-	s := &spec.Spec{Client: "acme"}
-	for _, c := range []struct {
-		row  map[string]string
-		want string
-	}{
-		{map[string]string{"pk": "MAP#hubspot#contacts#7", "state": "parked", "reason": "two match"}, "hubspot contacts 7: the record: two match. See tandem why --aws acme contacts 7"},
-		{map[string]string{"pk": "MAP#hubspot#contacts#7", "state": "linked", "p:phone": "alternates"}, "hubspot contacts 7: field phone: alternates. See tandem why --aws acme contacts 7"},
-		{map[string]string{"pk": "MAP#destination#customers#c_1", "p:phone": "alternates"}, ""},
-		{map[string]string{"pk": "MAP#hubspot#contacts#7", "state": "linked"}, ""},
-		{map[string]string{"pk": "MAP#hubspot#deals#5", "state": "linked", "r:hubspot:contact": `{"field":"contact","of":{"system":"hubspot","object":"deals","id":"5"},"parent":{"system":"hubspot","object":"contacts","id":"7"},"why":"parked (two match)"}`},
-			"hubspot deals 5: field contact waits for hubspot/contacts/7, which is parked (two match). See tandem why --aws acme deals 5"},
-		{map[string]string{"pk": "OUT#hubspot#contacts#7", "state": "parked"}, ""},
-	} {
-		if got, _ := parkedRow(s, c.row); got != c.want {
-			t.Errorf("%v is %q, want %q", c.row, got, c.want)
-		}
 	}
 }

@@ -51,6 +51,7 @@ var commands = []command{
 	{"simulate", "[flags] NEW", "try a change of spec on the latest traffic, and write nothing", simulateCommand},
 	{"status", "[flags] [CLIENT]", "say how every integration is doing, or one", statusCommand},
 	{"why", "[flags] CLIENT OBJECT ID", "say why a record looks the way it does", whyCommand},
+	{"parked", "[flags] CLIENT", "list what waits for a person", parkedCommand},
 	{"resync", "[flags] CLIENT OBJECT ID", "look at one record again, with the fields that were parked", resyncCommand},
 	{"redrive", "[flags] [ID...]", "list dead letters, or start their events again", redriveCommand},
 	{"backfill", "[flags] [CLIENT]", "tell of every record once: first contact, and repair", backfillCommand},
@@ -59,7 +60,6 @@ var commands = []command{
 	{"doctor", "CLIENT", "on AWS: prove a deployment", doctorCommand},
 	{"subscriptions", "[flags] CLIENT", "print HubSpot's webhooks-hsmeta.json", subscriptionsCommand},
 	{"dead-letters", "[flags] CLIENT [ID...]", "on AWS: list or redrive dead letters", deadLettersCommand},
-	{"parked", "CLIENT", "on AWS: list what waits for a person", parkedCommand},
 	{"version", "", "print the version", versionCommand},
 }
 

@@ -2,87 +2,72 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"strings"
+	"net/url"
+	"time"
 
-	"tandem/internal/cloud/awsjson"
 	"tandem/internal/ledger"
-	"tandem/internal/record"
-	"tandem/spec"
+	"tandem/internal/table/dynamo"
 )
 
 func parkedCommand(ctx context.Context, e *env, args []string) error {
-	f := e.flags("parked", "[flags] CLIENT", "Reads the deployed client's whole table: half a read unit per row. `tandem why` tells more of one record.")
-	d, err := e.ofClient(f, args)
+	f := e.flags("parked", "[flags] CLIENT", "Lists the records and fields that wait for a person, and why; `tandem why` tells more of one. Of a running tandem\n"+
+		"run, or with --aws of a deployment, whose whole table is read: half a read unit per row.")
+	address := f.String("addr", "", "the `address` of a running tandem run (TANDEM_ADDR, "+defaultListen+")")
+	deployed := f.Bool("aws", false, "ask the deployment in AWS, with the credentials in the environment")
+	asJSON := f.Bool("json", false, "print JSON, one object per line")
+	named, err := mixed(f, args)
 	if err != nil {
 		return err
 	}
-	if err := d.connect(e); err != nil {
+	if len(named) != 1 {
+		return misused("name one client, such as acme")
+	}
+	var all struct{ Parked []ledger.ParkedRecord }
+	if *deployed {
+		all.Parked, err = e.parkedDeployed(ctx, named[0])
+	} else {
+		err = addressOf(e, *address).call(ctx, "GET", "/api/parked?client="+url.QueryEscape(named[0]), &all)
+	}
+	if err != nil {
 		return err
 	}
-	found := 0
-	err = d.scan(ctx, func(row map[string]string) {
-		p, ok := parkedRow(d.spec, row)
-		if !ok {
-			return
-		}
-		found++
+	if *asJSON {
+		return printLines(e, all.Parked)
+	}
+	for _, p := range all.Parked {
 		fmt.Fprintln(e.out, p)
-	})
-	if err == nil && found == 0 {
+	}
+	if len(all.Parked) == 0 {
 		fmt.Fprintln(e.out, "nothing waits for a person")
 	}
-	return err
+	return nil
 }
 
-// parkedRow reads what waits for a person in a mapping row, false for any other.
-// A linked pair is told of once, by its HubSpot side.
-func parkedRow(s *spec.Spec, row map[string]string) (string, bool) {
-	parts := strings.SplitN(row["pk"], "#", 4)
-	if len(parts) != 4 || parts[0] != "MAP" {
-		return "", false
-	}
-	var waits []string
-	if row["state"] == string(ledger.Parked) {
-		waits = append(waits, "the record: "+row["reason"])
-	}
-	for name, reason := range row {
-		if field, ok := strings.CutPrefix(name, "p:"); ok && parts[1] == string(record.HubSpot) {
-			waits = append(waits, "field "+field+": "+reason)
+func printLines(e *env, all []ledger.ParkedRecord) error {
+	lines := json.NewEncoder(e.out)
+	for _, p := range all {
+		if err := lines.Encode(p); err != nil {
+			return err
 		}
 	}
-	if parts[1] == string(record.HubSpot) {
-		for _, w := range ledger.WaitsOf(row) {
-			waits = append(waits, "field "+w.String())
-		}
-	}
-	if len(waits) == 0 {
-		return "", false
-	}
-	return fmt.Sprintf("%s %s %s: %s. See tandem why --aws %s %s %s", parts[1], parts[2], parts[3], strings.Join(waits, "; "), s.Client, parts[2], parts[3]), true
+	return nil
 }
 
-// scan reads the text columns of every row.
-func (d *deployment) scan(ctx context.Context, each func(map[string]string)) error {
-	in := map[string]any{"TableName": d.client}
-	for {
-		var out struct {
-			Items            []map[string]struct{ S string }
-			LastEvaluatedKey map[string]any
-		}
-		if err := d.api.Call(ctx, awsjson.DynamoDB, "Scan", in, &out); err != nil {
-			return fmt.Errorf("table %s: %w", d.client, err)
-		}
-		for _, item := range out.Items {
-			row := map[string]string{}
-			for name, v := range item {
-				row[name] = v.S
-			}
-			each(row)
-		}
-		if len(out.LastEvaluatedKey) == 0 {
-			return nil
-		}
-		in["ExclusiveStartKey"] = out.LastEvaluatedKey
+// parkedDeployed reads the table, which is called as the client is.
+func (e *env) parkedDeployed(ctx context.Context, client string) ([]ledger.ParkedRecord, error) {
+	if err := new(deployment).connect(e); err != nil { // says what is missing, and how to get it
+		return nil, err
 	}
+	api, err := dynamo.Client(e.getenv)
+	if err != nil {
+		return nil, usage{err}
+	}
+	l := &ledger.Ledger{Table: dynamo.New(api, client, time.Now, nil), Client: client, Now: time.Now}
+	all, err := l.Parked(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("table %s: %w", client, err)
+	}
+	return all, nil
 }

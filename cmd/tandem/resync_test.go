@@ -78,6 +78,9 @@ func TestResyncFollowsADeletion(t *testing.T) {
 		if said := tell(t, p, "why", "acme", "contacts", ids[names[0]]); !strings.Contains(said, "tandem resync of the deleted record") {
 			t.Errorf("why says %s", said)
 		}
+		if listed := tell(t, p, "parked", "acme"); strings.Count(listed, "\n") != want || !strings.Contains(listed, "hubspot/contacts/"+ids[names[0]]+": the record: deleted in hubspot") {
+			t.Errorf("with %d left, parked lists %s", want, listed)
+		}
 		tell(t, p, "resync", "acme", "contacts", ids[names[0]])
 		w.quiet(p)
 	}

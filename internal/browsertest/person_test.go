@@ -173,7 +173,7 @@ func pictures(t *testing.T, ctx context.Context, r *rig, execution, customer str
 	pages := map[string]string{
 		"home": c + "/", "executions": c + "/executions", "execution": execution, "why": c + "/records/contacts/" + id, "records": c + "/records",
 		"contact-new": r.box.HubSpotURL() + "/records/contacts/new", "company": r.box.HubSpotURL() + "/records/companies", "customer": customer, "orders": r.box.DestinationURL() + "/orders",
-		"dead-letters": c + "/dead-letters", "hubspot": r.box.HubSpotURL() + "/records/contacts", "contact": r.box.HubSpotURL() + "/records/contacts/" + id,
+		"parked": c + "/parked", "dead-letters": c + "/dead-letters", "hubspot": r.box.HubSpotURL() + "/records/contacts", "contact": r.box.HubSpotURL() + "/records/contacts/" + id,
 		"destination": r.box.DestinationURL() + "/customers", "centre": l + "/", "centre-client": client,
 		"centre-way": client + "/hubspot-to-destination", "centre-record": client + "/r/hubspot/contacts/" + id, "centre-messages": l + "/messages",
 	}

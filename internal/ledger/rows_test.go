@@ -7,6 +7,7 @@ import (
 
 	"tandem/internal/ledger"
 	"tandem/internal/record"
+	"tandem/internal/table"
 	"tandem/spec"
 )
 
@@ -45,6 +46,35 @@ var onOtherRows = map[string]func(*rig){
 		}
 		if none, _, err := r.Arrivals(r.Context(), spec.ToHubSpot, "", 9); len(none) > 0 || err != nil {
 			r.Fatalf("the other direction has %+v, %v", none, err)
+		}
+	},
+	"what waits for a person is listed, by record": func(r *rig) {
+		for pk, set := range map[string]map[string]string{
+			"MAP#hubspot#contacts#8":       {"state": "parked", "reason": "two match", "p:phone": "alternates", "p:name": "too"},
+			"MAP#hubspot#contacts#7":       {"state": "linked", "p:phone": "alternates"},
+			"MAP#destination#customers#c1": {"state": "linked", "p:phone": "told of by the other side"},
+			"MAP#destination#customers#c#": {"state": "parked", "reason": "one of two"},
+			"MAP#hubspot#contacts#9":       {"state": "linked"},
+			"MAP#hubspot#deals#5": {"state": "linked", "r:hubspot:contact": `{"field":"contact","of":{"system":"hubspot","object":"deals","id":"5"},` +
+				`"parent":{"system":"hubspot","object":"contacts","id":"8"},"why":"parked (two match)"}`},
+			"OUT#hubspot#contacts#7": {"state": "parked"},
+			"SPEC":                   {"state": "parked"},
+		} {
+			_, err := r.Table.Update(r.Context(), table.Update{Key: table.Key{PK: pk, SK: "X"}, Set: set})
+			r.must(err)
+		}
+		all, err := r.Parked(r.Context())
+		var got []string
+		for _, p := range all {
+			got = append(got, p.String())
+		}
+		if want := []string{
+			"destination/customers/c#: the record: one of two",
+			"hubspot/contacts/7: field phone: alternates",
+			"hubspot/contacts/8: the record: two match; field name: too; field phone: alternates",
+			"hubspot/deals/5: field contact waits for hubspot/contacts/8, which is parked (two match)",
+		}; !slices.Equal(got, want) || err != nil {
+			r.Fatalf("listed are %q (%v), want %q", got, err, want)
 		}
 	},
 	"a dead letter is heard once": func(r *rig) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tandem/internal/flow"
+	"tandem/internal/ledger"
 	"tandem/internal/local/console"
 	"tandem/internal/local/engine"
 	"tandem/internal/local/why"
@@ -52,6 +53,8 @@ server's), 500 (the server's own fault), 502 (a system does not answer) or 503 (
                                       one that ended Deferred goes on at due, code and cause say why
   GET  /api/executions/{name}         one execution: each state's input, output, attempts, error and times
   GET  /api/why/{object}/{id}         what is known of a record and what would happen next
+  GET  /api/parked [?client=C]        what waits for a person, by record: {"parked":[{"record","why"}]}; reads the whole
+                                      table; 404 where the server is another client's than C
   POST /api/resync/{object}/{id}      looks at one record again: fields that the loop breaker has parked travel, a
        [?client=C]                    record parked without a partner is looked for, what the mass-change guard has
                                       stopped of it follows; answers {"freed": names}, 404 where the server is
@@ -90,6 +93,7 @@ func (s *Server) handler() http.Handler {
 	own.HandleFunc("GET /api/executions", s.listExecutions)
 	own.HandleFunc("GET /api/executions/{name}", s.trace)
 	own.HandleFunc("GET /api/why/{object}/{id}", s.why)
+	own.HandleFunc("GET /api/parked", s.parked)
 	own.HandleFunc("POST /api/resync/{object}/{id}", s.resync)
 	own.HandleFunc("POST /api/poll", s.pollNow)
 	own.HandleFunc("POST /api/reconcile", s.reconcileNow)
@@ -101,6 +105,7 @@ func (s *Server) handler() http.Handler {
 	})
 	own.Handle("/", console.New(console.Options{
 		Engine: s.engine, Asker: s.asker, Links: s.o.Links, Spec: s.ingress.Flow.Spec, Status: func() any { return s.Status() },
+		Parked: s.ingress.Flow.Ledger.Parked,
 	}))
 	mux.Handle("/", s.guard(own))
 	return mux
@@ -245,6 +250,29 @@ func page(w http.ResponseWriter, r *http.Request) (since uint64, limit int, ok b
 		}
 	}
 	return since, limit, true
+}
+
+// parked lists what waits for a person.
+func (s *Server) parked(w http.ResponseWriter, r *http.Request) {
+	if !s.answersFor(w, r) {
+		return
+	}
+	all, err := s.ingress.Flow.Ledger.Parked(r.Context())
+	if err != nil {
+		refuse(w, http.StatusBadGateway, err.Error(), r.URL.Path, "send the same request again in a moment")
+		return
+	}
+	write(w, http.StatusOK, map[string][]ledger.ParkedRecord{"parked": append([]ledger.ParkedRecord{}, all...)})
+}
+
+// answersFor refuses a request that is meant for another client's server.
+func (s *Server) answersFor(w http.ResponseWriter, r *http.Request) bool {
+	client, own := r.FormValue("client"), s.ingress.Flow.Spec.Client
+	if client == "" || client == own {
+		return true
+	}
+	refuse(w, http.StatusNotFound, "the server answers for client "+own+", not "+client, r.URL.Path, "name another with --addr")
+	return false
 }
 
 func (s *Server) redrive(w http.ResponseWriter, r *http.Request) {

@@ -82,8 +82,7 @@ func (s *Server) reconcileNow(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) resync(w http.ResponseWriter, r *http.Request) {
-	if client, own := r.FormValue("client"), s.ingress.Flow.Spec.Client; client != "" && client != own {
-		refuse(w, http.StatusNotFound, "the server answers for client "+own+", not "+client, r.URL.Path, "name another with --addr")
+	if !s.answersFor(w, r) {
 		return
 	}
 	_, ref, err := why.Find(s.ingress.Flow.Spec, r.PathValue("object"), r.PathValue("id"))

@@ -77,6 +77,15 @@ type Table interface {
 	Query(ctx context.Context, pk, after string, limit int) ([]Item, error)
 }
 
+// Scanner is a Table that can read every row, for people who look for something: the
+// flow never does, since in DynamoDB it costs half a read unit per 4 KB of the table.
+type Scanner interface {
+	Table
+	// Scan calls each for every row, in no order. A row that is changed meanwhile is
+	// read as it was before or after, once. It stops at the first error.
+	Scan(ctx context.Context, each func(Item)) error
+}
+
 // ConditionError says that a condition did not hold, and what the row of the
 // first failed update held instead.
 type ConditionError struct{ Current Item }

@@ -9,6 +9,7 @@ package console
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"embed"
@@ -22,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 
+	"tandem/internal/ledger"
 	"tandem/internal/local/engine"
 	"tandem/internal/local/why"
 	"tandem/internal/record"
@@ -42,6 +44,8 @@ type Options struct {
 	Links  []Link
 	// Status answers what GET /api/status does; its fields are shown as they are.
 	Status func() any
+	// Parked lists what waits for a person.
+	Parked func(context.Context) ([]ledger.ParkedRecord, error)
 }
 
 // console renders the pages.
@@ -65,6 +69,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /executions/{name}", c.execution)
 	mux.HandleFunc("GET /records", c.find)
 	mux.HandleFunc("GET /records/{object}/{id}", c.record)
+	mux.HandleFunc("GET /parked", c.parked)
 	mux.HandleFunc("GET /dead-letters", c.deadLetters)
 	mux.HandleFunc("POST /dead-letters", c.act)
 	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(files)))
@@ -195,6 +200,15 @@ func (c *console) record(w http.ResponseWriter, r *http.Request) {
 	c.show(w, http.StatusOK, "record", page{Title: ref.Object + " " + ref.ID, Nav: "records", Data: map[string]any{
 		"Report": report, "Objects": map[record.System]string{record.HubSpot: pair.HubSpot.Object, record.Destination: pair.Destination.Object},
 	}})
+}
+
+func (c *console) parked(w http.ResponseWriter, r *http.Request) {
+	all, err := c.Parked(r.Context())
+	if err != nil {
+		c.fail(w, http.StatusBadGateway, "The table did not answer: "+err.Error())
+		return
+	}
+	c.show(w, http.StatusOK, "parked", page{Title: "Parked", Nav: "parked", Data: all})
 }
 
 // cause is all dead letters of one code.

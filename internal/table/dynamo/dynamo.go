@@ -36,9 +36,10 @@ type API interface {
 	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+	Scan(context.Context, *dynamodb.ScanInput, ...func(*dynamodb.Options)) (*dynamodb.ScanOutput, error)
 }
 
-// Table implements table.Table.
+// Table implements table.Scanner.
 type Table struct {
 	api   API
 	name  string
@@ -163,6 +164,31 @@ func (t *Table) Query(ctx context.Context, partition, after string, limit int) (
 		}
 		if len(items) >= limit || len(out.LastEvaluatedKey) == 0 {
 			return items, nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+}
+
+// Scan implements table.Scanner, eventually consistent: at half the price.
+func (t *Table) Scan(ctx context.Context, each func(table.Item)) error {
+	in := &dynamodb.ScanInput{TableName: &t.name}
+	for {
+		t.count("Scan")
+		out, err := t.api.Scan(ctx, in)
+		if err != nil {
+			return failure("Scan", err)
+		}
+		for _, attrs := range out.Items {
+			it, err := t.item(table.Key{PK: text(attrs[pk]), SK: text(attrs[sk])}, attrs)
+			if err != nil {
+				return err
+			}
+			if it.Rev > 0 {
+				each(it)
+			}
+		}
+		if len(out.LastEvaluatedKey) == 0 {
+			return nil
 		}
 		in.ExclusiveStartKey = out.LastEvaluatedKey
 	}

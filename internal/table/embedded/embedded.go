@@ -33,6 +33,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,7 +45,7 @@ import (
 // ErrClosed is returned by every call after Close.
 var ErrClosed = errors.New("the embedded table is closed")
 
-// Table implements table.Table. It starts no goroutines and, given a
+// Table implements table.Scanner. It starts no goroutines and, given a
 // deterministic clock and calls in a fixed order, is deterministic.
 type Table struct {
 	now func() time.Time
@@ -215,6 +218,23 @@ func (t *Table) Query(ctx context.Context, pk, after string, limit int) ([]table
 		return nil, err
 	}
 	return t.rows.query(pk, after, limit, t.now()), nil
+}
+
+// Scan implements table.Scanner. Writers wait for one partition at a time, never for all.
+func (t *Table) Scan(ctx context.Context, each func(table.Item)) error {
+	t.mu.Lock()
+	partitions := slices.Collect(maps.Keys(t.rows.partitions))
+	t.mu.Unlock()
+	for _, pk := range partitions {
+		items, err := t.Query(ctx, pk, "", math.MaxInt)
+		if err != nil {
+			return err
+		}
+		for _, it := range items {
+			each(it)
+		}
+	}
+	return nil
 }
 
 func (t *Table) usable(ctx context.Context) error {

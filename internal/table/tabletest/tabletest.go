@@ -60,6 +60,7 @@ func Run(t *testing.T, open Open, steps int) {
 		{"expiries are whole seconds, never early", expirySeconds},
 		{"Query goes in byte order, page by page", queries},
 		{"Query skips expired rows without ending early", queryExpired},
+		{"Scan shows every row once, and none that has expired", scans},
 		{"100 rows are read and changed at once, 101 refused", batches},
 		{"requests DynamoDB would refuse are refused", invalid},
 		{"what a reader is given is its own", ownership},
@@ -304,6 +305,32 @@ func queryExpired(f *fixture) {
 	f.want([]string{page[0].SK, page[1].SK}, []string{"009", "019"})
 	page, err = f.table.Query(f.Context(), key.PK, "019", 2)
 	f.want([]any{len(page), err}, []any{1, error(nil)})
+}
+
+// scans holds more than the megabyte that DynamoDB answers at once.
+func scans(f *fixture) {
+	want := map[table.Key]string{}
+	for i := range 16 {
+		u := table.Update{Key: table.Key{PK: fmt.Sprintf("P%d", i%5), SK: fmt.Sprint(i)}, Set: attrs{"x": strings.Repeat(fmt.Sprint(i%10), 100_000)}}
+		if i%4 == 3 {
+			u.Expires = f.clock.Now().Add(time.Second)
+		} else {
+			want[u.Key] = u.Set["x"]
+		}
+		f.must(u)
+	}
+	f.clock.Advance(time.Second)
+	got, seen := map[table.Key]string{}, 0
+	err := f.table.(table.Scanner).Scan(f.Context(), func(it table.Item) {
+		got[it.Key], seen = it.Attrs["x"], seen+1
+	})
+	f.want([]any{err, seen}, []any{error(nil), len(want)})
+	f.want(got, want)
+	cancelled, cancel := context.WithCancel(f.Context())
+	cancel()
+	if err := f.table.(table.Scanner).Scan(cancelled, func(table.Item) {}); err == nil {
+		f.Fatal("a cancelled scan went on")
+	}
 }
 
 func batches(f *fixture) {
