@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"tandem/internal/ledger"
@@ -161,8 +160,7 @@ func (f *Flow) reread(ctx context.Context, j *journey, found []record.Record, pr
 func (f *Flow) outdated(j *journey, found []record.Record, by match) error {
 	lag := j.to.Abilities(j.object(j.target)).SearchLag
 	for _, r := range found {
-		same := strings.EqualFold(strings.TrimSpace(r.Fields[by.property]), strings.TrimSpace(by.value))
-		if until := r.UpdatedAt.Add(lag); !same && f.Now().Before(until) {
+		if until := r.UpdatedAt.Add(lag); !by.heldBy(r) && f.Now().Before(until) {
 			return Errorf(IndexLag, "%s %s was found by a match value that it does not hold any more: what is found can be relied on from %s", j.object(j.target), r.ID, until.Format(time.TimeOnly))
 		}
 	}

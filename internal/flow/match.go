@@ -51,7 +51,7 @@ func (f *Flow) unlinked(ctx context.Context, j *journey, s State, p *ledger.Pair
 	case errors.Is(err, errWidowed) || errors.Is(err, errEdited):
 		return f.ambiguous(ctx, j, p, t, err.Error())
 	case err == nil:
-		plan, err = f.choose(ctx, j, s, p, plan, found, doubt)
+		plan, err = f.choose(ctx, j, s, p, plan, found, match, doubt)
 	}
 	if err != nil {
 		if back := f.Ledger.Release(ctx, ledger.Fence{Key: p.Key, Rev: p.Rev}, doubt != nil, ledger.Named{}); back != nil {
@@ -83,6 +83,12 @@ func (f *Flow) wait(ctx context.Context, j *journey, before time.Time, p *ledger
 // match is the property and value that a partner is looked for by.
 type match struct{ property, value string }
 
+// heldBy reports whether a record that was found shows the value itself: HubSpot finds the
+// survivor of a merge by what the others had, too.
+func (by match) heldBy(r record.Record) bool {
+	return strings.EqualFold(strings.TrimSpace(r.Fields[by.property]), strings.TrimSpace(by.value))
+}
+
 // matchKey stands for the value both sides recognise the record by, folded so
 // that creates racing from both sides meet on one claim; "" when it is blank. The
 // destination's form is used on both sides.
@@ -110,7 +116,7 @@ func (j *journey) property(field string, s record.System) string {
 
 // choose adopts the one candidate, creates when there is none, and parks what
 // is ambiguous: it never guesses.
-func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, plan *Plan, found []record.Record, doubt *ledger.Intent) (*Plan, error) {
+func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, plan *Plan, found []record.Record, by match, doubt *ledger.Intent) (*Plan, error) {
 	found = slices.DeleteFunc(found, func(r record.Record) bool { return r.Archived })
 	if len(found) == 0 {
 		return plan, f.anew(ctx, j, s, p, plan, doubt)
@@ -119,7 +125,7 @@ func (f *Flow) choose(ctx context.Context, j *journey, s State, p *ledger.Pair, 
 		return f.ambiguous(ctx, j, p, s.Transform, severalMatch+string(j.target)+" match")
 	}
 	other, err := f.Ledger.Find(ctx, j.pair, record.Ref{System: j.target, Object: j.object(j.target), ID: found[0].ID}, "")
-	if err == nil && j.target == record.HubSpot && other.State != ledger.Linked && len(found[0].Merged) > 0 {
+	if err == nil && j.target == record.HubSpot && other.State != ledger.Linked && (len(found[0].Merged) > 0 || !by.heldBy(found[0])) {
 		other, err = f.mergeUnheard(ctx, j, found[0].ID)
 	}
 	switch {

@@ -327,20 +327,25 @@ func TestMergeAfterAnUnconfirmedWrite(t *testing.T) {
 // It is not linked to it: what was cleared there since the pair of a merged record agreed is a
 // blank to be told of, not one to be filled.
 func TestMergeUnheardMeetsAMatch(t *testing.T) {
-	for name, merged := range map[string]record.Fields{
-		"whose other record had no partner": {"email": "bob@example.com"},
-		"that holds its e-mail":             {"email": "ada@example.com"},
+	for name, c := range map[string]struct {
+		email string // which the survivor holds
+		told  bool
+	}{
+		"by the e-mail it holds":                        {"bob@example.com", true},
+		"by a merged record's":                          {"ada@example.com", true},
+		"by a merged record's, and does not tell of it": {"ada@example.com", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.created()
-			row := b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
-			row = b.hub.put("contacts/900", merged)
-			row.Merged = []string{"7", "8"}
+			b.hub.put("contacts/900", b.hub.rows["contacts/7"].Fields)
+			row := b.hub.put("contacts/900", record.Fields{"email": c.email, "firstname": ""})
+			if c.told {
+				row.Merged = []string{"7", "8"}
+			}
 			b.hub.rows["contacts/900"], b.hub.rows["contacts/7"], b.hub.rows["contacts/8"] = row, row, row
-			b.hub.put("contacts/900", record.Fields{"firstname": ""})
-			row.Fields = b.hub.rows["contacts/900"].Fields
-			b.dest.put("customers/c_9", record.Fields{"email": merged["email"], "first_name": "Bob"})
+			b.hub.beside = map[string]string{"bob@example.com": "900"}
+			b.dest.put("customers/c_9", record.Fields{"email": "bob@example.com", "first_name": "Bob"})
 			b.event(record.Destination, "contacts", "c_9", flow.Changed)
 			b.event(record.HubSpot, "contacts", "900", flow.Merged, "7", "8")
 			if got := b.contactOf("900"); got != "c_1" {

@@ -141,16 +141,27 @@ func TestReadsLeaveNoDoubt(t *testing.T) {
 }
 
 // TestReadTellsWhatWasMerged: which ids a record stands for, asked for besides what
-// the caller wants and told beside its fields.
+// the caller wants and told beside its fields, by whatever it is read.
 func TestReadTellsWhatWasMerged(t *testing.T) {
-	for value, want := range map[string]string{`"101;102"`: "[101 102]", `""`: "[]", `null`: "[]"} {
-		client, s := scriptedClient(t, scripted{status: 200, body: `{"id":"900","properties":{"firstname":"Zoe","hs_merged_object_ids":` + value + `}}`})
-		rec, err := client.Read(t.Context(), "contacts", "101", []string{"firstname"})
-		if err != nil || fmt.Sprint(rec.Merged) != want || len(rec.Fields) != 1 || rec.Fields["firstname"] != "Zoe" {
-			t.Errorf("%s: got %+v, %v", value, rec, err)
-		}
-		if got := s.seen[0].URL.Query().Get("properties"); got != "firstname,hs_merged_object_ids" {
-			t.Errorf("asked for %q", got)
+	by := map[string]func(*Client) (record.Record, error){
+		"id": func(c *Client) (record.Record, error) {
+			return c.Read(t.Context(), "contacts", "101", []string{"firstname"})
+		},
+		"a unique value": func(c *Client) (record.Record, error) {
+			found, _, err := c.Find(t.Context(), "contacts", "email", testEmail, []string{"firstname"})
+			return append(found, record.Record{})[0], err
+		},
+	}
+	for name, read := range by {
+		for value, want := range map[string]string{`"101;102"`: "[101 102]", `""`: "[]", `null`: "[]"} {
+			client, s := scriptedClient(t, scripted{status: 200, body: `{"id":"900","properties":{"firstname":"Zoe","hs_merged_object_ids":` + value + `}}`})
+			rec, err := read(client)
+			if err != nil || fmt.Sprint(rec.Merged) != want || len(rec.Fields) != 1 || rec.Fields["firstname"] != "Zoe" {
+				t.Errorf("by %s, %s: got %+v, %v", name, value, rec, err)
+			}
+			if got := s.seen[0].URL.Query().Get("properties"); got != "firstname,hs_merged_object_ids" {
+				t.Errorf("by %s: asked for %q", name, got)
+			}
 		}
 	}
 }

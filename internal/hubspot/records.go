@@ -268,14 +268,14 @@ func (c *Client) Find(ctx context.Context, object, property, value string, prope
 		found, err := c.search(ctx, object, property, value, properties)
 		return found, false, err
 	}
-	rec, err := c.get(ctx, object, value, property, properties, false)
+	rec, err := c.get(ctx, object, value, property, append(slices.Clone(properties), mergedProperty), false)
 	if flow.CodeOf(err) == flow.RecordMissing {
 		return nil, true, nil
 	}
 	if err != nil {
 		return nil, true, err
 	}
-	return []record.Record{rec}, true, nil
+	return []record.Record{merged(rec)}, true, nil
 }
 
 func (c *Client) unique(object, property string) bool {
