@@ -129,7 +129,7 @@ const hearing = 2 * time.Minute
 func (r *run) buried(p spec.Pair, pair *ledger.Pair, e edit, fail func(string, ...any)) {
 	gone, ours := r.archived[e.ref]
 	switch {
-	case e.text == "" && (e.at.Before(pair.LinkedAt) || pair.LinkedAt.IsZero() && r.refilled(e)): // at first contact a blank side is filled
+	case e.text == "" && (e.at.Before(pair.LinkedAt) || pair.LinkedAt.IsZero() && r.refilled(e) || e.first): // at first contact a blank side is filled
 	case r.oneWay(p, e), r.young(p, e) && gone.Before(r.deployed): // drift is reported and keeps nothing from being deleted
 	case slices.ContainsFunc(r.removed, func(d removal) bool {
 		unheard := e.at.Before(d.at) && d.at.Sub(e.at) < hearing
@@ -137,7 +137,7 @@ func (r *run) buried(p spec.Pair, pair *ledger.Pair, e edit, fail func(string, .
 	}):
 		// an erasure took it along, with all that is known of it
 	case !ours, gone.Before(e.at): // it came back, and somebody else has deleted it since
-	case r.mergedAway(e.ref), strings.HasPrefix(pair.Reason, "erased"), r.reached(p, pair, e), r.recorded(p, pair, e), r.undone(p, pair, e), r.neverTold(e), gone.Sub(e.at) < underWay && r.missed(e):
+	case r.mergedAway(e.ref), strings.HasPrefix(pair.Reason, "erased"), r.reached(p, pair, e), r.recorded(p, pair, e), r.undone(p, pair, e), r.neverTold(e), gone.Sub(e.at) < underWay && r.missed(e), r.atOnce(e):
 	default:
 		fail("no silent loss: %s field %s was set to %q at %s, and we have deleted the record %s later", e.ref, e.field, e.text, e.at.Sub(epoch), gone.Sub(e.at))
 	}
