@@ -16,11 +16,10 @@ func TestParkedOnAWS(t *testing.T) {
 			`"LastEvaluatedKey":{"pk":{"S":"MAP#hubspot#contacts#7"},"sk":{"S":"MAP"}}}`,
 		false: `{"Items":[{"pk":{"S":"MAP#hubspot#contacts#8"},"sk":{"S":"MAP"},"rev":{"N":"1"},"state":{"S":"linked"},"p:phone":{"S":"alternates"}}]}`,
 	}
-	known := "acme"
 	db := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-		if !strings.Contains(string(body), `"TableName":"`+known+`"`) {
+		if !strings.Contains(string(body), `"TableName":"acme"`) {
 			w.WriteHeader(http.StatusBadRequest)
 			io.WriteString(w, `{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException","message":"Requested resource not found"}`)
 			return

@@ -82,8 +82,8 @@ func (f *Flow) mergeUntold(ctx context.Context, j *journey, other *ledger.Pair) 
 }
 
 // mergeUnheard: the record that matches lives on from a merge, as it says or seems, that
-// nobody may have followed yet. The pair of one that was merged into it goes before a new one: what it has
-// of a value, a blank too, may be an edit since that pair agreed.
+// nobody may have followed yet. The pair of one that was merged into it goes before a new
+// one: what it holds, a blank too, may be an edit since that pair agreed.
 func (f *Flow) mergeUnheard(ctx context.Context, j *journey, survivor string) (*ledger.Pair, error) {
 	rec, err := f.read(ctx, j.to, j.target, j.object(j.target), survivor, j.back, j.pair)
 	if err == nil {
