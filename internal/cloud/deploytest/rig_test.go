@@ -110,7 +110,7 @@ func (r *rig) tool() string { return filepath.Join(r.dir, "tandem") }
 // and its exit code.
 func (r *rig) tandem(t *testing.T, stdin string, args ...string) (string, int) {
 	t.Helper()
-	if args[0] != "status" { // which knows clients by their beats
+	if args[0] != "status" && args[0] != "parked" { // which know clients by their beats and their table
 		args = append(args, "--spec", filepath.Join(r.specs(), "acme", names.SpecName))
 	}
 	cmd := exec.CommandContext(t.Context(), r.tool(), args...)

@@ -52,7 +52,7 @@ func redriven(t *testing.T, r *rig) {
 	if out, _ := r.tandem(t, "", "dead-letters", "acme"); !strings.Contains(out, "there are no dead letters") {
 		t.Error(out)
 	}
-	if out, code := r.tandem(t, "", "parked", "acme"); code != 0 || !strings.Contains(out, "nothing waits") {
+	if out, code := r.tandem(t, "", "parked", "--aws", "acme"); code != 0 || !strings.Contains(out, "nothing waits") {
 		t.Errorf("%d\n%s", code, out)
 	}
 }
