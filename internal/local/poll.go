@@ -64,15 +64,32 @@ func (p *poller) run(ctx context.Context) {
 		}
 		p.wait(ctx, min(missedAfter, p.every))
 	}
+	told := ""
 	for ctx.Err() == nil {
 		if p.mark != "" {
 			calm(ctx, p.every, func() int { return p.server.engine.Status().Queued })
 		}
-		if _, err := p.poll(ctx); err != nil && ctx.Err() == nil {
-			p.server.log.Warn("poll failed; it is repeated at its interval", "system", p.system, "object", p.object, "error", err)
+		if _, err := p.poll(ctx); ctx.Err() == nil {
+			told = p.tell(told, err)
 		}
 		p.wait(ctx, p.every)
 	}
+}
+
+// tell logs how a poll failed, once while it fails alike, and that it works again. It
+// answers what to call it with next.
+func (p *poller) tell(told string, err error) string {
+	log := p.server.log.With("system", p.system, "object", p.object)
+	switch {
+	case err == nil && told != "":
+		log.Warn("poll works again")
+	case err != nil && err.Error() != told:
+		log.Warn("poll failed; it is repeated at its interval", "every", p.every, "error", err)
+	}
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // calm waits until nothing is queued, though not longer than within: what has been
