@@ -45,14 +45,20 @@ func outcomeKey(ref record.Ref, o Outcome) table.Key {
 	return table.Key{PK: outcomePK(ref), SK: newestFirst(o.At) + "#" + o.Execution}
 }
 
+// Names of an outcome's row.
+const (
+	outPK       = "OUT#"
+	attrOutcome = "outcome"
+)
+
 func outcomePK(ref record.Ref) string {
-	return "OUT#" + string(ref.System) + "#" + ref.Object + "#" + ref.ID
+	return outPK + string(ref.System) + "#" + ref.Object + "#" + ref.ID
 }
 
 // Record stores the outcome of an event that stamped nothing.
 func (l *Ledger) Record(ctx context.Context, ref record.Ref, o Outcome) error {
 	_, err := l.Table.Update(ctx, table.Update{
-		Key: outcomeKey(ref, o), If: table.Always, Set: map[string]string{"outcome": toJSON(o)},
+		Key: outcomeKey(ref, o), If: table.Always, Set: map[string]string{attrOutcome: toJSON(o)},
 		Expires: l.Now().Add(outcomeLife),
 	})
 	return err
@@ -69,7 +75,7 @@ func (l *Ledger) Outcomes(ctx context.Context, ref record.Ref) ([]Outcome, error
 	out := make([]Outcome, 0, len(items))
 	for _, it := range items {
 		var o Outcome
-		fromJSON(it.Attrs["outcome"], &o)
+		fromJSON(it.Attrs[attrOutcome], &o)
 		out = append(out, o)
 	}
 	slices.Reverse(out)

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"tandem/internal/ledger"
@@ -49,12 +50,17 @@ var onOtherRows = map[string]func(*rig){
 		}
 	},
 	"what waits for a person is listed, by record": func(r *rig) {
+		at := func(after time.Duration) string { return strconv.FormatInt(r.Now().Add(after).UnixMilli(), 10) }
 		for pk, set := range map[string]map[string]string{
 			"MAP#hubspot#contacts#8":       {"state": "parked", "reason": "two match", "p:phone": "alternates", "p:name": "too"},
 			"MAP#hubspot#contacts#7":       {"state": "linked", "p:phone": "alternates"},
 			"MAP#destination#customers#c1": {"state": "linked", "p:phone": "told of by the other side"},
 			"MAP#destination#customers#c#": {"state": "parked", "reason": "one of two"},
 			"MAP#hubspot#contacts#9":       {"state": "linked"},
+			"MAP#hubspot#contacts#20":      {"state": "linked", "pair": "contacts", "stampedAt": at(2 * time.Second)},
+			"MAP#hubspot#contacts#21":      {"state": "linked", "pair": "contacts", "stampedAt": at(2 * time.Second)},
+			"MAP#hubspot#contacts#22":      {"state": "linked", "pair": "contacts", "stampedAt": at(7 * time.Second), "partner": "c2"},
+			"MAP#destination#customers#c2": {"state": "linked", "pair": "contacts", "stampedAt": at(0), "partner": "22"},
 			"MAP#hubspot#deals#5": {"state": "linked", "r:hubspot:contact": `{"field":"contact","of":{"system":"hubspot","object":"deals","id":"5"},` +
 				`"parent":{"system":"hubspot","object":"contacts","id":"8"},"why":"parked (two match)"}`},
 			"OUT#hubspot#contacts#7": {"state": "parked"},
@@ -63,6 +69,19 @@ var onOtherRows = map[string]func(*rig){
 			_, err := r.Table.Update(r.Context(), table.Update{Key: table.Key{PK: pk, SK: "X"}, Set: set})
 			r.must(err)
 		}
+		event := func(id string, after time.Duration, kind ledger.Kind, reason string) {
+			r.must(r.Record(r.Context(), record.Ref{System: record.HubSpot, Object: "contacts", ID: id}, ledger.Outcome{At: r.Now().Add(after), Kind: kind, Reason: reason}))
+		}
+		event("8", 1, ledger.ParkedKind, "told of by its row")
+		event("20", 1, ledger.ParkedKind, "before its row was stamped")
+		event("21", 5*time.Second, ledger.ParkedKind, "a guard")
+		event("21", 4*time.Second, ledger.Dropped, "before the guard")
+		event("22", 5*time.Second, ledger.ParkedKind, "before its partner was compared")
+		event("23", 5*time.Second, ledger.ParkedKind, "before a later one")
+		event("23", 6*time.Second, ledger.Dropped, "a later one")
+		event("24", 5*time.Second, ledger.ParkedKind, "no row")
+		r.must(r.Record(r.Context(), record.Ref{System: record.Destination, Object: "customers", ID: "c2"},
+			ledger.Outcome{At: r.Now().Add(6 * time.Second), Kind: ledger.ParkedKind, Reason: "before its pair was stamped"}))
 		all, err := r.Parked(r.Context())
 		var got []string
 		for _, p := range all {
@@ -70,6 +89,8 @@ var onOtherRows = map[string]func(*rig){
 		}
 		if want := []string{
 			"destination/customers/c#: the record: one of two",
+			"hubspot/contacts/21: its newest event: a guard",
+			"hubspot/contacts/24: its newest event: no row",
 			"hubspot/contacts/7: field phone: alternates",
 			"hubspot/contacts/8: the record: two match; field name: too; field phone: alternates",
 			"hubspot/deals/5: field contact waits for hubspot/contacts/8, which is parked (two match)",
