@@ -34,7 +34,7 @@ synth: engines ## the CloudFormation templates, into cdk.out
 	@.ci/synth
 
 sim: ## the deterministic simulation: make sim SEEDS=100000 SEED=1
-	GOGC=800 go test ./internal/simulation -run TestSeeds -count=1 -v -timeout 0 -seeds=$(SEEDS) -seed=$(SEED)
+	go test ./internal/simulation -run TestSeeds -count=1 -v -timeout 0 -seeds=$(SEEDS) -seed=$(SEED)
 
 fuzz: ## every fuzz test for FUZZTIME: make fuzz FUZZTIME=10m
 	@.ci/step fuzz

@@ -34,10 +34,18 @@ func TestBrokenProtocolsAreCaught(t *testing.T) {
 	}
 }
 
+// few is how many seeds the other halves play: under the race detector they are slow.
+func few() int {
+	if testing.Short() {
+		return 20
+	}
+	return 100
+}
+
 // TestCrowd is the other half of "claim on the source only": with claims nothing
 // goes wrong where only they can tell what was made for which.
 func TestCrowd(t *testing.T) {
-	sweep(t, Variant{Name: "crowd", Crowded: true}, 1, 100, false, func(rep Report) bool {
+	sweep(t, Variant{Name: "crowd", Crowded: true}, 1, few(), false, func(rep Report) bool {
 		if len(rep.Violations) > 0 {
 			t.Errorf("seed %d: %s", rep.Seed, strings.Join(rep.Violations, "; "))
 		}
@@ -49,7 +57,7 @@ func TestCrowd(t *testing.T) {
 // under a live worker at any time, and nothing goes wrong while stamps are fenced.
 func TestShortLeasesAreSafe(t *testing.T) {
 	v := Variant{Name: "short leases", Table: func(in table.Table) table.Table { return &hasty{in} }}
-	sweep(t, v, 1, 100, false, func(rep Report) bool {
+	sweep(t, v, 1, few(), false, func(rep Report) bool {
 		if len(rep.Violations) > 0 {
 			t.Errorf("seed %d: %s", rep.Seed, strings.Join(rep.Violations, "; "))
 		}

@@ -3,7 +3,9 @@ package simulation
 import (
 	"flag"
 	"maps"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -13,7 +15,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 2000, "how many seeds to simulate; a tenth with -short")
+	seeds = flag.Int("seeds", 2000, "how many seeds to simulate; a twentieth with -short")
 	first = flag.Uint64("seed", 1, "the first seed; with -seeds=1 -v its event log is printed")
 )
 
@@ -65,11 +67,20 @@ func sweep(t *testing.T, v Variant, first uint64, n int, keep bool, each func(Re
 	}
 }
 
+// TestMain lets garbage pile up: a world is thrown away whole, and collecting it while
+// it lives takes a third of the time.
+func TestMain(m *testing.M) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(800)
+	}
+	m.Run()
+}
+
 // TestSeeds is the proof. A failing seed is printed and replays exactly:
 // go test ./internal/simulation -run TestSeeds -seeds=1 -seed=N -v
 func TestSeeds(t *testing.T) {
 	if testing.Short() {
-		*seeds = min(*seeds, 200)
+		*seeds = min(*seeds, 100)
 	}
 	faults, ends := map[string]int{}, map[string]int{}
 	executions, edits, bad := 0, 0, 0
