@@ -116,7 +116,7 @@ func (s *survey) leftByEvents() {
 	for ref, n := range s.newest {
 		var o Outcome
 		fromJSON(n.outcome, &o)
-		if o.Kind == ParkedKind && len(s.waits[ref]) == 0 && o.At.After(s.stamped[s.pair[ref]]) {
+		if o.Kind == ParkedKind && len(s.waits[ref]) == 0 && !o.At.Before(s.stamped[s.pair[ref]]) {
 			s.waits[ref] = []string{"its newest event: " + o.Reason}
 		}
 	}

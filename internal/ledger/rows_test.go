@@ -74,8 +74,8 @@ var onOtherRows = map[string]func(*rig){
 		}
 		event("8", 1, ledger.ParkedKind, "told of by its row")
 		event("20", 1, ledger.ParkedKind, "before its row was stamped")
-		event("21", 5*time.Second, ledger.ParkedKind, "a guard")
-		event("21", 4*time.Second, ledger.Dropped, "before the guard")
+		event("21", 2*time.Second, ledger.ParkedKind, "stamped by its own execution")
+		event("21", time.Second, ledger.Dropped, "before it")
 		event("22", 5*time.Second, ledger.ParkedKind, "before its partner was compared")
 		event("23", 5*time.Second, ledger.ParkedKind, "before a later one")
 		event("23", 6*time.Second, ledger.Dropped, "a later one")
@@ -89,7 +89,7 @@ var onOtherRows = map[string]func(*rig){
 		}
 		if want := []string{
 			"destination/customers/c#: the record: one of two",
-			"hubspot/contacts/21: its newest event: a guard",
+			"hubspot/contacts/21: its newest event: stamped by its own execution",
 			"hubspot/contacts/24: its newest event: no row",
 			"hubspot/contacts/7: field phone: alternates",
 			"hubspot/contacts/8: the record: two match; field name: too; field phone: alternates",
