@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -8,8 +9,11 @@ import (
 	"tandem/spec"
 )
 
-// Each alarm says what to do first, and reaches someone: by itself, or through a
-// composite that pages.
+// asksLaptop finds commands that ask a server on the same machine, unless told otherwise.
+var asksLaptop = regexp.MustCompile(`tandem (why|parked|resync|status)\b( [^-]|[^ ]|$)`)
+
+// Each alarm says what to do first, of the deployment, and reaches someone: by itself,
+// or through a composite that pages.
 func TestAlarms(t *testing.T) {
 	client, centre := standard(t)
 	for _, tmpl := range []template{client, centre} {
@@ -24,6 +28,9 @@ func TestAlarms(t *testing.T) {
 			about := tmpl.at(id, "AlarmDescription").(string)
 			if !strings.Contains(about, "\nRunbook: ") || len(about) > 1024 {
 				t.Errorf("%s: %d characters without a runbook line or beyond 1,024", id, len(about))
+			}
+			if command := asksLaptop.FindString(about); command != "" {
+				t.Errorf("%s: %q asks no deployment without --aws", id, command)
 			}
 			if notifies := len(list(tmpl.at(id, "AlarmActions"))) > 0; notifies == strings.Contains(rules, `"`+id+`"`) {
 				t.Errorf("%s: notifies itself %t, and the same through a composite", id, notifies)

@@ -107,7 +107,7 @@ func directionChildren(site Site, d *Direction) []AlarmProps {
 	props := []AlarmProps{{
 		Name:    name + "-slow",
 		Means:   "One record in twenty takes longer than a minute.",
-		Runbook: "open the dashboard " + client + "; if Write is long the target is slow or rate limited, if Lookup is long leases are held: tandem why names the holder.",
+		Runbook: "open the dashboard tandem-" + client + "; if Write is long the target is slow or rate limited, if Lookup is long leases are held: tandem why --aws " + client + " OBJECT ID names the holder.",
 		Metrics: []Metric{d.metric("ExecutionTime", "p95")},
 		Above:   jsii.Number(60_000), Minutes: 5, Bad: 3, Of: 3,
 	}, {
@@ -181,13 +181,13 @@ func notices(site Site, dirs []*Direction) []AlarmProps {
 	}, {
 		Name:    client + "-later-stuck",
 		Means:   "An event that was put off has waited for half an hour, and SQS puts off for a quarter at most: it is not started again.",
-		Runbook: "read the last lines of /aws/lambda/" + client + "-later; after " + fmt.Sprint(laterAttempts) + " attempts the event is a dead letter, and tandem dead-letters " + client + " --redrive starts it.",
+		Runbook: "read the last lines of /aws/lambda/" + client + "-later; after " + fmt.Sprint(laterAttempts) + " attempts the event is a dead letter: tandem dead-letters " + client + " lists it, and with --redrive ID starts it.",
 		Metrics: []Metric{queueMetric(site.Later, "ApproximateAgeOfOldestMessage", "Maximum")},
 		Above:   jsii.Number((30 * time.Minute).Seconds()), Minutes: 5,
 	}, {
 		Name:    client + "-later-long",
 		Means:   "For an hour there has always been an event that was put off: a system that is down or refuses writes, a rate limit, or contention for the same records.",
-		Runbook: "run tandem doctor " + client + ": is a system down? Open the dashboard " + client + ": if HubSpot's budget is used up see which app uses it, if Write is slow ask the destination; tandem why names who holds a record. Nothing is lost meanwhile: an event is a dead letter after 25 hours.",
+		Runbook: "run tandem doctor " + client + ": is a system down? Open the dashboard tandem-" + client + ": if HubSpot's budget is used up see which app uses it, if Write is slow ask the destination; tandem why --aws " + client + " OBJECT ID names who holds a record. Nothing is lost meanwhile: an event is a dead letter after 25 hours.",
 		Metrics: []Metric{queueMetric(site.Later, "ApproximateNumberOfMessagesDelayed", "Minimum")},
 		Above:   jsii.Number(0), Minutes: 15, Bad: 4, Of: 4,
 	}, {
@@ -199,7 +199,7 @@ func notices(site Site, dirs []*Direction) []AlarmProps {
 	}, {
 		Name:    client + "-hubspot-budget",
 		Means:   "More than 80 % of HubSpot's daily API calls are used.",
-		Runbook: "see in HubSpot which app uses them; slow a backfill down; at 100 % records park until midnight of the portal's time zone.",
+		Runbook: "see in HubSpot which app uses them; slow a backfill down; at 100 % events wait in " + client + "-later until midnight of the portal's time zone; nothing is parked or lost within 25 hours.",
 		Metrics: []Metric{site.metric(names.MetricBudget, "Maximum", "")},
 		Above:   jsii.Number(80), Minutes: 15,
 	}}
@@ -208,7 +208,7 @@ func notices(site Site, dirs []*Direction) []AlarmProps {
 		props = append(props, AlarmProps{
 			Name:    name + "-parked",
 			Means:   "Fields or records wait for a person: an ambiguous match, a loop that was broken, a guard that held.",
-			Runbook: "tandem parked --aws " + client + " lists each and why.",
+			Runbook: "tandem parked --aws " + client + " lists records, fields, and records whose newest event was left to a person, each with its reason.",
 			Metrics: []Metric{site.metric(names.MetricParked, "Sum", string(d.Name))},
 			Above:   jsii.Number(0), Minutes: 5,
 		}, AlarmProps{
@@ -241,7 +241,7 @@ func comparisons(site Site, dirs []*Direction) (props []AlarmProps) {
 		props = append(props, silence, AlarmProps{
 			Name:    name + "-drift",
 			Means:   "Comparisons have written records of which no delivery had told: deliveries from " + source + " are lost. The records are right again.",
-			Runbook: "run tandem doctor " + site.Spec.Client + ", and look for failed deliveries in " + source + "; tandem why tells of one record, whose events begin with reconcile.",
+			Runbook: "run tandem doctor " + site.Spec.Client + ", and look for failed deliveries in " + source + "; tandem why --aws " + site.Spec.Client + " OBJECT ID tells of one record, whose events begin with reconcile.",
 			Metrics: []Metric{site.metric(names.MetricDrift, "Sum", string(d.Name))},
 			Above:   jsii.Number(0), Minutes: 60,
 		})

@@ -25,7 +25,7 @@ func newOutputs(stack awscdk.Stack, site Site, dirs []*Direction, addresses map[
 		}
 	}
 	if url := addresses[spec.From(record.HubSpot)]; url != nil {
-		output(stack, "Subscriptions", "writes webhooks-hsmeta.json, which the HubSpot project is uploaded with",
+		output(stack, "Subscriptions", "prints webhooks-hsmeta.json, which the HubSpot project is uploaded with",
 			"tandem subscriptions "+client+" --url "+*url)
 	}
 	output(stack, "Doctor", "then prove the deployment", "tandem doctor "+client)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -48,24 +49,33 @@ func readSettings(n constructs.Node, root string) (Settings, error) {
 		return otherwise
 	}
 	s := Settings{
-		Root:        root,
-		Specs:       text("specs", filepath.Join(root, "spec")),
-		Client:      text("client", ""),
-		Region:      text("region", "ap-southeast-2"),
-		Account:     os.Getenv("CDK_DEFAULT_ACCOUNT"),
-		Arch:        text("arch", "arm64"),
-		KeyARN:      text("kmsKey", ""),
-		Centre:      text("centre", ""),
-		PlainAlarms: text("alarms", "full") == "plain",
+		Root:    root,
+		Specs:   text("specs", filepath.Join(root, "spec")),
+		Client:  text("client", ""),
+		Region:  text("region", "ap-southeast-2"),
+		Account: os.Getenv("CDK_DEFAULT_ACCOUNT"),
+		Arch:    text("arch", "arm64"),
+		KeyARN:  text("kmsKey", ""),
+		Centre:  text("centre", ""),
 	}
-	if s.Arch != "arm64" && s.Arch != "amd64" {
-		return s, fmt.Errorf("context arch is %q; allowed are arm64 and amd64", s.Arch)
+	alarms := text("alarms", "full")
+	s.PlainAlarms = alarms == "plain"
+	err := errors.Join(oneOf("arch", s.Arch, "arm64", "amd64"), oneOf("alarms", alarms, "full", "plain"))
+	if err != nil {
+		return s, err
 	}
-	var err error
 	if s.WebhookConcurrency, err = concurrency("webhookConcurrency", text); err == nil {
 		s.WriteConcurrency, err = concurrency("writeConcurrency", text)
 	}
 	return s, err
+}
+
+// oneOf refuses a value that would be taken for another without a word.
+func oneOf(name, v, a, b string) error {
+	if v != a && v != b {
+		return fmt.Errorf("context %s is %q; allowed are %s and %s", name, v, a, b)
+	}
+	return nil
 }
 
 // concurrency reads a number of reserved executions, -1 when not set.

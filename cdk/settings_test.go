@@ -18,9 +18,10 @@ import (
 func TestSettingsAreChecked(t *testing.T) {
 	engines.Command(t, "node", "install Node.js 20 or later")
 	for want, context := range map[string]map[string]any{
-		`context arch is "x86"`:                    {"arch": "x86"},
-		`context webhookConcurrency is "many"`:     {"webhookConcurrency": "many"},
-		`context writeConcurrency is "-2"; give a`: {"writeConcurrency": -2},
+		`context arch is "x86"`:                               {"arch": "x86"},
+		`context alarms is "foo"; allowed are full and plain`: {"alarms": "foo"},
+		`context webhookConcurrency is "many"`:                {"webhookConcurrency": "many"},
+		`context writeConcurrency is "-2"; give a`:            {"writeConcurrency": -2},
 	} {
 		app := awscdk.NewApp(&awscdk.AppProps{Context: &context})
 		if _, err := readSettings(app.Node(), ""); err == nil || !strings.Contains(err.Error(), want) {

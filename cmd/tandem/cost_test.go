@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
+	"os"
 	"strings"
 	"testing"
 )
@@ -42,6 +44,27 @@ func TestCost(t *testing.T) {
 	both := (c.Events[0].Total + c.Events[1].Total) * 20000 / 1e6
 	if len(c.Events) != 7 || math.Abs(c.Month.USD-both) > 0.001 || !strings.Contains(table, "20000 updates") {
 		t.Errorf("%d events; a month costs %v, want %v", len(c.Events), c.Month.USD, both)
+	}
+}
+
+// What the pages tell of costs is what the tool finds now.
+func TestCostsInREADME(t *testing.T) {
+	_, printed, _ := invoke(t, "cost", "--retention", "14")
+	_, text, _ := again(t, "cost", "--json", "--retention", "14", "--records", "20000")
+	var c costs
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		t.Fatal(err)
+	}
+	table, outage := strings.Split(printed, "\n\n")[1], c.Events[len(c.Events)-1]
+	for _, p := range []struct{ page, tells, renew string }{
+		{"README.md", "\n    " + strings.ReplaceAll(table, "\n", "\n    ") + "\n\n", "--retention 14"},
+		{"README.md", "20,000 updates a month pays about " + amount(c.Month.USD) + " US$", "--retention 14 --records 20000"},
+		{"docs/deployment.md", fmt.Sprintf("costs %.0f US$ a million with the trace and %.0f without", outage.Total, outage.Quiet), "--retention 14"},
+	} {
+		has, err := os.ReadFile(p.page)
+		if err != nil || !strings.Contains(string(has), p.tells) {
+			t.Errorf("%s is out of date (%v): put in what go run ./cmd/tandem cost %s prints, a table 4 spaces further in:\n%s", p.page, err, p.renew, p.tells)
+		}
 	}
 }
 

@@ -4,6 +4,9 @@
 // # The rooms
 //
 //	webhook.go poll.go   an event becomes a sealed Envelope and one execution per record
+//	reconcile.go         what deliveries should have told, and a backfill: which pairs are asked, how often
+//	census.go            everything is listed now and then, where only that tells of deletions
+//	envelope.go          the sealed event itself: what it says, and how it is written
 //	verify.go            the seal is recomputed: nobody but our own ingress starts a journey
 //	transform.go         the record is read as it is now and translated field by field
 //	lookup.go            lease, base, decision: what differs, who wins, what is written where
@@ -12,6 +15,9 @@
 //	decide.go            the decision itself, pure: three values in, two patches out
 //	match.go             a record without a partner: adopt one, or claim the right to create it
 //	candidates.go        what the target already has for it, and when that there is nothing is believed
+//	lost.go              what a create whose answer was lost has made, where no key tells
+//	guard.go             the loop breaker, and the limits on deletions and cleared fields
+//	parked.go            a record waits for a person, and what answers it
 //	deletion.go          a record is deleted: what becomes of its partner
 //	restore.go           a deleted record is there again, or its partner is missing
 //	erasure.go           a person is erased, and the ledger forgets
@@ -28,6 +34,8 @@
 //	resync.go            a person has one record looked at again
 //	carried.go           values that the machine cannot carry are refused
 //	later.go             what an execution cannot wait out goes on in another one
+//	errors.go            the codes of failures, as the machines know them
+//	contract.go          what the flow asks of a system, and how a system tells of changes
 //
 // The order, the retries and the timeouts belong to the state machines; each
 // handler here is one state, takes the event and what the steps before have

@@ -13,6 +13,7 @@
 //	LOST#{system}#{object}#{id}    what conflicts have lost, the only rows with values
 //	ARRIVED#{direction}            what came lately, a row for each delivery (arrival.go)
 //	DEAD#{direction}               dead letters that were told of (letter.go)
+//	KNOWN#{system}#{object}        records that a poll has listed, where only a listing tells of deletions (known.go)
 //	SPEC                           the spec in force, for whoever reads the rows
 //	CURSOR#, GUARD#, DEPLOYMENT    how far polls have come, what guards let through in an hour, whose table this is
 //
