@@ -266,7 +266,8 @@ type Guards struct {
 	// Clears is how many field clearings per hour and direction pass (200 when zero).
 	Clears int `json:"clears,omitempty"`
 	// Alternations is the loop breaker's budget per pair and field (4 when zero)
-	// within Window (15m when zero).
+	// within Window (15m when zero). All fields of a pair together have 16 times that
+	// within 4 windows.
 	Alternations int      `json:"alternations,omitempty"`
 	Window       Duration `json:"window,omitzero"`
 	// ClockSkew bounds how far the two systems' clocks are trusted under the

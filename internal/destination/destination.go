@@ -254,7 +254,11 @@ func (c *Client) Read(ctx context.Context, name, id string, properties []string)
 	if err != nil {
 		return record.Record{}, err
 	}
-	return o.record(a, a.body, properties)
+	rec, err := o.record(a, a.body, properties)
+	if err == nil && rec.ID != id {
+		err = flow.Errorf(flow.RemoteBusy, "%s: the answer is another record's than was asked for", a.what)
+	}
+	return rec, err
 }
 
 // checkID refuses ids that would turn the path into another one.

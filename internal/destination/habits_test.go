@@ -81,6 +81,18 @@ func TestLooseSearch(t *testing.T) {
 	}
 }
 
+// TestAnotherRecord: what a bad cache answers of another record is never taken for the one
+// that was asked for.
+func TestAnotherRecord(t *testing.T) {
+	c := server(t, nil, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"id":"c_2","email":"b@example.com"}`) })
+	if _, err := c.Read(t.Context(), "customers", "c_1", []string{"email"}); flow.CodeOf(err) != flow.RemoteBusy {
+		t.Errorf("error is %v, want RemoteBusy", err)
+	}
+	if rec, err := c.Read(t.Context(), "customers", "c_2", []string{"email"}); err != nil || rec.Fields["email"] != "b@example.com" {
+		t.Errorf("read %+v, %v", rec, err)
+	}
+}
+
 // TestQueryTemplates keeps values inside the quotes of a filter expression.
 func TestQueryTemplates(t *testing.T) {
 	for template, values := range map[string]map[string]string{ // value: what arrives, "" for refused

@@ -266,3 +266,40 @@ func TestFieldAddedToTheSpec(t *testing.T) {
 		t.Fatal("a redelivery wrote")
 	}
 }
+
+// TestLoopOverTwoFields: each field travels in one direction only, so that neither
+// alternates, but automation in the destination answers the one with the other. It ends
+// after as many turns as the record's own budget allows, while the canary, which is
+// written by turns on purpose, goes on, and so does a record that is slow to turn.
+func TestLoopOverTwoFields(t *testing.T) {
+	const turns = 100
+	for name, c := range map[string]struct {
+		pause  time.Duration
+		canary string
+		loops  bool
+	}{
+		"fast":      {time.Second, "", true},
+		"polled":    {30 * time.Second, "", true},
+		"slow":      {5 * time.Minute, "", false},
+		"a canary":  {30 * time.Second, "7", false},
+		"no canary": {30 * time.Second, "8", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.created()
+			b.flow.Spec.Canary = &spec.Canary{Pair: "contacts", Record: c.canary}
+			for i := range turns {
+				b.dest.put("customers/c_1", record.Fields{"first_name": fmt.Sprint("Ann", i)})
+				b.event(record.Destination, "contacts", "c_1", flow.Changed)
+				b.now = b.now.Add(c.pause)
+				b.hub.put("contacts/7", record.Fields{"lastname": fmt.Sprint("Lee", i)})
+				b.event(record.HubSpot, "contacts", "7", flow.Changed)
+				b.now = b.now.Add(c.pause)
+			}
+			p, err := b.flow.Ledger.Find(t.Context(), b.flow.Spec.Pairs[0], record.Ref{System: record.HubSpot, Object: "contacts", ID: "7"}, "")
+			if err != nil || c.loops != (len(p.ParkedFields) > 0) {
+				t.Fatalf("parked are %v after %d writes (%v)", p.ParkedFields, b.wrote(), err)
+			}
+		})
+	}
+}

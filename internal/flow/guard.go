@@ -35,14 +35,27 @@ func (f *Flow) skew() time.Duration { return orElse(f.Spec.Guards.ClockSkew.Dura
 // past the budget while the others go on. Termination follows from the counter.
 func (f *Flow) brake(j *journey, p *ledger.Pair, v *verdict) (map[string]ledger.Swing, map[string]string) {
 	swings, parked := map[string]ledger.Swing{}, map[string]string{}
+	budget := orElse(f.Spec.Guards.Alternations, defaultAlternations)
 	count := func(fields map[string]string, d spec.Direction) {
 		for name := range fields {
 			s := f.swing(p.Swings[name], string(d))
-			if swings[name] = s; s.Count >= orElse(f.Spec.Guards.Alternations, defaultAlternations) {
-				parked[name] = "alternated " + string(d) + " past its budget; tandem resync frees it"
-				delete(fields, name)
-				delete(v.base, name)
+			if swings[name] = s; s.Count >= budget {
+				v.park(parked, fields, name, d, "its budget")
 			}
+		}
+		if len(fields) == 0 || f.isCanary(j, p) {
+			return
+		}
+		was := orElse(swings[allFields], p.Swings[allFields])
+		s := f.swingOfAll(was, string(d))
+		if s.Count >= budget*budgetOfAll {
+			s.Count = 0 // what is taken out moves no more; the rest has a budget of its own
+			for name := range fields {
+				v.park(parked, fields, name, d, "the budget of the whole record")
+			}
+		}
+		if s != was {
+			swings[allFields] = s
 		}
 	}
 	count(v.toTarget, j.Direction)
@@ -50,16 +63,54 @@ func (f *Flow) brake(j *journey, p *ledger.Pair, v *verdict) (map[string]ledger.
 	return swings, parked
 }
 
+// park takes a field out of what is to be written in direction d.
+func (v *verdict) park(parked, fields map[string]string, name string, d spec.Direction, budget string) {
+	parked[name] = "alternated " + string(d) + " past " + budget + "; tandem resync frees it"
+	delete(fields, name)
+	delete(v.base, name)
+}
+
+// isCanary: both sides of that pair are written by turns, for ever, on purpose.
+func (f *Flow) isCanary(j *journey, p *ledger.Pair) bool {
+	c := f.Spec.Canary
+	return c != nil && c.Pair == j.pair.Name && c.Record == p.IDs[record.HubSpot]
+}
+
+func (f *Flow) window() time.Duration { return orElse(f.Spec.Guards.Window.Duration, defaultWindow) }
+
 func (f *Flow) swing(was ledger.Swing, direction string) ledger.Swing {
 	now := f.Now()
 	s := ledger.Swing{Direction: direction, At: now}
-	if now.Sub(was.At) > orElse(f.Spec.Guards.Window.Duration, defaultWindow) {
+	if now.Sub(was.At) > f.window() {
 		return s
 	}
 	if s.Count = was.Count; was.Direction != "" && was.Direction != direction {
 		s.Count++
 	}
 	return s
+}
+
+// allFields names the swing of all fields of a pair together. Two automations may drive
+// each other through two fields, each of which travels in one direction only.
+const allFields = ""
+
+// The budget and the window of all fields together, times those of one field. People, and
+// a system that computes something of what they set, write a record by turns, too.
+const (
+	budgetOfAll = 16
+	windowOfAll = 4
+)
+
+// swingOfAll counts from a first write on, so that a record which is busy all day is
+// told from a loop by its pace.
+func (f *Flow) swingOfAll(was ledger.Swing, direction string) ledger.Swing {
+	if was.Direction == "" || f.Now().Sub(was.At) > windowOfAll*f.window() {
+		return ledger.Swing{Direction: direction, At: f.Now()}
+	}
+	if was.Direction != direction {
+		was.Direction, was.Count = direction, was.Count+1
+	}
+	return was
 }
 
 // allow asks the mass-change guard about fields that would be cleared.

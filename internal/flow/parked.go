@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -138,8 +137,7 @@ func (f *Flow) reunite(ctx context.Context, j *journey, p *ledger.Pair) error {
 
 // revive takes a pair out of its rest, since its record of a system is back.
 func (f *Flow) revive(ctx context.Context, j *journey, p *ledger.Pair, back record.System) error {
-	if back == record.HubSpot && slices.ContainsFunc(p.Was, func(id string) bool { return id != p.IDs[record.Destination] }) {
-		// Whoever refers to one that was merged into it while it was gone.
+	if back == record.HubSpot { // what refers to it may have been compared while HubSpot hid that
 		if err := f.tellChildren(ctx, j, p.IDs[back]); err != nil {
 			return err
 		}
