@@ -21,25 +21,27 @@ import (
 )
 
 // APIDoc documents the HTTP API; `tandem run -h` prints it.
-const APIDoc = `HTTP API. Answers are JSON, but for /healthz; an error is {"error": what, "where": where, "do": what to do next} with status 400
-(a parameter or the body is wrong), 403 (another site's page asked), 404 (there is none), 421 (the Host is not this
-server's), 500 (the server's own fault), 502 (a system does not answer) or 503 (too much waits: send again later).
+const APIDoc = `HTTP API. Answers are JSON; an error is {"error": what, "where": where, "do": what to do next} with status 400
+(a parameter or the body is wrong), 403 (another site's page asked), 404 (there is none), 413 (the body is too large),
+421 (the Host is not this server's), 500 (the server's own fault), 502 (a system does not answer) or 503 (too much
+waits: send again later).
 
   POST /webhooks/hubspot              a delivery of HubSpot: an array of events, with X-HubSpot-Signature-v3 over POST,
                                       the printed hubspotWebhook address, the body and X-HubSpot-Request-Timestamp
   POST /webhooks/destination          a delivery of the destination, signed as the spec's destination.webhook says.
                                       Both: 200 {"events","started","dropped"}, executions begun and records that need
                                       none, with "problem" where it was signed but not understood (senders repeat what
-                                      is refused). What is refused is answered so, too, "problem" saying why: 401 the
-                                      signature is missing, wrong or more than 5 minutes off; 404 another portal's; 413 more than 1 MiB; 503 not all could be kept: deliver again
+                                      is refused); alike, with "problem" and no "error": 401 the signature is missing,
+                                      wrong or more than 5 minutes off; 404 another portal's; 503 not all could be kept:
+                                      deliver again. 413 more than 1 MiB
   GET  /api/status                    {"inFlight","queued","receiving","polling","deferred","accepted",
                                       "outcomes","deadLetters","quiet"}; deferred: events that wait, for 30 s to
                                       15 minutes each time, for a system that is down, a limit or another
                                       worker; quiet: nothing is under way or deferred in this process
   GET  /api/outcomes?since=CURSOR     {"outcomes","next"}: how each event ended, oldest first: cursor, execution,
-                     [&limit=N]       direction, pair, system, object, id, kind (stamped, dropped, parked, dead), reason, code,
-                                      fields, parkedFields (what it left to a person), at, events; at most N
-                                      (1000); "next" is the cursor to go on from.
+                     [&limit=N]       direction, pair, system, object, id, kind (stamped, dropped, parked, dead),
+                                      reason, code, fields, parkedFields (what it left to a person), at, events; at
+                                      most N (1000); "next" is the cursor to go on from.
                                       stamped: both sides agree and something was written or linked; dropped:
                                       nothing was to be done, reason says why; parked: a person has to decide;
                                       dead: it failed, see the dead letter
@@ -69,7 +71,7 @@ server's), 500 (the server's own fault), 502 (a system does not answer) or 503 (
                                       go on with that cursor
   POST /api/simulate                  {"spec": ..., "records": [{"system","object","id"}]}: how each record's next
                                       event would fare under that spec; at most 50 records, nothing is written
-  GET  /healthz                       200 and the text ok once the server serves
+  GET  /healthz                       200 and the text ok, no JSON, once the server serves
 
 A script that delivers something waits until status says quiet and then reads outcomes from the last "next" on. Each
 process tells of its own executions, also where several share a table. Values of fields that the spec marks as
