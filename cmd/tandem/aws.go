@@ -3,12 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"time"
 
 	"tandem/internal/cloud/awsjson"
 	"tandem/internal/cloud/names"
+	"tandem/internal/table/dynamo"
 	"tandem/spec"
 )
 
@@ -26,8 +28,8 @@ type deployment struct {
 const operatorTimeout = time.Minute
 
 // ofClient parses a command's flags and what it names: first the client, whose
-// spec is loaded.
-func (e *env) ofClient(f *flag.FlagSet, args []string) (*deployment, error) {
+// spec is loaded, and at most so many more.
+func (e *env) ofClient(f *flag.FlagSet, args []string, more int) (*deployment, error) {
 	specFile := f.String("spec", "", "the client's spec `file`; spec/CLIENT/integration-spec.json")
 	named, err := mixed(f, args)
 	if err != nil {
@@ -35,6 +37,9 @@ func (e *env) ofClient(f *flag.FlagSet, args []string) (*deployment, error) {
 	}
 	if len(named) == 0 {
 		return nil, misused("name a client, such as acme")
+	}
+	if len(named) > 1+more {
+		return nil, misused("unexpected argument %q; tandem %s -h shows what it takes", named[1+more], f.Name())
 	}
 	d, err := e.deployment(named[0], *specFile)
 	if err == nil {
@@ -77,6 +82,29 @@ func (d *deployment) connect(e *env) error {
 	}
 	d.api = awsjson.New(config, operatorTimeout)
 	return nil
+}
+
+// deployedTable is a table in AWS.
+func (e *env) deployedTable(name string) (*dynamo.Table, error) {
+	if err := new(deployment).connect(e); err != nil { // says what is missing, and how to get it
+		return nil, err
+	}
+	api, err := dynamo.Client(e.getenv)
+	if err != nil {
+		return nil, usage{err}
+	}
+	return dynamo.New(api, name, time.Now, nil), nil
+}
+
+// invoke calls a function of the deployment. What is not the function's own error
+// is most often a wrong account or region.
+func (d *deployment) invoke(ctx context.Context, function string, event, out any) error {
+	err := d.api.Invoke(ctx, function, event, out)
+	var own *awsjson.FunctionError
+	if err == nil || errors.As(err, &own) {
+		return err
+	}
+	return fmt.Errorf("%w; is the client deployed in this account and region?", err)
 }
 
 // parameters reads parameters by their last names; absent ones are missing.

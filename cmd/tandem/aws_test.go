@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"flag"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +23,10 @@ func TestAWSCommandsMisused(t *testing.T) {
 		"no client":           {[]string{"doctor"}, "name a client"},
 		"another's spec":      {[]string{"doctor", "other", "--spec", file}, "the spec is of client acme"},
 		"no credentials":      {[]string{"parked", "--aws", "acme"}, "export-credentials"},
+		"none for a status":   {[]string{"status", "--aws"}, "export-credentials"},
+		"none for a backfill": {[]string{"backfill", "acme", "--spec", file}, "without CLIENT a running tandem run is asked"},
+		"none nor a secret":   {[]string{"secrets", "acme", "nonsense", "--spec", file}, "it has hubspot-token"},
+		"a way and no secret": {[]string{"secrets", "acme", "--set", "--spec", file}, "name the secret"},
 		"a redrive of what":   {[]string{"dead-letters", "acme", "--redrive", "--spec", file}, "choose what to redrive"},
 		"an unknown secret":   {[]string{"secrets", "acme", "nonsense", "--spec", file}, "it has hubspot-token"},
 		"a secret and no way": {[]string{"secrets", "acme", "hubspot-token", "--spec", file}, "choose one of"},
@@ -29,7 +35,7 @@ func TestAWSCommandsMisused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			env := map[string]string{"AWS_REGION": "x", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
 			for key, value := range env {
-				if name == "no credentials" {
+				if strings.HasPrefix(name, "no") {
 					value = ""
 				}
 				t.Setenv(key, value)
@@ -41,6 +47,28 @@ func TestAWSCommandsMisused(t *testing.T) {
 				t.Errorf("exit code %d, says %q, want %q", code, err.String(), c.says)
 			}
 		})
+	}
+}
+
+// Of secrets that are not there it is said how they are made.
+func TestSecretsMissingOnAWS(t *testing.T) {
+	empty := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"__type":"ParameterNotFound"}`))
+	}))
+	t.Cleanup(empty.Close)
+	for name, value := range map[string]string{"AWS_ENDPOINT_URL": empty.URL, "AWS_REGION": "x", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"} {
+		t.Setenv(name, value)
+	}
+	for want, args := range map[string][]string{
+		"missing in Systems Manager: hubspot-token, ":                                {"why", "--aws", "acme", "contacts", "1001"},
+		"hubspot-token: MISSING; create it: tandem secrets --set acme hubspot-token": {"secrets", "acme"},
+		"create it: tandem secrets --generate acme beat-secret":                      {"secrets", "acme"},
+	} {
+		var out bytes.Buffer
+		if code := run(t.Context(), append(args, "--spec", "../../"+exampleSpec), nil, &out, &out); code != exitFailed || !strings.Contains(out.String(), want) {
+			t.Errorf("%v says, with %d: %s", args, code, out.String())
+		}
 	}
 }
 

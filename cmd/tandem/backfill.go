@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"tandem/internal/cloud/names"
@@ -44,8 +46,9 @@ func backfillCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	chosen := 0
+	chosen, there := 0, []string{}
 	for _, s := range steps {
+		there = append(there, s.Pair+" of "+string(s.System))
 		if (*only == "" || s.Pair == *only) && (*from == "" || string(s.System) == *from) {
 			chosen++
 			if err := backfill(ctx, e, to, s); err != nil {
@@ -54,7 +57,7 @@ func backfillCommand(ctx context.Context, e *env, args []string) error {
 		}
 	}
 	if chosen == 0 {
-		return misused("the spec has no such pair that can be listed")
+		return misused("the spec has no pair %s of %s that can be listed; it has %s", cmp.Or(*only, "at all"), cmp.Or(*from, "either system"), strings.Join(there, ", "))
 	}
 	return nil
 }
@@ -76,7 +79,7 @@ func backfill(ctx context.Context, e *env, to source, s flow.BackfillStep) error
 			return err
 		}
 		started, dropped = started+p.Started, dropped+p.Dropped
-		if _, err := fmt.Fprintf(e.out, "%-14s %-12s %6d looked at, %6d already in step\n", s.Pair, s.System, started, dropped); err != nil {
+		if _, err := fmt.Fprintf(e.out, "%-14s %-12s %6d started, %6d already in step\n", s.Pair, s.System, started, dropped); err != nil {
 			return err
 		}
 		if err := to.settle(ctx, p); err != nil || !p.More {
@@ -136,7 +139,10 @@ func (e *env) deployed(client, specFile string, pace float64) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return onAWS{d, pace}, d.connect(e)
+	if err := d.connect(e); err != nil {
+		return nil, misused("%w; without CLIENT a running tandem run is asked", err)
+	}
+	return onAWS{d, pace}, nil
 }
 
 func (a onAWS) steps(context.Context) ([]flow.BackfillStep, error) {
@@ -146,7 +152,7 @@ func (a onAWS) steps(context.Context) ([]flow.BackfillStep, error) {
 func (a onAWS) page(ctx context.Context, s flow.BackfillStep, cursor string) (p names.Swept, err error) {
 	pair, _ := a.spec.PairByName(s.Pair)
 	name, _ := sweeper(a.spec, pair, s.System)
-	return p, a.api.Invoke(ctx, name, names.Tick{Pair: s.Pair, All: true, Cursor: cursor}, &p)
+	return p, a.invoke(ctx, name, names.Tick{Pair: s.Pair, All: true, Cursor: cursor}, &p)
 }
 
 func (a onAWS) settle(ctx context.Context, last names.Swept) error {

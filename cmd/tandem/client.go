@@ -63,7 +63,11 @@ func (s server) send(ctx context.Context, method, path string, in, out any) erro
 		if json.Unmarshal(body, &refused) != nil || refused.Error == "" {
 			return fmt.Errorf("%s%s answered %s; is it a tandem run?", s.address, path, resp.Status)
 		}
-		return fmt.Errorf("%s; %s", refused.Error, refused.Do)
+		err := fmt.Errorf("%s; %s", refused.Error, refused.Do)
+		if resp.StatusCode < 500 { // what was asked for is wrong
+			err = usage{err}
+		}
+		return err
 	}
 	if out == nil {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,8 +37,6 @@ type monthOfCosts struct {
 	USD     float64 `json:"usd"`
 }
 
-const costSynopsis = "[--spec FILE] [--level ALL|ERROR] [--retention DAYS] [--records N] [--json]"
-
 const costNotes = `It plays records of the spec's first pair through the real flow and the shipped state
 machines, counts what AWS bills (invocations, units of the table, the bytes of every log
 record) and multiplies by list prices of ap-southeast-2, without free tiers. Times are
@@ -45,7 +44,7 @@ assumed, see the flags. Not in it: what a stack costs while nothing happens (ala
 metrics, secrets: 1 to 3 US$ a month), the table's storage, and the two systems.`
 
 func costCommand(_ context.Context, e *env, args []string) error {
-	f, a := e.flags("cost", costSynopsis, costNotes), cost.Usual
+	f, a := e.flags("cost", "[flags]", costNotes), cost.Usual
 	file := f.String("spec", cmp.Or(e.getenv("TANDEM_SPEC"), exampleSpec), "the client's spec `file`")
 	level := f.String("level", "", "trace level, ALL or ERROR; the spec's when not given")
 	days := f.Int("retention", 0, "`days` that logs are kept; the spec's when not given")
@@ -68,8 +67,10 @@ func costCommand(_ context.Context, e *env, args []string) error {
 	if *level = cmp.Or(*level, s.Trace.Level, cost.All); *level != cost.All && *level != cost.Error {
 		return misused("--level is %q; allowed are ALL and ERROR", *level)
 	}
-	if min(a.Records, a.Fields, a.PerDelivery) < 1 || *days < 0 || a.Remote < 0 || a.Transition < 0 {
-		return misused("--records, --fields and --per-delivery must be at least 1, and no time negative")
+	given := false
+	f.Visit(func(one *flag.Flag) { given = given || one.Name == "retention" })
+	if min(a.Records, a.Fields, a.PerDelivery) < 1 || given && *days < 1 || a.Remote < 0 || a.Transition < 0 {
+		return misused("--records, --fields, --per-delivery and --retention must be at least 1, and no time negative")
 	}
 	out, err := price(s, a, *level, cmp.Or(*days, s.Trace.RetentionDays, cost.DefaultRetention))
 	if err != nil {

@@ -37,7 +37,7 @@ func deadLettersCommand(ctx context.Context, e *env, args []string) error {
 	code := f.String("code", "", "only dead letters of this `cause`, such as RemoteBusy")
 	all := f.Bool("all", false, "with --redrive: all of them")
 	export := f.String("export", "", "write them, one JSON object per line, to `FILE` as well")
-	d, err := e.ofClient(f, args)
+	d, err := e.ofClient(f, args, mostLetters)
 	if err != nil {
 		return err
 	}

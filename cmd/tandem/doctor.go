@@ -20,10 +20,11 @@ import (
 )
 
 func doctorCommand(ctx context.Context, e *env, args []string) error {
-	f := e.flags("doctor", "[flags] CLIENT", "Proves a deployment: secrets, machines, both systems, and the webhooks' real addresses with a signed delivery\n"+
-		"of no events. It changes no record but the canary, where the spec names one: then it waits until a new text has\n"+
-		"travelled each way. Exit code 1: something is wrong, and the line says what to do.")
-	d, err := e.ofClient(f, args)
+	f := e.flags("doctor", "[flags] CLIENT", "Proves a deployment: secrets, machines, both systems, and the webhooks' real addresses: HubSpot's takes a signed\n"+
+		"delivery of no events, the destination's refuses one that is not signed. It changes no record but the canary, where\n"+
+		"the spec names one: then it waits until a new text has travelled each way. Exit code 1: something is wrong, and\n"+
+		"the line says what to do.")
+	d, err := e.ofClient(f, args, 0)
 	if err != nil {
 		return err
 	}
@@ -83,9 +84,14 @@ func (d *deployment) hasSecrets(ctx context.Context) (string, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return "", fmt.Errorf("missing: %s; create each with tandem secrets --set %s NAME", strings.Join(missing, ", "), d.client)
+		return "", d.missing(missing)
 	}
 	return fmt.Sprintf("all %d are there", len(wanted)), nil
+}
+
+// missing says which secrets there are not, and how to make them.
+func (d *deployment) missing(secrets []string) error {
+	return fmt.Errorf("missing in Systems Manager: %s; create each with tandem secrets --set %s NAME", strings.Join(secrets, ", "), d.client)
 }
 
 func (d *deployment) hasMachines(ctx context.Context) (string, error) {
@@ -100,13 +106,13 @@ func (d *deployment) hasMachines(ctx context.Context) (string, error) {
 // selfCheck asks the deployed function, with its own permissions and secrets.
 func (d *deployment) selfCheck(ctx context.Context) (string, error) {
 	var checks []beat.Check
-	err := d.api.Invoke(ctx, d.client+"-selfcheck", struct{}{}, &checks)
+	err := d.invoke(ctx, d.client+"-selfcheck", struct{}{}, &checks)
 	var failed *awsjson.FunctionError
 	if errors.As(err, &failed) {
 		return "", fmt.Errorf("%s; its log group /aws/lambda/%s-selfcheck tells more", failed.Message, d.client)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%w; is the client deployed in this account and region?", err)
+		return "", err
 	}
 	var said []string
 	for _, c := range checks {

@@ -57,7 +57,7 @@ var commands = []command{
 	{"backfill", "[flags] [CLIENT]", "tell of every record once: first contact, and repair", backfillCommand},
 	{"centre", "--demo [flags]", "show the Notification Centre's pages with sample data", centreCommand},
 	{"secrets", "[flags] CLIENT [NAME]", "on AWS: check, set or rotate a client's secrets", secretsCommand},
-	{"doctor", "CLIENT", "on AWS: prove a deployment", doctorCommand},
+	{"doctor", "[flags] CLIENT", "on AWS: prove a deployment", doctorCommand},
 	{"subscriptions", "[flags] CLIENT", "print HubSpot's webhooks-hsmeta.json", subscriptionsCommand},
 	{"dead-letters", "[flags] CLIENT [ID...]", "on AWS: list or redrive dead letters", deadLettersCommand},
 	{"version", "", "print the version", versionCommand},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -25,8 +26,10 @@ import (
 func invoke(t *testing.T, args ...string) (code int, out, err string) {
 	t.Helper()
 	t.Chdir("../..")
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
 	var o, e bytes.Buffer
-	code = run(t.Context(), args, strings.NewReader(""), &o, &e)
+	code = run(ctx, args, strings.NewReader(""), &o, &e)
 	return code, o.String(), e.String()
 }
 
@@ -35,6 +38,10 @@ func TestHelpNamesEveryCommand(t *testing.T) {
 	for _, c := range commands {
 		if !strings.Contains(out, "\n  "+c.name+" ") {
 			t.Errorf("help does not name %s", c.name)
+		}
+		var more bytes.Buffer
+		if run(t.Context(), []string{c.name, "-h"}, nil, &more, &more); !strings.HasPrefix(more.String(), "usage: tandem "+c.name+" "+c.args+"\n") {
+			t.Errorf("help has %s %s, and its own help %.60q", c.name, c.args, more.String())
 		}
 	}
 	if code != exitOK {
@@ -79,6 +86,7 @@ func TestMisuseIsSaidAndEndsWithTwo(t *testing.T) {
 	}
 	good := file("good.json", `{"hubspot-token":"a","hubspot-client-secret":"b","destination-token":"c","destination-client-secret":"d"}`)
 	systems := []string{"--hubspot-url", "http://127.0.0.1:1", "--destination-url", "http://127.0.0.1:1", "--data", filepath.Join(dir, "data")}
+	few := file("few.json", `{"hubspot-token":"a"}`)
 	owned := filepath.Dir(file(ownerFile, `{"client":"acme","portal":"1","hubspot":"real","destination":"real"}`))
 	for name, c := range map[string]struct {
 		args []string
@@ -92,8 +100,8 @@ func TestMisuseIsSaidAndEndsWithTwo(t *testing.T) {
 		"no secrets file":  {append([]string{"run", "--secrets", dir + "/none"}, systems...), "no such file"},
 		"secrets not JSON": {append([]string{"run", "--secrets", file("text.json", "s3cret")}, systems...), "one JSON object"},
 		"empty secret":     {append([]string{"run", "--secrets", file("empty.json", `{"hubspot-token":""}`)}, systems...), "hubspot-token"},
-		"missing secret":   {append([]string{"run", "--secrets", file("few.json", `{"hubspot-token":"a"}`)}, systems...), "destination-client-secret"},
-		"no spec":          {append([]string{"run", "--secrets", good, "--spec", dir + "/none"}, systems...), "--spec"},
+		"missing secret":   {append([]string{"run", "--secrets", few}, systems...), "destination-client-secret"},
+		"no spec":          {append([]string{"run", "--secrets", good, "--spec", dir + "/none"}, systems...), "there is no spec at " + dir + "/none\n"},
 		"wrong spec":       {append([]string{"run", "--secrets", good, "--spec", file("spec.json", `{"client":5}`)}, systems...), "client"},
 		"not a URL":        {[]string{"run", "--secrets", good, "--hubspot-url", "here", "--destination-url", "there"}, "absolute http"},
 		"not HTTP":         {[]string{"run", "--secrets", good, "--hubspot-url", "ftp://a", "--destination-url", "http://b"}, "--hubspot-url"},
@@ -103,6 +111,21 @@ func TestMisuseIsSaidAndEndsWithTwo(t *testing.T) {
 		"why too little":   {[]string{"why", "acme"}, "an id"},
 		"resync no id":     {[]string{"resync", "acme", "contacts", "--spec", "spec/acme/integration-spec.json"}, "name a client, an object type and an id"},
 		"redrive no id":    {[]string{"redrive", "x"}, "not the id"},
+		"redrive how":      {[]string{"redrive", "--all", "3"}, "ids, or by --code, or --all"},
+		"redrive which":    {[]string{"redrive", "--all", "--code", "RemoteBusy"}, "ids, or by --code, or --all"},
+		"real one's":       {[]string{"run", "--destination-url", "http://127.0.0.1:1", "--secrets", few, "--data", dir + "/one"}, "lack destination-token, destination-client-secret"},
+		"not simulated":    {[]string{"run", "--spec", "spec/gitea/integration-spec.json", "--data", dir + "/two"}, "Gitea cannot be simulated"},
+		"why no id":        {[]string{"why", "acme", "contacts", ""}, "none may be empty"},
+		"resync empty id":  {[]string{"resync", "acme", "contacts", ""}, "none may be empty"},
+		"no specs here":    {[]string{"subscriptions", "nobody"}, "run this in the repository's folder"},
+		"no inputs":        {[]string{"simulate", "--inputs", few, exampleSpec}, "no line of " + few},
+		"one word more":    {[]string{"doctor", "acme", "x"}, `"x"`},
+		"one URL more":     {[]string{"subscriptions", "acme", "https://a"}, `"https://a"`},
+		"one secret more":  {[]string{"secrets", "acme", "hubspot-token", "x"}, `"x"`},
+		"version of":       {[]string{"version", "x"}, `"x"`},
+		"not to HTTP":      {[]string{"subscriptions", "acme", "--url", "http://x"}, "https addresses only"},
+		"not to a word":    {[]string{"subscriptions", "acme", "--url", "x"}, "https addresses only"},
+		"kept for no day":  {[]string{"cost", "--retention", "0"}, "--retention"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, says := invoke(t, c.args...)
@@ -160,6 +183,11 @@ func TestCheckAndExplain(t *testing.T) {
 	var all []checked
 	if err := json.Unmarshal(o.Bytes(), &all); err != nil || code != exitFailed || len(all) != 1 || all[0].Accepted {
 		t.Errorf("a lossy spec: %d, %v, %s", code, err, o.String())
+	}
+	o.Reset()
+	code = run(t.Context(), []string{"check", bad, "/no", exampleSpec}, nil, &o, &e)
+	if code != exitMisused || !strings.Contains(e.String(), "/no") || !strings.Contains(o.String(), bad+": refused") || !strings.Contains(o.String(), exampleSpec+": accepted") {
+		t.Errorf("with a file that cannot be read check ends with %d: %s%s", code, o.String(), e.String())
 	}
 	o.Reset()
 	if code := run(t.Context(), []string{"explain", exampleSpec}, nil, &o, &e); code != exitOK || !strings.Contains(o.String(), "hs_lead_status") {
@@ -257,6 +285,36 @@ func TestRunWithSimulatedHubSpot(t *testing.T) {
 	}
 	if all := company.Records("customers"); page.StatusCode != http.StatusOK || len(all) != 1 {
 		t.Errorf("the portal's page answers %d; %d customers there, want the one contact", page.StatusCode, len(all))
+	}
+}
+
+// TestRunSaysWhatIsReal: a real destination beside a simulated HubSpot has no page of
+// ours, and may not answer.
+func TestRunSaysWhatIsReal(t *testing.T) {
+	secrets := filepath.Join(t.TempDir(), "secrets.json")
+	if err := os.WriteFile(secrets, []byte(`{"destination-token": "theirs", "destination-client-secret": "signed"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := tandem(t, nil, "run", "--spec", "spec/gitea/integration-spec.json", "--data", t.TempDir(), "--listen", "127.0.0.1:0",
+		"--destination-url", "http://"+freeAddress(t), "--secrets", secrets)
+	out, err := cmd.StdoutPipe()
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	try := ""
+	for lines := bufio.NewScanner(out); try == "" && lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "Try it") {
+			try = lines.Text()
+		}
+	}
+	(&process{Cmd: cmd}).kill()
+	if !strings.Contains(try, "look into Gitea") || !strings.Contains(log.String(), "destination does not answer") {
+		t.Errorf("it says %q, and warns of %s", try, log.String())
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 	"net/url"
 	"time"
 
+	"tandem/internal/cloud/names"
 	"tandem/internal/ledger"
-	"tandem/internal/table/dynamo"
 )
 
 func parkedCommand(ctx context.Context, e *env, args []string) error {
@@ -57,17 +57,9 @@ func printLines(e *env, all []ledger.ParkedRecord) error {
 
 // parkedDeployed reads the table, which is called as the client is.
 func (e *env) parkedDeployed(ctx context.Context, client string) ([]ledger.ParkedRecord, error) {
-	if err := new(deployment).connect(e); err != nil { // says what is missing, and how to get it
+	t, err := e.deployedTable(names.ClientTable(client))
+	if err != nil {
 		return nil, err
 	}
-	api, err := dynamo.Client(e.getenv)
-	if err != nil {
-		return nil, usage{err}
-	}
-	l := &ledger.Ledger{Table: dynamo.New(api, client, time.Now, nil), Client: client, Now: time.Now}
-	all, err := l.Parked(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("table %s: %w", client, err)
-	}
-	return all, nil
+	return (&ledger.Ledger{Table: t, Client: client, Now: time.Now}).Parked(ctx)
 }

@@ -35,14 +35,15 @@ func TestParkedOnAWS(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"acme"}, exitOK, "hubspot/contacts/7: the record: two match\nhubspot/contacts/8: field phone: alternates\n"},
-		{[]string{"--json", "acme"}, exitOK, `{"record":{"system":"hubspot","object":"contacts","id":"7"},"why":["the record: two match"]}` + "\n" +
+		{[]string{"parked", "acme"}, exitOK, "hubspot/contacts/7: the record: two match\nhubspot/contacts/8: field phone: alternates\n"},
+		{[]string{"parked", "--json", "acme"}, exitOK, `{"record":{"system":"hubspot","object":"contacts","id":"7"},"why":["the record: two match"]}` + "\n" +
 			`{"record":{"system":"hubspot","object":"contacts","id":"8"},"why":["field phone: alternates"]}` + "\n"},
-		{[]string{"amce"}, exitFailed, "table amce: "},
-		{nil, exitMisused, "name one client"},
+		{[]string{"parked", "amce"}, exitFailed, "table amce: it does not exist"},
+		{[]string{"status"}, exitFailed, "table tandem-centre: it does not exist"},
+		{[]string{"parked"}, exitMisused, "name one client"},
 	} {
 		var out bytes.Buffer
-		if code := run(t.Context(), append([]string{"parked", "--aws"}, c.args...), nil, &out, &out); code != c.code || !strings.Contains(out.String(), c.want) {
+		if code := run(t.Context(), append(c.args, "--aws"), nil, &out, &out); code != c.code || !strings.Contains(out.String(), c.want) {
 			t.Errorf("%q says, with %d: %s", c.args, code, out.String())
 		}
 	}

@@ -20,6 +20,9 @@ func redriveCommand(ctx context.Context, e *env, args []string) error {
 	if err := parse(f, args); err != nil {
 		return err
 	}
+	if *all && *code != "" || f.NArg() > 0 && (*all || *code != "") {
+		return misused("choose dead letters by ids, or by --code, or --all")
+	}
 	s := addressOf(e, *address)
 	if f.NArg() > 0 {
 		for _, id := range f.Args() {
@@ -79,7 +82,7 @@ func (s server) deadLetters(ctx context.Context) (all []engine.DeadLetter, err e
 
 func list(e *env, letters []engine.DeadLetter, asJSON bool) error {
 	if asJSON {
-		return json.NewEncoder(e.out).Encode(letters)
+		return json.NewEncoder(e.out).Encode(append([]engine.DeadLetter{}, letters...))
 	}
 	if len(letters) == 0 {
 		_, err := fmt.Fprintln(e.out, "there are no dead letters")

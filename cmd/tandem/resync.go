@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 
+	"tandem/internal/cloud/awsjson"
 	"tandem/internal/cloud/names"
+	"tandem/internal/flow"
 	"tandem/internal/local/why"
 )
 
@@ -20,16 +23,14 @@ func resyncCommand(ctx context.Context, e *env, args []string) error {
 	address := f.String("addr", "", "the `address` of a running tandem run (TANDEM_ADDR, "+defaultListen+")")
 	deployed := f.Bool("aws", false, "ask the deployment in AWS, with the credentials in the environment")
 	specFile := f.String("spec", "", "with --aws the client's spec `file`; spec/CLIENT/integration-spec.json")
-	named, err := mixed(f, args)
+	client, object, id, err := recordNamed(f, args)
 	if err != nil {
 		return err
 	}
-	if len(named) != 3 {
-		return misused("name a client, an object type and an id, such as acme contacts 1001")
-	}
 	var freed struct{ Freed []string }
-	client, object, id := named[0], named[1], named[2]
+	why := "tandem why"
 	if *deployed {
+		why += " --aws"
 		freed.Freed, err = e.resyncDeployed(ctx, client, *specFile, object, id)
 	} else {
 		path := "/api/resync/" + url.PathEscape(object) + "/" + url.PathEscape(id) + "?client=" + url.QueryEscape(client)
@@ -41,7 +42,7 @@ func resyncCommand(ctx context.Context, e *env, args []string) error {
 	if len(freed.Freed) > 0 {
 		fmt.Fprintf(e.out, "travel again: %s\n", strings.Join(freed.Freed, ", "))
 	}
-	_, err = fmt.Fprintln(e.out, "started; tandem why tells in a moment what came of it")
+	_, err = fmt.Fprintf(e.out, "started; %s tells in a moment what came of it\n", why)
 	return err
 }
 
@@ -63,6 +64,10 @@ func (e *env) resyncDeployed(ctx context.Context, client, specFile, object, id s
 		return nil, misused("nothing in the deployment reads %s by itself: name the HubSpot record, or edit it", object)
 	}
 	var out names.Swept
-	err = d.api.Invoke(ctx, name, names.Tick{Pair: pair.Name, Record: id}, &out)
+	err = d.invoke(ctx, name, names.Tick{Pair: pair.Name, Record: id}, &out)
+	var failed *awsjson.FunctionError
+	if errors.As(err, &failed) && failed.Type == string(flow.RecordMissing) { // as a running server's 404 is told
+		err = usage{err}
+	}
 	return out.Freed, err
 }

@@ -31,11 +31,23 @@ func TestResync(t *testing.T) {
 	if said := tell(t, p, "redrive", "--code", "RemoteBusy"); said != "there are no such dead letters\n" {
 		t.Errorf("of no dead letter it says %q", said)
 	}
-	for _, c := range [][3]string{{"acme", "999999", "RecordMissing"}, {"other", id, "client acme, not other"}} {
+	if said := tell(t, p, "redrive", "--json"); said != "[]\n" {
+		t.Errorf("as JSON it says %q", said)
+	}
+	for want, asked := range map[string][]string{
+		"RecordMissing":          {"resync", "acme", "contacts", "999999"},
+		"not other":              {"resync", "other", "contacts", id},
+		"client acme, not":       {"parked", "other"},
+		`no object "cars"`:       {"resync", "acme", "cars", "1"},
+		`client acme has no`:     {"why", "acme", "cars", "1"},
+		"tandem redrive or":      {"redrive", "99"},
+		"no pair zz of either":   {"backfill", "--pair", "zz"},
+		"it has contacts of hub": {"backfill", "--pair", "zz"},
+	} {
 		var out, errs bytes.Buffer
-		args := []string{"resync", c[0], "contacts", c[1], "--addr", strings.TrimSuffix(p.api, "/api")}
-		if code := run(t.Context(), args, nil, &out, &errs); code != exitFailed || !strings.Contains(errs.String(), c[2]) {
-			t.Errorf("of client %s, record %s it says, with %d: %s", c[0], c[1], code, errs.String())
+		args := append([]string{asked[0], "--addr", strings.TrimSuffix(p.api, "/api")}, asked[1:]...)
+		if code := run(t.Context(), args, nil, &out, &errs); code != exitMisused || !strings.Contains(errs.String(), want) {
+			t.Errorf("%v says, with %d: %s", asked, code, errs.String())
 		}
 	}
 }
@@ -107,19 +119,37 @@ func TestResyncOnAWS(t *testing.T) {
 			t.Error(err)
 		}
 		asked = append(asked, strings.Split(r.URL.Path, "/")[3]+" "+tick.Pair+" "+tick.Record)
+		switch tick.Record {
+		case "undeployed":
+			w.Header().Set("X-Amzn-Errortype", "ResourceNotFoundException:")
+			w.WriteHeader(http.StatusNotFound)
+			return
+		case "missing":
+			w.Header().Set("X-Amz-Function-Error", "Unhandled")
+			_, _ = w.Write([]byte(`{"errorType":"RecordMissing","errorMessage":"404"}`))
+			return
+		}
 		_ = json.NewEncoder(w).Encode(names.Swept{Started: 1, Freed: []string{"lastName"}})
 	}))
 	defer lambda.Close()
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": lambda.URL, "AWS_REGION": "ap-southeast-2", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"} {
 		t.Setenv(name, value)
 	}
-	for _, c := range []struct{ object, id, want string }{
-		{"contacts", "7", "acme-hubspot-to-destination-reconcile contacts 7"},
-		{"orders", "o_1", "acme-destination-to-hubspot-poll deals o_1"},
+	const both = "travel again: lastName\nstarted; tandem why --aws tells"
+	for _, c := range []struct {
+		object, id, want string
+		code             int
+		says             string
+	}{
+		{"contacts", "7", "acme-hubspot-to-destination-reconcile contacts 7", exitOK, both},
+		{"orders", "o_1", "acme-destination-to-hubspot-poll deals o_1", exitOK, both},
+		{"orders", "undeployed", "acme-destination-to-hubspot-poll deals undeployed", exitFailed,
+			"lambda Invoke acme-destination-to-hubspot-poll answered 404 ResourceNotFoundException; is the client deployed"},
+		{"orders", "missing", "acme-destination-to-hubspot-poll deals missing", exitMisused, "RecordMissing"},
 	} {
 		var out, errs bytes.Buffer
 		args := []string{"resync", "--aws", "acme", c.object, c.id, "--spec", "../../spec/acme/integration-spec.json"}
-		if code := run(t.Context(), args, nil, &out, &errs); code != exitOK || !strings.Contains(out.String(), "travel again: lastName") {
+		if code := run(t.Context(), args, nil, &out, &errs); code != c.code || !strings.Contains(out.String()+errs.String(), c.says) {
 			t.Errorf("%s: it says, with %d: %s%s", c.object, code, out.String(), errs.String())
 		}
 		if got := asked[len(asked)-1]; got != c.want {

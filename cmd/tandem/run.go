@@ -11,10 +11,12 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"tandem/internal/cloud/names"
 	"tandem/internal/local"
 	"tandem/internal/local/console"
 	"tandem/internal/local/engine"
@@ -41,7 +43,8 @@ type runOptions struct {
 	anyPort                                                           bool // the default port may be replaced
 }
 
-const runMore = `Without --hubspot-url and --destination-url both systems are simulated, with sample data and a page each.
+const runMore = `Without --hubspot-url and --destination-url both systems are simulated, with sample data and a page each; the simulated
+destination is that of spec/acme, which edited copies of it can use, too.
 With --destination-url alone HubSpot is, without data: for trying a spec on a test account of the destination.
 With both it is an integration server for any HubSpot-shaped API and any destination that the spec describes.
 Each flag has an environment variable: TANDEM_SPEC, TANDEM_HUBSPOT_URL, TANDEM_DESTINATION_URL, TANDEM_SECRETS,
@@ -134,28 +137,34 @@ func runCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range w.Probe(ctx) {
-		log.Warn(p)
-	}
-	if err := e.ready(o, w, nil); err != nil {
+	if err := e.ready(ctx, o, w, nil); err != nil {
 		return err
 	}
 	return w.Run(ctx)
 }
 
 // loadSpec reads a spec and refuses one that the checker refuses.
-func loadSpec(path string) (*spec.Spec, error) {
-	s, err := spec.Load(path)
+func loadSpec(file string) (*spec.Spec, error) {
+	s, err := spec.Load(file)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, misused("there is no spec at %s: run this in the repository's folder, or name one with --spec", path)
+		return nil, misused("there is no spec at %s%s", file, hint(file))
 	}
 	if err != nil {
 		return nil, usage{err}
 	}
 	if findings := spec.Check(s); spec.Refuses(findings) {
-		return nil, misused("%s could lose data or loop and is not run; see tandem check %s", path, path)
+		return nil, misused("%s could lose data or loop and is not run; see tandem check %s", file, file)
 	}
 	return s, nil
+}
+
+// hint says what a file that is looked for where nobody named one tells: where to
+// stand.
+func hint(file string) string {
+	if usual, _ := path.Match("spec/*/"+names.SpecName, file); usual {
+		return ": run this in the repository's folder, or name another file"
+	}
+	return ""
 }
 
 // openServer opens the server over its table.
@@ -213,6 +222,11 @@ func isLocal(endpoint string) bool {
 // runSandbox runs the server between two simulators, or between HubSpot's and a
 // real destination.
 func runSandbox(ctx context.Context, e *env, o *runOptions, s *spec.Spec, log *slog.Logger) error {
+	if o.destination == "" {
+		if err := sandbox.Fits(s); err != nil {
+			return misused("%s: %w; name %s itself with --destination-url, and --secrets", o.spec, err, s.Destination.Name)
+		}
+	}
 	s = sandbox.Adapt(s)
 	samples := sandbox.Sample
 	if o.destination != "" {
@@ -226,6 +240,9 @@ func runSandbox(ctx context.Context, e *env, o *runOptions, s *spec.Spec, log *s
 	if o.destination != "" {
 		there = console.Link{Name: s.Destination.Name, URL: o.destination}
 		given, err := local.LoadSecrets(o.secrets)
+		if err == nil {
+			err = given.Complete(s, record.Destination)
+		}
 		if err != nil {
 			return usage{err}
 		}
@@ -243,7 +260,7 @@ func runSandbox(ctx context.Context, e *env, o *runOptions, s *spec.Spec, log *s
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- box.Run(outer, server.WebhookURL) }()
-	if err := e.ready(o, server, links); err != nil {
+	if err := e.ready(ctx, o, server, links); err != nil {
 		return err
 	}
 	err = server.Run(ctx)
@@ -251,8 +268,11 @@ func runSandbox(ctx context.Context, e *env, o *runOptions, s *spec.Spec, log *s
 	return errors.Join(err, <-ended)
 }
 
-// ready tells every address.
-func (e *env) ready(o *runOptions, s *watched, links []console.Link) error {
+// ready tells every address, and which system does not answer.
+func (e *env) ready(ctx context.Context, o *runOptions, s *watched, links []console.Link) error {
+	for _, p := range s.Probe(ctx) {
+		s.o.Log.Warn(p)
+	}
 	addresses := map[string]string{
 		"console": s.URL() + "/", "api": s.URL() + "/api", "data": o.data,
 		"hubspotWebhook": s.WebhookURL(record.HubSpot), "destinationWebhook": s.WebhookURL(record.Destination),
@@ -281,7 +301,11 @@ func (e *env) ready(o *runOptions, s *watched, links []console.Link) error {
 		fmt.Fprintf(&b, "  notification centre %s\n                      log in with %s\n", addresses["centre"], s.login(links != nil))
 	}
 	if links != nil {
-		b.WriteString("\nTry it: open the HubSpot page, change a contact, and look at the other page; then the other way round.\nThe console shows each change as an execution.\n")
+		look := "change a contact, and look at the other page"
+		if o.destination != "" { // it has no page of ours, and HubSpot begins empty
+			look = "make or change a record, and look into " + links[1].Name
+		}
+		fmt.Fprintf(&b, "\nTry it: open the HubSpot page, %s; then the other way round.\nThe console shows each change as an execution.\n", look)
 	}
 	_, err := e.out.Write([]byte(b.String()))
 	return err

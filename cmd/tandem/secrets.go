@@ -22,33 +22,40 @@ func secretsCommand(ctx context.Context, e *env, args []string) error {
 	generate := f.Bool("generate", false, "make a random value for NAME; for beat-secret and a destination that lets you choose")
 	set := f.Bool("set", false, "read a value for NAME from standard input, one line")
 	finish := f.Bool("finish", false, "end a rotation of NAME: the former value is no longer valid")
-	d, err := e.ofClient(f, args)
+	d, err := e.ofClient(f, args, 1)
 	if err != nil {
 		return err
+	}
+	name, asked := strings.Join(d.args, ""), 0
+	for _, on := range []bool{*generate, *set, *finish} {
+		if on {
+			asked++
+		}
+	}
+	switch {
+	case name != "" && !slices.Contains(names.Secrets(d.spec), name):
+		return misused("%s has no secret %q; it has %s", d.client, name, strings.Join(names.Secrets(d.spec), ", "))
+	case name != "" && asked != 1:
+		return misused("choose one of --set, --generate and --finish")
+	case name == "" && asked > 0:
+		return misused("name the secret; %s has %s", d.client, strings.Join(names.Secrets(d.spec), ", "))
 	}
 	if err := d.connect(e); err != nil {
 		return err
 	}
-	if len(d.args) == 0 {
-		return d.checkSecrets(ctx, e)
-	}
-	name := d.args[0]
-	if !slices.Contains(names.Secrets(d.spec), name) {
-		return misused("%s has no secret %q; it has %s", d.client, name, strings.Join(names.Secrets(d.spec), ", "))
-	}
 	switch {
-	case *finish && !*generate && !*set:
+	case *finish:
 		return d.finish(ctx, e, name)
-	case *generate && !*set && !*finish:
+	case *generate:
 		return d.rotate(ctx, e, name, rand.Text()+rand.Text())
-	case *set && !*generate && !*finish:
+	case *set:
 		value, err := line(e.in)
 		if err != nil {
 			return err
 		}
 		return d.rotate(ctx, e, name, value)
 	}
-	return misused("choose one of --set, --generate and --finish")
+	return d.checkSecrets(ctx, e)
 }
 
 // line reads one line that is not blank.
@@ -73,7 +80,11 @@ func (d *deployment) checkSecrets(ctx context.Context, e *env) error {
 	for _, name := range wanted {
 		state := "there"
 		if found[name] == "" {
-			state = "MISSING; create it: tandem secrets --set " + d.client + " " + name
+			way := "--set"
+			if name == names.CentreSecret { // no other system has it
+				way = "--generate"
+			}
+			state = "MISSING; create it: tandem secrets " + way + " " + d.client + " " + name
 		} else if d.signs(name) {
 			before, err := d.parameters(ctx, name+names.Previous)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,7 +28,8 @@ with --inputs, one JSON a line: {"event": {...}} as the machine gets it, or a lo
 input in details.input. With TANDEM_TABLE the table in DynamoDB and both systems are read, with --spec (the spec in
 force), --secrets, TANDEM_HUBSPOT_URL and TANDEM_DESTINATION_URL; else the running server is asked.
 
-Exit code 0, whatever the change would do; 2: NEW cannot be read or is refused.`
+Exit code 0, whatever the change would do; 1: it could not be tried, as there is no record or no answer; 2: NEW cannot
+be read, is refused or another client's, or --inputs holds no input.`
 
 // simulateOptions are the flags of tandem simulate.
 type simulateOptions struct {
@@ -97,6 +99,9 @@ func (o simulateOptions) simulator(ctx context.Context, e *env, after *spec.Spec
 	if err != nil {
 		return nil, err
 	}
+	if before.Client != after.Client {
+		return nil, misused("%s is of client %s, the spec in force of %s; name a changed spec of the same", file, after.Client, before.Client)
+	}
 	lo, err := tableOptions(ctx, e, before, o.secrets)
 	if err != nil {
 		return nil, err
@@ -118,6 +123,9 @@ func (o simulateOptions) records(ctx context.Context, e *env, s *simulator) ([]r
 		for _, x := range page.Executions {
 			all = append(all, x.Record)
 		}
+	}
+	if err == nil && len(all) == 0 {
+		err = errors.New("the server has worked on no record lately; change one, or give the inputs of executions with --inputs")
 	}
 	var refs []record.Ref
 	for _, ref := range all {
@@ -144,6 +152,9 @@ func (o simulateOptions) fromInputs(e *env, pairs *spec.Spec) (refs []record.Ref
 		if ref, ok := refOf(lines.Bytes(), pairs); ok {
 			refs = append(refs, ref)
 		}
+	}
+	if lines.Err() == nil && len(refs) == 0 {
+		return nil, misused(`no line of %s is the input of an execution of the spec's pairs; one JSON a line, {"event": {...}}`, o.inputs)
 	}
 	slices.Reverse(refs)
 	return refs, lines.Err()

@@ -46,6 +46,10 @@ func TestSimulateCommand(t *testing.T) {
 	listen := freeAddress(t)
 	p := w.start(t.TempDir(), listen)
 	w.target = []string{"http://" + listen}
+	var none bytes.Buffer
+	if code := run(t.Context(), []string{"simulate", "--addr", listen, w.specFile}, nil, &none, &none); code != exitFailed || !strings.Contains(none.String(), "on no record lately") {
+		t.Errorf("of no record it says, with %d: %s", code, none.String())
+	}
 	rec, err := w.portal.Create(portal.Person, "contacts", map[string]string{"email": "ada@example.com", "firstname": "Ada", "lastname": "Byron"})
 	if err != nil {
 		t.Fatal(err)

@@ -27,12 +27,14 @@ func checkCommand(_ context.Context, e *env, args []string) error {
 	if f.NArg() == 0 {
 		return misused("name at least one spec file, such as %s", exampleSpec)
 	}
-	var all []checked
+	all := []checked{}
+	var unread []error
 	accepted := true
 	for _, file := range f.Args() {
 		c, err := checkFile(file)
 		if err != nil {
-			return err
+			unread = append(unread, err)
+			continue
 		}
 		accepted = accepted && c.Accepted
 		all = append(all, c)
@@ -43,6 +45,9 @@ func checkCommand(_ context.Context, e *env, args []string) error {
 		}
 	} else {
 		printChecked(e, all)
+	}
+	if len(unread) > 0 {
+		return usage{errors.Join(unread...)}
 	}
 	if !accepted {
 		return errFound
@@ -128,7 +133,14 @@ func diffCommand(_ context.Context, e *env, args []string) error {
 	return nil
 }
 
-func versionCommand(_ context.Context, e *env, _ []string) error {
+func versionCommand(_ context.Context, e *env, args []string) error {
+	f := e.flags("version", "", "")
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	if f.NArg() > 0 {
+		return misused("unexpected argument %q", f.Arg(0))
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return errors.New("this program was built without module information; build it with go build ./cmd/tandem")

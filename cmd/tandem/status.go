@@ -16,7 +16,6 @@ import (
 
 	"tandem/internal/centre"
 	"tandem/internal/cloud/names"
-	"tandem/internal/table/dynamo"
 )
 
 const statusMore = `It tells what the Notification Centre's pages show: of all integrations, or of CLIENT its directions, handlers, checks and
@@ -95,11 +94,11 @@ func localStatus(ctx context.Context, data, client string) (*centre.Status, erro
 
 // deployedStatus reads the deployed Centre's table.
 func deployedStatus(ctx context.Context, e *env, client string) (*centre.Status, error) {
-	api, err := dynamo.Client(e.getenv)
+	t, err := e.deployedTable(names.CentreName)
 	if err != nil {
-		return nil, usage{err}
+		return nil, err
 	}
-	c, err := centre.New(centre.Options{Table: dynamo.New(api, names.CentreName, time.Now, nil), Log: slog.New(slog.DiscardHandler),
+	c, err := centre.New(centre.Options{Table: t, Log: slog.New(slog.DiscardHandler),
 		Secrets: func(context.Context, string) (string, error) { return "", errors.New("a reader needs no secret") }})
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"tandem/internal/cloud/names"
 	"tandem/internal/hubspot"
@@ -13,9 +14,12 @@ func subscriptionsCommand(ctx context.Context, e *env, args []string) error {
 	f := e.flags("subscriptions", "[flags] CLIENT", "Prints webhooks-hsmeta.json for the HubSpot project (src/app/webhooks), to be uploaded with hs project upload.\n"+
 		"Without --url the address is read from the deployed stack.")
 	address := f.String("url", "", "the `address` that HubSpot delivers to")
-	d, err := e.ofClient(f, args)
+	d, err := e.ofClient(f, args, 0)
 	if err != nil {
 		return err
+	}
+	if *address != "" && !(isAPI(*address) && strings.HasPrefix(*address, "https:")) {
+		return misused("--url %s: HubSpot delivers to https addresses only, such as https://hooks.example.com/webhooks/hubspot", *address)
 	}
 	if *address == "" {
 		if err := d.connect(e); err != nil {

@@ -4,13 +4,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"flag"
 	"net/url"
-	"time"
+	"slices"
 
 	"tandem/internal/cloud/names"
 	"tandem/internal/local"
 	"tandem/internal/local/why"
-	"tandem/internal/table/dynamo"
+	"tandem/internal/record"
 	"tandem/spec"
 )
 
@@ -24,14 +25,10 @@ func whyCommand(ctx context.Context, e *env, args []string) error {
 	deployed := f.Bool("aws", false, "ask the deployment in AWS, with the credentials in the environment")
 	specFile := f.String("spec", "", "the client's spec `file`; spec/CLIENT/integration-spec.json")
 	secrets := f.String("secrets", e.getenv("TANDEM_SECRETS"), "the secrets `file`")
-	named, err := mixed(f, args)
+	client, object, id, err := recordNamed(f, args)
 	if err != nil {
 		return err
 	}
-	if len(named) != 3 {
-		return misused("name a client, an object type and an id, such as acme contacts 1001")
-	}
-	client, object, id := named[0], named[1], named[2]
 	file := cmp.Or(*specFile, "spec/"+client+"/integration-spec.json")
 	var report *why.Report
 	switch {
@@ -52,6 +49,18 @@ func whyCommand(ctx context.Context, e *env, args []string) error {
 		return json.NewEncoder(e.out).Encode(report)
 	}
 	return report.Print(e.out)
+}
+
+// recordNamed reads a command's flags and the record that is asked about.
+func recordNamed(f *flag.FlagSet, args []string) (client, object, id string, err error) {
+	named, err := mixed(f, args)
+	if err != nil {
+		return "", "", "", err
+	}
+	if len(named) != 3 || slices.Contains(named, "") {
+		return "", "", "", misused("name a client, an object type and an id, such as acme contacts 1001; none may be empty")
+	}
+	return named[0], named[1], named[2], nil
 }
 
 // askTable answers from a table in DynamoDB, which options says how to read.
@@ -90,12 +99,15 @@ func deployedOptions(ctx context.Context, e *env, s *spec.Spec) (*local.Options,
 	for name, value := range found {
 		secrets[name] = []string{value}
 	}
-	api, err := dynamo.Client(e.getenv)
+	if missing := secrets.Missing(s, record.HubSpot, record.Destination); len(missing) > 0 {
+		return nil, d.missing(missing)
+	}
+	t, err := e.deployedTable(names.ClientTable(s.Client))
 	if err != nil {
-		return nil, usage{err}
+		return nil, err
 	}
 	return &local.Options{
-		Spec: s, Secrets: secrets, Table: dynamo.New(api, s.Client, time.Now, func(string) {}),
+		Spec: s, Secrets: secrets, Table: t,
 		HubSpotURL: e.getenv("TANDEM_HUBSPOT_URL"), DestinationURL: e.getenv("TANDEM_DESTINATION_URL"),
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,33 +22,35 @@ import (
 
 // APIDoc documents the HTTP API; `tandem run -h` prints it.
 const APIDoc = `HTTP API. Answers are JSON; an error is {"error": what, "where": where, "do": what to do next} with status 400
-(a parameter or the body is wrong), 403 (another site's page asked), 404 (there is none), 421 (the Host is not this
-server's), 500 (the server's own fault), 502 (a system does not answer) or 503 (too much waits: send again later).
+(a parameter or the body is wrong), 403 (another site's page asked), 404 (there is none), 413 (the body is too large),
+421 (the Host is not this server's), 500 (the server's own fault), 502 (a system does not answer) or 503 (too much
+waits: send again later).
 
   POST /webhooks/hubspot              a delivery of HubSpot: an array of events, with X-HubSpot-Signature-v3 over POST,
                                       the printed hubspotWebhook address, the body and X-HubSpot-Request-Timestamp
   POST /webhooks/destination          a delivery of the destination, signed as the spec's destination.webhook says.
                                       Both: 200 {"events","started","dropped"}, executions begun and records that need
                                       none, with "problem" where it was signed but not understood (senders repeat what
-                                      is refused); 401 the signature is missing, wrong or more than 5 minutes off; 404
-                                      another portal's; 413 more than 1 MiB; 503 not all could be kept: deliver again
+                                      is refused); alike, with "problem" and no "error": 401 the signature is missing,
+                                      wrong or more than 5 minutes off; 404 another portal's; 503 not all could be kept:
+                                      deliver again. 413 more than 1 MiB
   GET  /api/status                    {"inFlight","queued","receiving","polling","deferred","accepted",
                                       "outcomes","deadLetters","quiet"}; deferred: events that wait, for 30 s to
                                       15 minutes each time, for a system that is down, a limit or another
                                       worker; quiet: nothing is under way or deferred in this process
-  GET  /api/outcomes?since=CURSOR     how each event ended, oldest first: cursor, execution, direction, pair,
-                     [&limit=N]       system, object, id, kind (stamped, dropped, parked, dead), reason, code,
-                                      fields, parkedFields (what it left to a person), at, events; at most N
-                                      (1000); "next" is the cursor to go on from.
+  GET  /api/outcomes?since=CURSOR     {"outcomes","next"}: how each event ended, oldest first: cursor, execution,
+                     [&limit=N]       direction, pair, system, object, id, kind (stamped, dropped, parked, dead),
+                                      reason, code, fields, parkedFields (what it left to a person), at, events; at
+                                      most N (1000); "next" is the cursor to go on from.
                                       stamped: both sides agree and something was written or linked; dropped:
                                       nothing was to be done, reason says why; parked: a person has to decide;
                                       dead: it failed, see the dead letter
-  GET  /api/dead-letters?since=CURSOR dead letters, oldest first: cursor, id, at, execution, machine, object,
+  GET  /api/dead-letters?since=CURSOR {"deadLetters","next"}: oldest first: cursor, id, at, execution, machine, object,
                      [&limit=N]       event, code, cause, redriveable
   POST /api/dead-letters/{id}/redrive starts its event again and removes it; answers {"execution"}, whose outcome
                                       follows under that name
   DELETE /api/dead-letters/{id}       forgets it
-  GET  /api/executions                under way and lately finished, newest first
+  GET  /api/executions                {"executions"}: under way and lately finished, newest first
        ?q=TEXT&status=S&record=R      q: part of a name, a record id or an event id; status: RUNNING, SUCCEEDED,
        &limit=N                       FAILED, TIMED_OUT, Deferred or a kind of outcome; record: id or object/id;
                                       one that ended Deferred goes on at due, code and cause say why
@@ -68,7 +71,7 @@ server's), 500 (the server's own fault), 502 (a system does not answer) or 503 (
                                       go on with that cursor
   POST /api/simulate                  {"spec": ..., "records": [{"system","object","id"}]}: how each record's next
                                       event would fare under that spec; at most 50 records, nothing is written
-  GET  /healthz                       200 once the server serves
+  GET  /healthz                       200 and the text ok, no JSON, once the server serves
 
 A script that delivers something waits until status says quiet and then reads outcomes from the last "next" on. Each
 process tells of its own executions, also where several share a table. Values of fields that the spec marks as
@@ -300,7 +303,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) letterError(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, engine.ErrUnknown) || errors.Is(err, strconv.ErrSyntax) || errors.Is(err, strconv.ErrRange) {
-		refuse(w, http.StatusNotFound, "there is no such dead letter (any more)", r.URL.Path, "list them with GET /api/dead-letters")
+		refuse(w, http.StatusNotFound, "there is no such dead letter (any more)", r.URL.Path, "tandem redrive or GET /api/dead-letters lists them")
 		return
 	}
 	s.broken(w, r, err)
@@ -312,6 +315,10 @@ func (s *Server) listExecutions(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := engine.Filter{Text: r.FormValue("q"), Status: r.FormValue("status"), Record: r.FormValue("record"), Limit: limit}
+	if f.Status != "" && !slices.ContainsFunc(engine.Statuses, func(s string) bool { return strings.EqualFold(s, f.Status) }) {
+		refuse(w, http.StatusBadRequest, "there is no status "+f.Status, r.URL.Path, "use one of "+strings.Join(engine.Statuses, ", "))
+		return
+	}
 	write(w, http.StatusOK, map[string]any{"executions": s.engine.Executions(f)})
 }
 

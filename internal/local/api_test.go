@@ -10,7 +10,7 @@ import (
 func TestAPIRefusesWithReasons(t *testing.T) {
 	r := newRig(t)
 	for path, want := range map[string]int{
-		"/api/outcomes?since=x": 400, "/api/outcomes?limit=0": 400, "/api/executions/none": 404, "/api/why/nothing/1": 404, "/api/nonsense": 404,
+		"/api/outcomes?since=x": 400, "/api/outcomes?limit=0": 400, "/api/executions?status=FOO": 400, "/api/executions/none": 404, "/api/why/nothing/1": 404, "/api/nonsense": 404,
 	} {
 		var refused map[string]string
 		if status := r.get(path, &refused); status != want || refused["error"] == "" || refused["where"] == "" || refused["do"] == "" {

@@ -52,17 +52,21 @@ func values(raw json.RawMessage) (all []string, err error) {
 	return all, nil
 }
 
-// complete refuses a set that lacks what the spec names.
-func (s Secrets) complete(c *spec.Spec) error {
-	var missing []string
-	for _, sys := range []record.System{record.HubSpot, record.Destination} {
+// Missing lists what the spec names for systems and the set lacks.
+func (s Secrets) Missing(c *spec.Spec, systems ...record.System) (missing []string) {
+	for _, sys := range systems {
 		for _, name := range []string{names.TokenSecret(c, sys), names.ClientSecret(c, sys)} {
 			if len(s[name]) == 0 && !slices.Contains(missing, name) {
 				missing = append(missing, name)
 			}
 		}
 	}
-	if len(missing) > 0 {
+	return missing
+}
+
+// Complete refuses a set that lacks what the spec names for systems.
+func (s Secrets) Complete(c *spec.Spec, systems ...record.System) error {
+	if missing := s.Missing(c, systems...); len(missing) > 0 {
 		return fmt.Errorf("the secrets lack %s; add them to the secrets file", strings.Join(missing, ", "))
 	}
 	return nil

@@ -88,7 +88,11 @@ func (s *Server) simulate(w http.ResponseWriter, r *http.Request) {
 	o.Table = s.table
 	result, err := Simulate(r.Context(), o, after, asked.Records)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, err.Error(), r.URL.Path, "correct the spec or the secrets file")
+		next := "correct the spec or the secrets file"
+		if after.Client != o.Spec.Client {
+			next = "name a changed spec of client " + o.Spec.Client
+		}
+		refuse(w, http.StatusBadRequest, err.Error(), r.URL.Path, next)
 		return
 	}
 	write(w, http.StatusOK, result)

@@ -116,15 +116,16 @@ func TestSimulateRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		spec json.RawMessage
 		says string
+		do   string
 	}{
-		"a lossy spec":   {changed(t, `"OPEN": "lead"`, `"OPEN": "prospect"`), "could lose data"},
-		"no spec":        {json.RawMessage(`5`), "must be an object"},
-		"another client": {changed(t, `"client": "acme"`, `"client": "other"`), "two clients"},
-		"a new secret":   {changed(t, `"secret": "destination-token"`, `"secret": "erp-token"`), "erp-token"},
+		"a lossy spec":   {changed(t, `"OPEN": "lead"`, `"OPEN": "prospect"`), "could lose data", "tandem check"},
+		"no spec":        {json.RawMessage(`5`), "must be an object", "tandem check"},
+		"another client": {changed(t, `"client": "acme"`, `"client": "other"`), "two clients", "of client acme"},
+		"a new secret":   {changed(t, `"secret": "destination-token"`, `"secret": "erp-token"`), "erp-token", "secrets file"},
 	} {
 		var refused struct{ Error, Do string }
-		if status := r.simulate(c.spec, &refused); status != 400 || !strings.Contains(refused.Error, c.says) || refused.Do == "" {
-			t.Errorf("%s: answered %d, %q", name, status, refused.Error)
+		if status := r.simulate(c.spec, &refused); status != 400 || !strings.Contains(refused.Error, c.says) || !strings.Contains(refused.Do, c.do) {
+			t.Errorf("%s: answered %d, %+v", name, status, refused)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (s *Server) flow() (*flow.Flow, error) {
 	c := *s.o.Spec
 	c.HubSpot.BaseURL = cmp.Or(s.o.HubSpotURL, c.HubSpot.BaseURL)
 	c.Destination.BaseURL = cmp.Or(s.o.DestinationURL, c.Destination.BaseURL)
-	if err := s.o.Secrets.complete(&c); err != nil {
+	if err := s.o.Secrets.Complete(&c, record.HubSpot, record.Destination); err != nil {
 		return nil, err
 	}
 	remotes, err := s.remotes(&c)

@@ -27,16 +27,16 @@ func (c *Client) Invoke(ctx context.Context, function string, event, out any) er
 	}
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
-		return fmt.Errorf("lambda Invoke: no answer: %w", err)
+		return fmt.Errorf("lambda Invoke %s: no answer: %w", function, err)
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("lambda Invoke: the answer broke off: %w", err)
+		return fmt.Errorf("lambda Invoke %s: the answer broke off: %w", function, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		kind, _, _ := bytes.Cut([]byte(resp.Header.Get("X-Amzn-Errortype")), []byte(":"))
-		return &Error{Service: "lambda", Operation: "Invoke", Status: resp.StatusCode, Code: string(kind)}
+		return &Error{Service: "lambda", Operation: "Invoke " + function, Status: resp.StatusCode, Code: string(kind)}
 	}
 	if resp.Header.Get("X-Amz-Function-Error") != "" {
 		failed := &FunctionError{Function: function}

@@ -145,13 +145,10 @@ func (c *console) counters() (out []counter) {
 	return out
 }
 
-// statuses can be filtered by.
-var statuses = []string{"RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "Deferred", "stamped", "dropped", "parked", "dead"}
-
 func (c *console) executions(w http.ResponseWriter, r *http.Request) {
 	f := engine.Filter{Text: strings.TrimSpace(r.FormValue("q")), Status: r.FormValue("status"), Record: strings.TrimSpace(r.FormValue("record")), Limit: 200}
 	c.show(w, http.StatusOK, "executions", page{Title: "Executions", Nav: "executions", Live: true, Data: map[string]any{
-		"Filter": f, "Statuses": statuses, "Executions": c.Engine.Executions(f),
+		"Filter": f, "Statuses": engine.Statuses, "Executions": c.Engine.Executions(f),
 	}})
 }
 

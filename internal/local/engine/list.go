@@ -60,6 +60,9 @@ func (r *run) summary(res *asl.Result, o *Outcome) Summary {
 	return s
 }
 
+// Statuses are what Filter.Status may be: how an execution stands, or how its event ended.
+var Statuses = []string{"RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "Deferred", "stamped", "dropped", "parked", "dead"}
+
 // Filter chooses executions. Zero fields choose all.
 type Filter struct {
 	// Text is a part of the execution's name, a record id or an event id.

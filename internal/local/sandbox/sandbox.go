@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -63,6 +64,19 @@ func Adapt(s *spec.Spec) *spec.Spec {
 		}
 	}
 	return &c
+}
+
+// Fits refuses a spec whose destination cannot be the simulated one: that has the
+// paths of spec/acme alone.
+func Fits(s *spec.Spec) error {
+	for _, p := range s.Pairs {
+		read := s.Destination.Objects[p.Destination.Object].Read.Path
+		if !slices.ContainsFunc(erp.Kinds, func(k erp.Kind) bool { return read == "/api/"+k.Name+"/{id}" }) {
+			return fmt.Errorf("%s cannot be simulated: it keeps %s at %s, and the simulated destination has the paths of spec/acme alone",
+				s.Destination.Name, p.Destination.Object, read)
+		}
+	}
+	return nil
 }
 
 // Open loads what an earlier sandbox left in dir, or begins with so many sample

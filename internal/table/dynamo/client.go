@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -69,7 +70,11 @@ func firstOf(getenv func(string) string, names ...string) string {
 }
 
 // failure is a request that DynamoDB did not carry out, worded without the row.
-func failure(op string, err error) error {
+func failure(op, name string, err error) error {
+	op = fmt.Sprintf("dynamodb %s, table %s", op, name)
+	if lost, ok := errors.AsType[*url.Error](err); ok {
+		return fmt.Errorf("%s: no answer from %s: %w; check AWS_REGION and the network", op, lost.URL, lost.Err)
+	}
 	if c, ok := errors.AsType[interface {
 		error
 		ErrorCode() string
@@ -78,10 +83,10 @@ func failure(op string, err error) error {
 		switch c.ErrorCode() {
 		case "ValidationException":
 			// The message may quote the request; the code is enough for a caller's mistake.
-			return fmt.Errorf("dynamodb %s: %w: %s", op, table.ErrInvalid, c.ErrorCode())
+			return fmt.Errorf("%s: %w: %s", op, table.ErrInvalid, c.ErrorCode())
 		case "ResourceNotFoundException":
-			return fmt.Errorf("dynamodb %s: the table does not exist in this region or at this endpoint; deploy its stack first: %w", op, err)
+			return fmt.Errorf("%s: it does not exist in this region or at this endpoint; deploy its stack first: %w", op, c)
 		}
 	}
-	return fmt.Errorf("dynamodb %s: %w", op, err)
+	return fmt.Errorf("%s: %w", op, err)
 }

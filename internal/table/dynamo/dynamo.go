@@ -74,7 +74,7 @@ func (t *Table) Get(ctx context.Context, keys ...table.Key) ([]table.Item, error
 		TableName: &t.name, Key: keyOf(keys[0]), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
-		return nil, failure("GetItem", err)
+		return nil, failure("GetItem", t.name, err)
 	}
 	it, err := t.item(keys[0], out.Item)
 	return []table.Item{it}, err
@@ -119,7 +119,7 @@ func (t *Table) batchGet(ctx context.Context, keys []map[string]types.AttributeV
 		t.name: {Keys: keys, ConsistentRead: aws.Bool(true)},
 	}})
 	if err != nil {
-		return nil, failure("BatchGetItem", err)
+		return nil, failure("BatchGetItem", t.name, err)
 	}
 	for _, attrs := range out.Responses[t.name] {
 		k := table.Key{PK: text(attrs[pk]), SK: text(attrs[sk])}
@@ -151,7 +151,7 @@ func (t *Table) Query(ctx context.Context, partition, after string, limit int) (
 		t.count("Query")
 		out, err := t.api.Query(ctx, in)
 		if err != nil {
-			return nil, failure("Query", err)
+			return nil, failure("Query", t.name, err)
 		}
 		for _, attrs := range out.Items {
 			it, err := t.item(table.Key{PK: partition, SK: text(attrs[sk])}, attrs)
@@ -176,7 +176,7 @@ func (t *Table) Scan(ctx context.Context, each func(table.Item)) error {
 		t.count("Scan")
 		out, err := t.api.Scan(ctx, in)
 		if err != nil {
-			return failure("Scan", err)
+			return failure("Scan", t.name, err)
 		}
 		for _, attrs := range out.Items {
 			it, err := t.item(table.Key{PK: text(attrs[pk]), SK: text(attrs[sk])}, attrs)
@@ -306,7 +306,7 @@ func Ensure(ctx context.Context, c *dynamodb.Client, name string) error {
 		return waitActive(ctx, c, name)
 	}
 	if err != nil {
-		return failure("CreateTable", err)
+		return failure("CreateTable", name, err)
 	}
 	if err := waitActive(ctx, c, name); err != nil {
 		return err
@@ -316,14 +316,14 @@ func Ensure(ctx context.Context, c *dynamodb.Client, name string) error {
 		TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String(ttl), Enabled: aws.Bool(true)},
 	})
 	if err != nil {
-		return failure("UpdateTimeToLive", err)
+		return failure("UpdateTimeToLive", name, err)
 	}
 	return nil
 }
 
 func waitActive(ctx context.Context, c *dynamodb.Client, name string) error {
 	if err := dynamodb.NewTableExistsWaiter(c).Wait(ctx, &dynamodb.DescribeTableInput{TableName: &name}, time.Minute); err != nil {
-		return failure("DescribeTable", err)
+		return failure("DescribeTable", name, err)
 	}
 	return nil
 }

@@ -12,6 +12,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"tandem/internal/table"
 	"tandem/internal/table/tabletest"
 )
@@ -150,7 +153,7 @@ func TestUnprocessedKeys(t *testing.T) {
 func TestFailures(t *testing.T) {
 	const private = "someone@example.com"
 	for _, c := range []struct{ code, message, want string }{
-		{"ResourceNotFoundException", "Requested resource not found", "deploy its stack"},
+		{"ResourceNotFoundException", "Requested resource not found", "table rows: it does not exist"},
 		{"ValidationException", "value " + private + " is bad", "invalid table request"},
 		{"AccessDeniedException", "User: u is not authorized", "AccessDeniedException"},
 	} {
@@ -164,5 +167,11 @@ func TestFailures(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), private) {
 			t.Errorf("%s: %v", c.code, err)
 		}
+	}
+	once := client(t, "http://127.0.0.1:1").Options()
+	once.Retryer = aws.NopRetryer{}
+	_, err := New(dynamodb.New(once), "rows", nil, nil).Get(t.Context(), table.Key{PK: "P", SK: "1"})
+	if want := "table rows: no answer from http://127.0.0.1:1/: "; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("nobody answers: %v, want %q", err, want)
 	}
 }

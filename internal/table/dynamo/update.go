@@ -88,7 +88,7 @@ func (t *Table) send(ctx context.Context, writes []*write) (again bool, err erro
 	if _, conflict := errors.AsType[*types.TransactionConflictException](err); conflict {
 		return true, nil
 	}
-	return false, failure(op, err)
+	return false, failure(op, t.name, err)
 }
 
 // refused turns a failed condition into the caller's error, or adjusts w where
@@ -154,7 +154,7 @@ func (t *Table) sendAll(ctx context.Context, writes []*write) (again bool, err e
 	if c, cancelled := errors.AsType[*types.TransactionCanceledException](err); cancelled && len(c.CancellationReasons) == len(writes) {
 		return t.cancelled(writes, c.CancellationReasons)
 	}
-	return false, failure("TransactWriteItems", err)
+	return false, failure("TransactWriteItems", t.name, err)
 }
 
 // cancelled reads why a transaction was not carried out. A caller's condition
