@@ -26,6 +26,9 @@ func Transient(status int) (flow.Code, bool) {
 // first, then the defaults.
 func (c *Client) classify(o *object, r request, a *answer, raw []byte) error {
 	e := &flow.Error{Code: c.code(r, a, raw), Message: a.what + ": " + strconv.Itoa(a.status) + o.explain(a.whole, r.sent)}
+	if a.status >= 300 && a.status < 400 {
+		e.Message += ": writes are not redirected; check destination.baseUrl and the call's path"
+	}
 	if e.Code == flow.RateLimited || e.Code == flow.RemoteBusy {
 		e.RetryAfter = retryAfter(a.header, c.now())
 	}

@@ -317,8 +317,8 @@ func TestRedirects(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := c.Update(t.Context(), "customers", "c_1", record.Fields{"email": "b@example.com"}, "")
-	if flow.CodeOf(err) != flow.RemoteRefused {
-		t.Errorf("a redirected write: %v, want RemoteRefused", err)
+	if flow.CodeOf(err) != flow.RemoteRefused || !strings.Contains(err.Error(), "check destination.baseUrl") {
+		t.Errorf("a redirected write: %v, want RemoteRefused, and what to check", err)
 	}
 	if len(elsewhere) != 1 || elsewhere[0] != "GET " {
 		t.Errorf("the other host got %q, want one bare GET", elsewhere)

@@ -37,7 +37,9 @@ waits: send again later).
   GET  /api/status                    {"inFlight","queued","receiving","polling","deferred","accepted",
                                       "outcomes","deadLetters","quiet"}; deferred: events that wait, for 30 s to
                                       15 minutes each time, for a system that is down, a limit or another
-                                      worker; quiet: nothing is under way or deferred in this process
+                                      worker; accepted: executions ever begun, several where an event waited;
+                                      outcomes: the newest one's cursor, as events that needed no execution have
+                                      one, too; quiet: nothing is under way or deferred in this process
   GET  /api/outcomes?since=CURSOR     {"outcomes","next"}: how each event ended, oldest first: cursor, execution,
                      [&limit=N]       direction, pair, system, object, id, kind (stamped, dropped, parked, dead),
                                       reason, code, fields, parkedFields (what it left to a person), at, events; at
@@ -46,7 +48,8 @@ waits: send again later).
                                       nothing was to be done, reason says why; parked: a person has to decide;
                                       dead: it failed, see the dead letter
   GET  /api/dead-letters?since=CURSOR {"deadLetters","next"}: oldest first: cursor, id, at, execution, machine, object,
-                     [&limit=N]       event, code, cause, redriveable
+                     [&limit=N]       event, code, cause, redriveable (the same may pass later, without a change of
+                                      spec or data; any can be redriven once its cause is mended)
   POST /api/dead-letters/{id}/redrive starts its event again and removes it; answers {"execution"}, whose outcome
                                       follows under that name
   DELETE /api/dead-letters/{id}       forgets it
