@@ -77,6 +77,34 @@ func TestUnconfirmedWriteDoesNotOverwriteAnUntranslatableValue(t *testing.T) {
 	b.want(b.event(record.Destination, "deals", order, flow.Changed), "Stamp")
 }
 
+// What stands there may as well be somebody's, who has set just that: it is recorded
+// before it is taken for agreed on, since what is put right overwrites it.
+func TestWhatLooksLikeALandedWriteIsRecorded(t *testing.T) {
+	b := newBench(t)
+	b.hub.put("deals/50", record.Fields{"order_number": "A1", "dealstage": "closedwon"})
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Stamp")
+	order := b.partner("50")
+	was := b.dest.rows["orders/"+order].Fields["stage"]
+	b.hub.put("deals/50", record.Fields{"dealstage": "closedlost"})
+	b.unconfirmed(b.dest, func() { b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Deferred") })
+	sent := b.dest.rows["orders/"+order].Fields["stage"]
+	b.hub.put("deals/50", record.Fields{"dealstage": "of their own"})
+	b.want(b.event(record.Destination, "deals", order, flow.Changed), "Dropped")
+	b.now = b.now.Add(time.Hour)
+	b.dest.put("orders/"+order, record.Fields{"title": "Another"})
+	b.want(b.event(record.Destination, "deals", order, flow.Changed), "Stamp")
+	b.now = b.now.Add(time.Hour)
+	b.hub.put("deals/50", record.Fields{"dealstage": "closedwon"})
+	b.want(b.event(record.HubSpot, "deals", "50", flow.Changed), "Stamp")
+	if got := b.dest.rows["orders/"+order].Fields["stage"]; got != was || sent == was {
+		t.Fatalf("the order went from %q to %q and is %q: %s", was, sent, got, b.reason())
+	}
+	lost, err := b.flow.Ledger.Conflicts(t.Context(), record.Ref{System: record.Destination, Object: "orders", ID: order})
+	if err != nil || len(lost) != 1 || lost[0].Loser != sent {
+		t.Errorf("lost are %+v (%v), want %q", lost, err, sent)
+	}
+}
+
 // A write of ours lands late, just after one that brought a newer value, and the record is
 // not compared before nobody expects that write any more: it is still known for what it is.
 func TestLateWriteThatIsComparedMuchLater(t *testing.T) {

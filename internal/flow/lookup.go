@@ -294,7 +294,13 @@ func (f *Flow) settle(ctx context.Context, j *journey, p *ledger.Pair, m *merge,
 // settled: nothing is to be written; what was learnt is noted.
 func (f *Flow) settled(ctx context.Context, j *journey, p *ledger.Pair, m *merge, v verdict, change ledger.Change, lost, fresh bool) (*Plan, error) {
 	change.Base = v.base
-	if err := f.Ledger.Note(ctx, p, change); err != nil {
+	// What is taken for a write of ours (landed) may have been an edit: once noted as
+	// agreed it would be overwritten in silence.
+	err := f.lose(ctx, j, p.State, p.IDs, v.conflicts)
+	if err == nil {
+		err = f.Ledger.Note(ctx, p, change)
+	}
+	if err != nil {
 		return nil, err
 	}
 	switch {
