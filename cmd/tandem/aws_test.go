@@ -28,6 +28,8 @@ func TestAWSCommandsMisused(t *testing.T) {
 		"none nor a secret":   {[]string{"secrets", "acme", "nonsense", "--spec", file}, "it has hubspot-token"},
 		"a way and no secret": {[]string{"secrets", "acme", "--set", "--spec", file}, "name the secret"},
 		"a redrive of what":   {[]string{"dead-letters", "acme", "--redrive", "--spec", file}, "choose what to redrive"},
+		"a redrive of all":    {[]string{"dead-letters", "acme", "--redrive", "--all", "8a1f", "--spec", file}, "neither ids"},
+		"all of what":         {[]string{"dead-letters", "acme", "--all", "--spec", file}, "goes with --redrive"},
 		"an unknown secret":   {[]string{"secrets", "acme", "nonsense", "--spec", file}, "it has hubspot-token"},
 		"a secret and no way": {[]string{"secrets", "acme", "hubspot-token", "--spec", file}, "choose one of"},
 		"a blank value":       {[]string{"secrets", "acme", "hubspot-token", "--set", "--spec", file}, "standard input holds no value"},

@@ -45,6 +45,9 @@ func deadLettersCommand(ctx context.Context, e *env, args []string) error {
 	if *redrive && len(ids) == 0 && *code == "" && !*all {
 		return misused("choose what to redrive: ids, --code or --all")
 	}
+	if *all && (!*redrive || len(ids) > 0 || *code != "") {
+		return misused("--all goes with --redrive, and with neither ids nor --code")
+	}
 	if err := d.connect(e); err != nil {
 		return err
 	}
