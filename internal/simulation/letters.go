@@ -87,11 +87,13 @@ func (r *run) ofDead(p spec.Pair, source record.System, id, cause string) bool {
 	})
 }
 
-// dead reports whether either record of a pair has a dead letter left.
+// dead reports whether either record of a pair has a dead letter left, be it under the
+// id of one that was merged into it.
 func (r *run) dead(p spec.Pair, pair *ledger.Pair) bool {
 	return slices.ContainsFunc(r.letters, func(l letter) bool {
-		e := l.state.Event
-		return e.Pair == p.Name && pair.IDs[e.Direction.Source()] == e.ID
+		s, id := l.state.Event.Direction.Source(), l.state.Event.ID
+		of := r.survivor(record.Ref{System: s, Object: p.Side(s).Object, ID: id})
+		return l.state.Event.Pair == p.Name && (pair.IDs[s] == id || pair.IDs[s] == of.ID)
 	})
 }
 
