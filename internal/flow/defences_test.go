@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -301,5 +302,42 @@ func TestLoopOverTwoFields(t *testing.T) {
 				t.Fatalf("parked are %v after %d writes (%v)", p.ParkedFields, b.wrote(), err)
 			}
 		})
+	}
+}
+
+// TestRefusedWriteIsNoTurn: the destination refuses, for an hour, what is to be written
+// there, while what comes from there reaches HubSpot each time. No field is taken out.
+func TestRefusedWriteIsNoTurn(t *testing.T) {
+	b := newBench(t)
+	b.created()
+	b.dest.refuse = func(string, record.Fields) error { return flow.Errorf(flow.RemoteRefused, "422") }
+	b.hub.put("contacts/7", record.Fields{"lastname": "Byron"})
+	for i := range 100 {
+		b.dest.put("customers/c_1", record.Fields{"first_name": fmt.Sprint("Ann", i)})
+		b.want(b.event(record.Destination, "contacts", "c_1", flow.Changed), "Failed")
+		b.now = b.now.Add(20 * time.Second)
+	}
+	b.dest.refuse = nil
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+	if h, d := b.hub.rows["contacts/7"].Fields, b.dest.rows["customers/c_1"].Fields; h["firstname"] != "Ann99" || d["last_name"] != "Byron" {
+		t.Errorf("HubSpot holds %v, the destination %v", h, d)
+	}
+}
+
+// TestSecretsCannotBeRead: of an event whose seal cannot be checked now nothing is said
+// for good; it is tried again, then put off.
+func TestSecretsCannotBeRead(t *testing.T) {
+	b := newBench(t)
+	b.hub.put("contacts/7", record.Fields{"email": "a@example.com"})
+	sealed, asked := b.flow.Seals.Secrets, 0
+	b.flow.Seals.Secrets = func(s record.System) ([]string, error) {
+		if asked++; asked == 1 { // the ingress seals
+			return sealed(s)
+		}
+		return nil, errors.New("throttled")
+	}
+	b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Deferred")
+	if asked < 4 || len(b.deadLetters) > 0 {
+		t.Errorf("the secrets were asked for %d times; dead letters %s", asked, b.deadLetters)
 	}
 }

@@ -43,7 +43,7 @@ func (f *Flow) brake(j *journey, p *ledger.Pair, v *verdict) (map[string]ledger.
 				v.park(parked, fields, name, d, "its budget")
 			}
 		}
-		if len(fields) == 0 || f.isCanary(j, p) {
+		if len(fields) == 0 || f.isCanary(j, p) || unconfirmed(p) {
 			return
 		}
 		was := orElse(swings[allFields], p.Swings[allFields])
@@ -68,6 +68,25 @@ func (v *verdict) park(parked, fields map[string]string, name string, d spec.Dir
 	parked[name] = "alternated " + string(d) + " past " + budget + "; tandem resync frees it"
 	delete(fields, name)
 	delete(v.base, name)
+}
+
+// unconfirmed: what was to be written last has not been stamped since. That an attempt
+// which is refused is made again is no turn of anybody's.
+func unconfirmed(p *ledger.Pair) bool {
+	var tried time.Time
+	for name, s := range p.Swings {
+		if name != allFields {
+			tried = later(tried, s.At)
+		}
+	}
+	return lastStamped(p).Before(tried)
+}
+
+func lastStamped(p *ledger.Pair) (last time.Time) {
+	for _, o := range p.Outcomes {
+		last = later(last, o.At)
+	}
+	return last
 }
 
 // isCanary: both sides of that pair are written by turns, for ever, on purpose.
@@ -161,10 +180,7 @@ func (f *Flow) approved(ctx context.Context, j *journey, p *ledger.Pair) (*Plan,
 // clearing: the guard has stopped cleared fields of the record since anything was last
 // written of its pair.
 func (f *Flow) clearing(ctx context.Context, p *ledger.Pair, ref record.Ref) (bool, error) {
-	var last time.Time
-	for _, o := range p.Outcomes {
-		last = later(last, o.At)
-	}
+	last := lastStamped(p)
 	all, err := f.Ledger.Outcomes(ctx, ref)
 	return slices.ContainsFunc(all, func(o ledger.Outcome) bool {
 		return o.Kind == ledger.ParkedKind && o.At.After(last) && strings.HasPrefix(o.Reason, clearsStopped)
