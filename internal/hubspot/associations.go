@@ -3,6 +3,7 @@ package hubspot
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,6 +21,21 @@ type linked struct {
 		ID   string `json:"id"`
 		Type string `json:"type"`
 	} `json:"results"`
+}
+
+// associations are those of a read, by object type. Answers name some types, such as
+// "line items", with a space where paths have an underscore.
+type associations map[string]linked
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *associations) UnmarshalJSON(b []byte) error {
+	var told map[string]linked
+	err := json.Unmarshal(b, &told)
+	*a = associations{}
+	for to, l := range told {
+		(*a)[strings.ReplaceAll(to, " ", "_")] = l
+	}
+	return err
 }
 
 // defaultType and primaryType are association type ids (category
@@ -164,7 +180,7 @@ func (c *Client) relink(ctx context.Context, object, id string, links record.Fie
 	return observed, was, nil
 }
 
-func (c *Client) links(ctx context.Context, object, id string, to []string) (map[string]linked, error) {
+func (c *Client) links(ctx context.Context, object, id string, to []string) (associations, error) {
 	var a answered
 	query := map[string][]string{"associations": {strings.Join(to, ",")}}
 	err := c.do(ctx, call{method: http.MethodGet, path: objects(object, id), query: query}, &a)

@@ -19,6 +19,9 @@ const (
 	// overlap is how far a finished poll steps back beyond the search lag, since
 	// records reach the index in another order than they changed.
 	overlap = 30 * time.Second
+	// clocks is by how much ours may be ahead of HubSpot's: what is older than that,
+	// too, is in the index, and is repeated no more.
+	clocks = 2 * time.Minute
 )
 
 // cursor is where a poll stands: at the records that changed at Since with ids
@@ -31,6 +34,8 @@ type cursor struct {
 	// what changed after that may be missing from its first pages.
 	High  int64 `json:"high,omitempty"`
 	Start int64 `json:"start,omitempty"`
+	// From is where the round began to list.
+	From int64 `json:"from,omitempty"`
 }
 
 // ChangedSince is the cursor of a poll that begins with what changed at or after t.
@@ -46,7 +51,7 @@ func (c *Client) Changed(ctx context.Context, object, from string) ([]flow.Chang
 		return nil, "", false, flow.Errorf(flow.BadEnvelope, "polling %s: the stored cursor is not one of HubSpot's; delete it to start from the beginning", object)
 	}
 	if at.Start == 0 {
-		at.Start = c.options.Now().UnixMilli()
+		at.Start, at.From = c.options.Now().UnixMilli(), at.Since
 	}
 	found, err := c.changedPage(ctx, object, at)
 	if err != nil {
@@ -68,16 +73,20 @@ func (c *Client) Changed(ctx context.Context, object, from string) ([]flow.Chang
 // listed by id, since the page may have cut through it in any order; then the
 // next millisecond follows. A page that is not full ends the round.
 func (at cursor) next(found []answered, lag time.Duration) cursor {
-	full, last := len(found) == page, len(found)-1
+	next, full, last := at, len(found) == page, len(found)-1
 	switch {
 	case full && at.After == "":
-		return cursor{Since: found[last].changed().UnixMilli(), After: "0", High: at.High, Start: at.Start}
+		next.Since, next.After = found[last].changed().UnixMilli(), "0"
 	case full:
-		return cursor{Since: at.Since, After: found[last].ID, High: at.High, Start: at.Start}
+		next.After = found[last].ID
 	case at.After != "":
-		return cursor{Since: at.Since + 1, High: at.High, Start: at.Start}
+		next.Since, next.After = at.Since+1, ""
+	default: // back, but no further than may be missing, nor to before where this round began
+		late := (lag + overlap).Milliseconds()
+		settled := min(at.High+1, at.Start-late-clocks.Milliseconds())
+		next = cursor{Since: max(min(at.High, at.Start)-late, settled, at.From)}
 	}
-	return cursor{Since: max(min(at.High, at.Start)-(lag+overlap).Milliseconds(), at.Since, 0)}
+	return next
 }
 
 func (c *Client) changedPage(ctx context.Context, object string, at cursor) ([]answered, error) {

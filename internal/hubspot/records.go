@@ -31,12 +31,12 @@ const mergedProperty = "hs_merged_object_ids"
 
 // answered is one record as the API answers it. A property may be null.
 type answered struct {
-	ID           string            `json:"id"`
-	Properties   propertyTexts     `json:"properties"`
-	Associations map[string]linked `json:"associations"`
-	UpdatedAt    time.Time         `json:"updatedAt"`
-	Archived     bool              `json:"archived"`
-	Warnings     []warning         `json:"warnings"`
+	ID           string        `json:"id"`
+	Properties   propertyTexts `json:"properties"`
+	Associations associations  `json:"associations"`
+	UpdatedAt    time.Time     `json:"updatedAt"`
+	Archived     bool          `json:"archived"`
+	Warnings     []warning     `json:"warnings"`
 }
 
 // warning says that a value was stored otherwise than it was sent: 2026-09

@@ -28,3 +28,12 @@ func TestRelatedGoesThroughThePages(t *testing.T) {
 		t.Errorf("%d ids, more %v, %v", len(ids), more, err)
 	}
 }
+
+// TestAssociationsWithASpace: HubSpot's answers say "line items", its paths line_items.
+func TestAssociationsWithASpace(t *testing.T) {
+	c, _ := scriptedClient(t, scripted{status: 200, body: `{"id":"9","properties":{},"associations":{"line items":{"results":[{"id":"5","type":"deal_to_line_item"}]}}}`})
+	rec, err := c.Read(t.Context(), "deals", "9", []string{"@line_items"})
+	if err != nil || rec.Fields["@line_items"] != "5" {
+		t.Errorf("%v, %v", rec.Fields, err)
+	}
+}

@@ -55,3 +55,33 @@ func TestPollSeesEveryChange(t *testing.T) {
 		t.Error("a cursor of another kind was accepted")
 	}
 }
+
+// TestPollStepsBackAfterFullPages: what reaches the index late is not missed where many
+// records have changed: the next round repeats the last ones, however many pages the
+// first one had, and the one after that none.
+func TestPollStepsBackAfterFullPages(t *testing.T) {
+	for _, n := range []int{10, 200, 450} {
+		r := newRig(t, Options{SearchLag: 5 * time.Second})
+		listed, cursor := []int{}, ""
+		for i := range n {
+			r.create("companies", record.Fields{"name": fmt.Sprint(i)})
+			r.pass(10 * time.Millisecond)
+		}
+		r.pass(6 * time.Second)
+		for range 3 {
+			all := 0
+			for more := true; more; {
+				refs, next, m, err := r.client.Changed(r.ctx, "companies", cursor)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all, cursor, more = all+len(refs), next, m
+			}
+			listed = append(listed, all)
+			r.pass(4 * time.Minute)
+		}
+		if listed[0] < n || listed[1] < n || listed[2] != 0 {
+			t.Errorf("of %d records, the rounds list %v", n, listed)
+		}
+	}
+}
