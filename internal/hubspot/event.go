@@ -2,6 +2,7 @@ package hubspot
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -34,17 +35,17 @@ type event struct {
 	FromObjectTypeID text      `json:"fromObjectTypeId"`
 }
 
-// integer is a whole number as text. HubSpot's ids have up to 13 digits and
-// more: neither int32 nor float64 holds them. Numbers in quotes are accepted;
-// anything else reads as missing.
+// integer is a whole number as text. HubSpot's ids have up to 13 digits and more:
+// neither int32 nor float64 holds them, and one of any length is read as it stands.
+// Numbers in quotes are accepted; anything else reads as missing.
 type integer string
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (n *integer) UnmarshalJSON(b []byte) error {
-	s := string(bytes.Trim(b, `"`))
+	digits := string(bytes.Trim(b, `"`))
 	*n = ""
-	if v, err := strconv.ParseInt(s, 10, 64); err == nil && v >= 0 {
-		*n = integer(strconv.FormatInt(v, 10))
+	if digits != "" && strings.Trim(digits, "0123456789") == "" {
+		*n = integer(cmp.Or(strings.TrimLeft(digits, "0"), "0"))
 	}
 	return nil
 }

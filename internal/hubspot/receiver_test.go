@@ -107,7 +107,8 @@ func TestParse(t *testing.T) {
 			`{` + ours + `,"subscriptionType":"object.associationChange","fromObjectTypeId":"0-3","toObjectTypeId":"0-2","fromObjectId":2,"toObjectId":1,"associationTypeId":"5"}`,
 			flow.Notification{Object: "deals", Record: "2", Kind: flow.Changed, At: at},
 		},
-		"an id in quotes": {`{` + ours + `,"subscriptionType":"contact.deletion","objectId":"9007199254740993"}`, flow.Notification{Object: "contacts", Record: "9007199254740993", Kind: flow.Deleted, At: at}},
+		"an id that no machine word holds": {`{` + ours + `,"subscriptionType":"contact.creation","objectId":18446744073709551616}`, flow.Notification{Object: "contacts", Record: "18446744073709551616", Kind: flow.Changed, At: at}},
+		"an id in quotes":                  {`{` + ours + `,"subscriptionType":"contact.deletion","objectId":"9007199254740993"}`, flow.Notification{Object: "contacts", Record: "9007199254740993", Kind: flow.Deleted, At: at}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
