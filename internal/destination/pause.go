@@ -44,15 +44,21 @@ func Pauses(d spec.Destination, now func() time.Time) func(status int, h http.He
 	}
 }
 
+// longestPause bounds what an answer may ask for, as HubSpot's is: a date that was
+// mistyped, or is in a unit that is not known here, would hold everybody for years.
+const longestPause = 24 * time.Hour
+
+func bounded(d time.Duration) time.Duration { return min(max(0, d), longestPause) }
+
 // retryAfter reads how long to wait: Retry-After in seconds or as an HTTP date
 // (RFC 9110, 10.2.3), else the reset of the rate limit; 0 where neither is told.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	if v := h.Get("Retry-After"); v != "" {
 		if s, err := strconv.ParseFloat(v, 64); err == nil && s >= 0 && s < 1e8 {
-			return time.Duration(s * float64(time.Second))
+			return bounded(time.Duration(s * float64(time.Second)))
 		}
 		if t, err := http.ParseTime(v); err == nil {
-			return max(0, t.Sub(now))
+			return bounded(t.Sub(now))
 		}
 	}
 	_, reset := budget(h, now)
@@ -89,14 +95,19 @@ func budget(h http.Header, now time.Time) (left int64, reset time.Duration) {
 	return left, reset
 }
 
-// until reads a reset: seconds from now, or an epoch in seconds.
+// until reads a reset: seconds from now, or an epoch in seconds, in milliseconds
+// (12 digits or more, as instant reads them) or in microseconds (15 or more).
 func until(text string, now time.Time) (time.Duration, bool) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	switch {
 	case err != nil || n < 0:
 		return 0, false
+	case n >= 1e14:
+		return bounded(time.UnixMicro(n).Sub(now)), true
+	case n >= 1e11:
+		return bounded(time.UnixMilli(n).Sub(now)), true
 	case n > 1e9:
-		return max(0, time.Unix(n, 0).Sub(now)), true
+		return bounded(time.Unix(n, 0).Sub(now)), true
 	}
-	return time.Duration(n) * time.Second, true
+	return bounded(time.Duration(n) * time.Second), true
 }

@@ -13,6 +13,7 @@ import (
 
 // TestPauses: which answers ask everybody to stay away, and for how long.
 func TestPauses(t *testing.T) {
+	const day = 24 * time.Hour
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	pauses := destination.Pauses(spec.Destination{Errors: []spec.ErrorRule{
 		{Status: 400, Contains: "E_SLOW", Class: "throttled"}, {Status: 429, Contains: "E_FULL", Class: "permanent"},
@@ -39,6 +40,14 @@ func TestPauses(t *testing.T) {
 		{200, "RateLimit-Remaining: 1\nRateLimit-Reset: 9", "", -1},
 		{200, "RateLimit-Remaining: 0", "", -1},
 		{200, fmt.Sprint("X-RateLimit-Remaining: 0\nX-RateLimit-Reset: ", now.Unix()+40), "", 40 * time.Second},
+		{200, fmt.Sprint("X-RateLimit-Remaining: 0\nX-RateLimit-Reset: ", now.UnixMilli()+40_000), "", 40 * time.Second},
+		{200, fmt.Sprint("X-RateLimit-Remaining: 0\nX-RateLimit-Reset: ", now.UnixMicro()+40_000_000), "", 40 * time.Second},
+		{429, fmt.Sprint("X-RateLimit-Reset: ", now.UnixNano()+40_000_000_000), "", day}, // no unit that is known
+		{429, fmt.Sprint("RateLimit-Reset: ", now.Unix()+1e6), "", day},
+		{429, "RateLimit-Reset: 100000", "", day},
+		{429, "Retry-After: 100000", "", day},
+		{503, "Retry-After: Mon, 23 Nov 2126 10:00:30 GMT", "", day},
+		{429, "Retry-After: Mon, 23 Nov 2020 10:00:30 GMT", "", 0},
 		{200, "X-Rate-Limit-Remaining: 0\nX-Rate-Limit-Reset: 4", "", 4 * time.Second},
 		{200, `RateLimit: "default";r=0;t=11`, "", 11 * time.Second},
 		{200, `RateLimit: "default";r=3;t=11`, "", -1},
