@@ -64,6 +64,20 @@ func TestBareAnswers(t *testing.T) {
 	}
 }
 
+// TestLocation takes the id out of the Location of a create as it was escaped there.
+func TestLocation(t *testing.T) {
+	for location, want := range map[string]string{
+		"/items/A%2F100": "A/100", "/items/A%2F100/": "A/100", "https://erp.test/items/a%20b?x=/y": "a b", "/items/a+b": "a+b",
+		"/items/ä": "ä", "/items/%2E%2E": "", "/items/%2F": "", "/": "", "": "",
+	} {
+		c := server(t, nil, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Location", location) })
+		made, err := c.Create(t.Context(), "customers", record.Fields{"email": "a@example.com"}, "", "k")
+		if made.ID != want || want == "" && flow.CodeOf(err) != flow.InDoubt {
+			t.Errorf("%q names %q (%v), want %q", location, made.ID, err, want)
+		}
+	}
+}
+
 func second[T any](_ T, err error) error { return err }
 
 // TestLooseSearch keeps of what a search answers only what has the value.

@@ -80,13 +80,14 @@ func (o *object) tells(v any, sent record.Fields) bool {
 	return false
 }
 
-// located is the id at the end of a Location header (RFC 9110, 15.3.2).
+// located is the id at the end of a Location header (RFC 9110, 15.3.2). An escaped
+// slash is part of the id.
 func located(h http.Header) string {
 	u, err := url.Parse(h.Get("Location"))
 	if err != nil || u.Path == "" {
 		return ""
 	}
-	if id := path.Base(u.Path); strings.Trim(id, "./") != "" {
+	if id, err := url.PathUnescape(path.Base(u.EscapedPath())); err == nil && strings.Trim(id, "./") != "" {
 		return id
 	}
 	return ""
