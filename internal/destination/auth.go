@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"strings"
 	"time"
@@ -56,8 +57,14 @@ type static struct {
 
 func (s static) credential(context.Context) (string, error) {
 	secret, err := s.secrets(s.name)
-	if err != nil || secret == "" || strings.ContainsAny(secret, "\r\n\x00") {
+	var known *flow.Error
+	switch {
+	case errors.As(err, &known):
+		return "", known
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		// The cause is left out: a store's error may quote what it holds.
+		return "", &flow.Error{Code: flow.RemoteBusy, Message: fmt.Sprintf("the secret %q could not be obtained", s.name), Err: cause(err)}
+	case err != nil || secret == "" || strings.ContainsAny(secret, "\r\n\x00"):
 		return "", flow.Errorf(flow.Unauthorized, "the secret %q is not there, is blank or cannot be a header", s.name)
 	}
 	return secret, nil

@@ -1,13 +1,17 @@
 package destination_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"tandem/internal/destination"
+	"tandem/internal/flow"
 	"tandem/spec"
 )
 
@@ -90,5 +94,35 @@ func TestRotatedSecret(t *testing.T) {
 	}
 	if _, err := c.Read(t.Context(), "customers", "c_1", nil); err != nil || asked != 2 {
 		t.Errorf("error %v after asking %d times", err, asked)
+	}
+}
+
+// TestStoreOfSecrets tells a secret that is not there, which a person has to bring,
+// from a store that does not answer now.
+func TestStoreOfSecrets(t *testing.T) {
+	for name, c := range map[string]struct {
+		value string
+		err   error
+		want  flow.Code
+	}{
+		"blank":     {"", nil, flow.Unauthorized},
+		"no header": {"a\nb", nil, flow.Unauthorized},
+		"missing":   {"", fmt.Errorf("no s3cret: %w", fs.ErrNotExist), flow.Unauthorized},
+		"outage":    {"", errors.New("the store holds s3cret and is down"), flow.RemoteBusy},
+		"timeout":   {"s3cret", context.DeadlineExceeded, flow.RemoteBusy},
+		"known":     {"", flow.Errorf(flow.RateLimited, "slowly"), flow.RateLimited},
+	} {
+		for kind, auth := range map[string]spec.Auth{"bearer": {}, "oauth2": {Kind: "oauth2", ClientID: "c", TokenURL: "https://erp.test/token"}} {
+			s := described()
+			s.Destination.Auth = auth
+			remote, err := destination.New(s, destination.Options{Secrets: func(string) (string, error) { return c.value, c.err }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = remote.Read(t.Context(), "customers", "c_1", nil)
+			if flow.CodeOf(err) != c.want || strings.Contains(err.Error(), "s3cret") || name != "known" && !strings.Contains(err.Error(), "destination-token") {
+				t.Errorf("%s, %s: %v, want %s that names the secret", name, kind, err, c.want)
+			}
+		}
 	}
 }

@@ -45,6 +45,8 @@ type Options struct {
 	// Secrets returns the value of a secret by its parameter's last name. It is
 	// asked before requests, so it should cache; after credentials were refused
 	// it is asked once more, so a cache should be short or let itself be reset.
+	// Where there is no such secret the value is empty, or the error is
+	// fs.ErrNotExist; any other error is taken for an outage of the store.
 	Secrets func(name string) (string, error)
 	// HTTP sends the requests, a client of its own when nil. Its redirect policy
 	// is replaced: writes follow none, reads do without credentials elsewhere.
