@@ -140,11 +140,12 @@ func (h *Host) open() error {
 	o.HTTP = &http.Client{Transport: h.budget, Timeout: remoteTimeout}
 	token := names.TokenSecret(h.Spec, record.HubSpot)
 	o.Token = func(ctx context.Context) (string, error) { return h.Secrets.Get(ctx, token) }
-	o.Invalidate = func(string) { h.Secrets.Refresh(context.Background()) }
+	again := func(string) { h.Secrets.Refresh(context.Background()) }
+	o.Invalidate = again
 	if h.hubspot, err = hubspot.New(o); err != nil {
 		return err
 	}
-	if h.destination, err = destination.New(h.Spec, destination.Options{Secrets: h.secret, HTTP: &http.Client{Transport: dest, Timeout: remoteTimeout}, Table: h.Table}); err != nil {
+	if h.destination, err = destination.New(h.Spec, destination.Options{Secrets: h.secret, Invalidate: again, HTTP: &http.Client{Transport: dest, Timeout: remoteTimeout}, Table: h.Table}); err != nil {
 		return err
 	}
 	h.Flow, err = flow.New(flow.Options{

@@ -29,7 +29,7 @@ func newAuthorizer(a spec.Auth, o Options, h *http.Client, timeout time.Duration
 		return nil, errors.New("no source of secrets; set Options.Secrets")
 	}
 	name := cmp.Or(a.Secret, "destination-token")
-	s := static{secrets: o.Secrets, name: name}
+	s := static{secrets: o.Secrets, invalidate: o.Invalidate, name: name}
 	switch cmp.Or(a.Kind, "bearer") {
 	case "bearer":
 		s.set = func(r *http.Request, secret string) { r.Header.Set("Authorization", "Bearer "+secret) }
@@ -50,9 +50,10 @@ func newAuthorizer(a spec.Auth, o Options, h *http.Client, timeout time.Duration
 
 // static sends the secret itself.
 type static struct {
-	secrets func(string) (string, error)
-	name    string
-	set     func(r *http.Request, secret string)
+	secrets    func(string) (string, error)
+	invalidate func(string) // nil where the keeper cannot be told
+	name       string
+	set        func(r *http.Request, secret string)
 }
 
 func (s static) credential(context.Context) (string, error) {
@@ -70,6 +71,13 @@ func (s static) credential(context.Context) (string, error) {
 	return secret, nil
 }
 
-func (s static) renew(ctx context.Context, _ string) (string, error) { return s.credential(ctx) }
+// renew asks for the secret afresh: the refused one may have been replaced since
+// its keeper has read it.
+func (s static) renew(ctx context.Context, _ string) (string, error) {
+	if s.invalidate != nil {
+		s.invalidate(s.name)
+	}
+	return s.credential(ctx)
+}
 
 func (s static) apply(r *http.Request, credential string) { s.set(r, credential) }

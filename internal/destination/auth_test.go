@@ -97,6 +97,40 @@ func TestRotatedSecret(t *testing.T) {
 	}
 }
 
+// TestReplacedSecret drops a cached secret that is refused, and sends nothing again where it is the same.
+func TestReplacedSecret(t *testing.T) {
+	for kind, auth := range map[string]spec.Auth{"bearer": {Secret: "erp-token"}, "oauth2": {Kind: "oauth2", ClientID: "c", Secret: "erp-token"}} {
+		for stored, want := range map[string]flow.Code{"new": "", "old": flow.Unauthorized} {
+			requests := 0
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, secret, basic := r.BasicAuth()
+				if requests++; r.Header.Get("Authorization") != "Bearer new" && !(basic && secret == "new") {
+					w.WriteHeader(http.StatusUnauthorized)
+					return
+				}
+				fmt.Fprint(w, `{"id":"c_1","access_token":"new"}`)
+			}))
+			defer srv.Close()
+			s, cached, dropped := described(), "old", ""
+			s.Destination.BaseURL, s.Destination.Auth = srv.URL, auth
+			if kind == "oauth2" {
+				s.Destination.Auth.TokenURL = srv.URL + "/token"
+			}
+			c, err := destination.New(s, destination.Options{
+				Secrets:    func(string) (string, error) { return cached, nil },
+				Invalidate: func(name string) { cached, dropped = stored, dropped+name },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.Read(t.Context(), "customers", "c_1", nil)
+			if flow.CodeOf(err) != want || dropped != "erp-token" || want != "" && requests != 1 {
+				t.Errorf("%s, %s stored: error %v after %d requests, invalidated %q", kind, stored, err, requests, dropped)
+			}
+		}
+	}
+}
+
 // TestStoreOfSecrets tells a secret that is not there, which a person has to bring,
 // from a store that does not answer now.
 func TestStoreOfSecrets(t *testing.T) {

@@ -44,10 +44,13 @@ const (
 type Options struct {
 	// Secrets returns the value of a secret by its parameter's last name. It is
 	// asked before requests, so it should cache; after credentials were refused
-	// it is asked once more, so a cache should be short or let itself be reset.
+	// it is asked once more, so a cache that is not short needs Invalidate.
 	// Where there is no such secret the value is empty, or the error is
 	// fs.ErrNotExist; any other error is taken for an outage of the store.
 	Secrets func(name string) (string, error)
+	// Invalidate tells the secrets' keeper that the system refused this one. The
+	// request is sent once more if Secrets then returns another one.
+	Invalidate func(name string)
 	// HTTP sends the requests, a client of its own when nil. Its redirect policy
 	// is replaced: writes follow none, reads do without credentials elsewhere.
 	HTTP *http.Client

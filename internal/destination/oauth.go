@@ -42,7 +42,7 @@ func newOAuth(a spec.Auth, o Options, name string, h *http.Client, timeout time.
 	// A redirect would carry the client's secret to another place.
 	sender := client(h, func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse })
 	out := &oauth{
-		static: static{secrets: o.Secrets, name: name}, config: a, http: sender, now: o.Now,
+		static: static{secrets: o.Secrets, invalidate: o.Invalidate, name: name}, config: a, http: sender, now: o.Now,
 		timeout: timeout, turn: make(chan struct{}, 1),
 	}
 	if o.Table != nil {
@@ -64,7 +64,8 @@ func (o *oauth) cached() (string, bool) {
 func (o *oauth) credential(ctx context.Context) (string, error) { return o.get(ctx, "") }
 
 // get is a token other than the refused one: the one at hand, or what the turn of
-// another worker or process brings, or a new one.
+// another worker or process brings, or a new one. A refused secret is asked for
+// once more, as a static one is.
 func (o *oauth) get(ctx context.Context, refused string) (string, error) {
 	if token, ok := o.cached(); ok {
 		return token, nil
@@ -82,12 +83,15 @@ func (o *oauth) get(ctx context.Context, refused string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	fetch := func() (grant, error) { return o.fetch(ctx, secret) }
-	g, err := grant{}, error(nil)
-	if o.shared == nil {
-		g, err = fetch()
-	} else {
-		g, err = o.shared.get(ctx, secret, refused, o.now, o.timeout, fetch)
+	g, err := o.grant(ctx, secret, refused)
+	if flow.CodeOf(err) == flow.Unauthorized {
+		fresh, freshErr := o.static.renew(ctx, secret)
+		if freshErr != nil {
+			return "", freshErr
+		}
+		if fresh != secret {
+			g, err = o.grant(ctx, fresh, refused)
+		}
 	}
 	if err != nil {
 		return "", err
@@ -96,6 +100,16 @@ func (o *oauth) get(ctx context.Context, refused string) (string, error) {
 	defer o.mu.Unlock()
 	o.token, o.expires = g.token, g.expires
 	return o.token, nil
+}
+
+// grant gets a token other than the refused one, from the row that all processes
+// share where there is one.
+func (o *oauth) grant(ctx context.Context, secret, refused string) (grant, error) {
+	fetch := func() (grant, error) { return o.fetch(ctx, secret) }
+	if o.shared == nil {
+		return fetch()
+	}
+	return o.shared.get(ctx, secret, refused, o.now, o.timeout, fetch)
 }
 
 // renew forgets the refused token, unless another was fetched in the meantime.
