@@ -173,8 +173,10 @@ type Object struct {
 	Upsert  *Call  `json:"upsert,omitempty"` // by ExternalID of the pair's side
 	Delete  *Call  `json:"delete,omitempty"`
 	Restore *Call  `json:"restore,omitempty"`
-	Find    *Call  `json:"find,omitempty"`
-	List    *List  `json:"list,omitempty"`
+	// Find has pages where {cursor} stands in it, or where the List's are links: they
+	// follow one another as the List's do and are of its size. Without, one is read.
+	Find *Call `json:"find,omitempty"`
+	List *List `json:"list,omitempty"`
 	// ID, Version, CreatedAt and UpdatedAt are JSON paths in a record; Archived
 	// names a boolean or a non-empty field that marks a record as deleted. With
 	// CreatedAt and a List since a time, what a create whose answer was lost has

@@ -39,16 +39,19 @@ func TestCredentials(t *testing.T) {
 // TestBadSpecs refuses what could not work, by name.
 func TestBadSpecs(t *testing.T) {
 	for want, change := range map[string]func(*spec.Destination){
-		"kind":         func(d *spec.Destination) { d.Kind = "soap" },
-		"baseUrl":      func(d *spec.Destination) { d.BaseURL = "https://user:pw@erp.test" },
-		"auth":         func(d *spec.Destination) { d.Auth.Kind = "digest" },
-		"header":       func(d *spec.Destination) { d.Auth.Kind = "header" },
-		"tokenUrl":     func(d *spec.Destination) { d.Auth.Kind = "oauth2" },
-		"{nothing}":    func(d *spec.Destination) { alter(d, func(o *spec.Object) { o.Read.Path = "/x/{nothing}" }) },
-		"read.path":    func(d *spec.Destination) { alter(d, func(o *spec.Object) { o.Read.Path = "" }) },
-		"id is":        func(d *spec.Destination) { alter(d, func(o *spec.Object) { o.ID = "" }) },
-		"conditional":  func(d *spec.Destination) { alter(d, func(o *spec.Object) { o.Conditional = "maybe" }) },
-		"list.paging":  func(d *spec.Destination) { alter(d, func(o *spec.Object) { o.List.Paging = "scroll" }) },
+		"kind":        func(d *spec.Destination) { d.Kind = "soap" },
+		"baseUrl":     func(d *spec.Destination) { d.BaseURL = "https://user:pw@erp.test" },
+		"auth":        func(d *spec.Destination) { d.Auth.Kind = "digest" },
+		"header":      func(d *spec.Destination) { d.Auth.Kind = "header" },
+		"tokenUrl":    func(d *spec.Destination) { d.Auth.Kind = "oauth2" },
+		"{nothing}":   func(d *spec.Destination) { alter(d, func(o *spec.Object) { o.Read.Path = "/x/{nothing}" }) },
+		"read.path":   func(d *spec.Destination) { alter(d, func(o *spec.Object) { o.Read.Path = "" }) },
+		"id is":       func(d *spec.Destination) { alter(d, func(o *spec.Object) { o.ID = "" }) },
+		"conditional": func(d *spec.Destination) { alter(d, func(o *spec.Object) { o.Conditional = "maybe" }) },
+		"list.paging": func(d *spec.Destination) { alter(d, func(o *spec.Object) { o.List.Paging = "scroll" }) },
+		"no list": func(d *spec.Destination) {
+			alter(d, func(o *spec.Object) { o.Find.Path += "&after={cursor}"; o.List = nil })
+		},
 		"list.next is": func(d *spec.Destination) { alter(d, func(o *spec.Object) { o.List.Next = "" }) },
 	} {
 		s := described()

@@ -60,6 +60,24 @@ func compileList(l *spec.List) (*lister, error) {
 	return out, nil
 }
 
+// pages reports whether a search has pages: where it has a place for {cursor}, or
+// where links lead on, they follow one another as those of the list do.
+func (l *lister) pages(find *call) bool {
+	return l != nil && (l.Paging == "link" || find.mentions("cursor"))
+}
+
+// unpaged tells why the pages that find names cannot be read; "" when they can.
+func (l *lister) unpaged(find *call) string {
+	switch {
+	case find == nil || !find.mentions("cursor"):
+	case l == nil:
+		return "find has {cursor}, but there is no list, which tells how pages follow one another"
+	case l.Paging == "cursor" && l.Next == "":
+		return "list.next is missing; it is the JSON path of the next cursor, in what find answers, too"
+	}
+	return ""
+}
+
 // mentions reports whether a placeholder stands anywhere in the call.
 func (k *call) mentions(name string) bool {
 	return k.path.has(name) || slices.ContainsFunc(k.query, func(p parameter) bool { return p.value.has(name) || p.key.has(name) })
@@ -148,16 +166,21 @@ func (c *Client) Changed(ctx context.Context, name, text string) ([]flow.Changed
 
 // page lists one page of what changed since an instant, and names the next.
 func (c *Client) page(ctx context.Context, o *object, since time.Time, page string) (a *answer, next string, err error) {
-	r := request{call: o.list.call, args: args{"since": o.list.format(since), "cursor": o.list.first(page)}}
+	return c.paged(ctx, o, request{call: o.list.call, args: args{"since": o.list.format(since)}}, page)
+}
+
+// paged asks for one page of a list or of a search, and names the next.
+func (c *Client) paged(ctx context.Context, o *object, r request, page string) (a *answer, next string, err error) {
+	r.args["cursor"] = o.list.first(page)
 	if o.list.Paging == "link" && page != "" {
 		if r.url, err = c.sameOrigin(page); err != nil {
 			return nil, "", err
 		}
 	}
 	if a, err = c.do(ctx, o, r); err != nil {
-		return nil, "", err
+		return a, "", err
 	}
-	if next = o.list.next(a, page, len(list(a.body))); next != "" && next == page {
+	if next = o.list.next(r.call, a, page, len(list(a.body))); next != "" && next == page {
 		return nil, "", flow.Errorf(flow.RemoteRefused, "%s: the answer names the same page again as the next one", a.what)
 	}
 	return a, next, nil
@@ -175,7 +198,7 @@ func (l *lister) first(page string) string {
 }
 
 // next is the page after this one, "" at the end.
-func (l *lister) next(a *answer, page string, items int) string {
+func (l *lister) next(k *call, a *answer, page string, items int) string {
 	switch l.Paging {
 	case "link":
 		return linked(a)
@@ -189,7 +212,7 @@ func (l *lister) next(a *answer, page string, items int) string {
 		}
 		return strconv.Itoa(n + items)
 	}
-	if !l.call.mentions("cursor") {
+	if !k.mentions("cursor") {
 		return ""
 	}
 	return text(a.whole, l.Next)

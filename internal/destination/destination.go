@@ -185,9 +185,14 @@ func compileObject(s *spec.Spec, name string, description spec.Object) (*object,
 		return nil, fmt.Errorf("conditional is %q; allowed are \"etag\", \"required\" or nothing", c)
 	}
 	var err error
-	o.list, err = compileList(description.List)
+	if o.list, err = compileList(description.List); err != nil {
+		return nil, err
+	}
+	if why := o.list.unpaged(o.calls["find"]); why != "" {
+		return nil, errors.New(why)
+	}
 	o.learn(s)
-	return o, err
+	return o, nil
 }
 
 // learn collects the types and names that the pairs give the object's fields.

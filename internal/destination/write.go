@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"tandem/internal/flow"
@@ -166,9 +167,14 @@ func (c *Client) Archive(ctx context.Context, name, id, etag string) error {
 	return err
 }
 
+// maxSearched bounds how many pages of one search are read.
+const maxSearched = 20
+
 // Find implements flow.Remote. What the system answers is checked against the
 // value, since some search loosely and some ignore a parameter they do not know;
-// letter case may differ. A blank value finds nothing.
+// letter case may differ. A loose search may hold the exact hit on a later page.
+// Two hits are enough: nobody tells one of several from the others; but what an
+// index shows may be gone. A blank value finds nothing.
 func (c *Client) Find(ctx context.Context, name, property, value string, properties []string) ([]record.Record, bool, error) {
 	o, err := c.object(name)
 	if err != nil {
@@ -179,25 +185,53 @@ func (c *Client) Find(ctx context.Context, name, property, value string, propert
 		return nil, true, err
 	}
 	r := request{call: k, args: args{"field": property, "value": value}, sent: record.Fields{property: value}}
-	a, err := c.do(ctx, o, r)
 	consistent := c.spec.SearchLag.Duration == 0
-	if a != nil && a.status == http.StatusNotFound && k.path.has("value") {
-		return nil, consistent, nil // a lookup by path: nobody is there
-	}
-	if err != nil {
-		return nil, false, err
-	}
 	var found []record.Record
-	for _, item := range list(a.body) {
-		rec, equal, err := c.equal(ctx, o, a, item, property, value, properties)
+	for n, page := 0, ""; n == 0 || page != ""; n++ {
+		if len(found) > 1 && (consistent || n == maxSearched) {
+			break
+		}
+		if n == maxSearched {
+			return nil, false, flow.Errorf(flow.RemoteRefused, "find %s: %d pages do not tell whether a record has the value; make destination.objects.%s.find narrower", name, n, name)
+		}
+		var a *answer
+		a, page, err = c.searched(ctx, o, r, page)
+		if a != nil && a.status == http.StatusNotFound && k.path.has("value") {
+			break // a lookup by path: nobody is there
+		}
 		if err != nil {
 			return nil, false, err
 		}
-		if equal && !rec.Archived {
-			found = append(found, rec)
+		if found, err = c.hits(ctx, o, a, found, property, value, properties); err != nil {
+			return nil, false, err
 		}
 	}
 	return found, consistent, nil
+}
+
+// searched asks for one page of a search, and names the next where it has pages.
+func (c *Client) searched(ctx context.Context, o *object, r request, page string) (a *answer, next string, err error) {
+	if o.list.pages(r.call) {
+		return c.paged(ctx, o, r, page)
+	}
+	a, err = c.do(ctx, o, r)
+	return a, "", err
+}
+
+// hits adds to found what one page holds of records that have the value. One that
+// moves to the next page meanwhile comes twice.
+func (c *Client) hits(ctx context.Context, o *object, a *answer, found []record.Record, property, value string, properties []string) ([]record.Record, error) {
+	before := found
+	for _, item := range list(a.body) {
+		rec, equal, err := c.equal(ctx, o, a, item, property, value, properties)
+		if err != nil {
+			return nil, err
+		}
+		if equal && !rec.Archived && !slices.ContainsFunc(before, func(r record.Record) bool { return r.ID == rec.ID }) {
+			found = append(found, rec)
+		}
+	}
+	return found, nil
 }
 
 // equal reads one found item and compares its property with value. A summary that
