@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -64,10 +65,19 @@ func (s *Secrets) Get(ctx context.Context, name string) (string, error) {
 	}
 	v, ok := s.values[name]
 	if !ok {
-		return "", fmt.Errorf("there is no parameter %s%s; create it with tandem secrets", s.prefix, name)
+		return "", absent(s.prefix + name)
 	}
 	return v, nil
 }
+
+// absent is a parameter that nobody has stored: fs.ErrNotExist, and no outage.
+type absent string
+
+func (a absent) Error() string {
+	return "there is no parameter " + string(a) + "; create it with tandem secrets"
+}
+
+func (absent) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Valid returns the values of a secret that are valid now: the current one and,
 // while a rotation lasts, the one before.
