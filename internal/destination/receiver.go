@@ -70,7 +70,7 @@ func (r *Receiver) Parse(d flow.Delivery) ([]flow.Notification, error) {
 		}
 	}
 	if len(events) > maxEvents {
-		return nil, flow.Errorf(flow.BadBody, "destination webhook: %d events in one delivery, at most %d", len(events), maxEvents)
+		return nil, flow.Errorf(flow.TooLarge, "%d events in one delivery, at most %d are taken: send fewer", len(events), maxEvents)
 	}
 	var out []flow.Notification
 	for _, e := range events {

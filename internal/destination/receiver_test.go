@@ -85,6 +85,7 @@ func TestParse(t *testing.T) {
 		`{}`:                                                                {code: flow.BadBody},
 		`[]`:                                                                {code: flow.BadBody},
 		`{"events":[{}]`:                                                    {code: flow.BadBody},
+		`{"events":[{}` + strings.Repeat(",{}", 1000) + `]}`:                {code: flow.TooLarge},
 		`{"record_id":"c_1"}`:                                               {single, map[string]string{"x-topic": "customer", "x-action": "deleted"}, "customers/c_1/deleted", ""},
 	} {
 		events, err := receive(t, c.change).Parse(flow.Delivery{Header: c.header, Body: []byte(body)})
@@ -110,8 +111,8 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(err)
 		}
 		found, err := r.Parse(flow.Delivery{Body: body})
-		if err != nil && flow.CodeOf(err) != flow.BadBody {
-			t.Errorf("error is %v, want BadBody", err)
+		if code := flow.CodeOf(err); err != nil && code != flow.BadBody && code != flow.TooLarge {
+			t.Errorf("error is %v, want BadBody or TooLarge", err)
 		}
 		for _, n := range found {
 			if n.Record == "" || n.Object == "" {

@@ -86,3 +86,22 @@ func TestTooLargeForTheWayBack(t *testing.T) {
 		t.Fatalf("the name is %q after %s", got, b.now.Sub(began))
 	}
 }
+
+// crowded is a receiver to which a delivery holds too much.
+type crowded struct{ flow.Receiver }
+
+func (crowded) Verify(flow.Delivery) error { return nil }
+
+func (crowded) Parse(flow.Delivery) ([]flow.Notification, error) {
+	return nil, flow.Errorf(flow.TooLarge, "1001 events")
+}
+
+// TestTooManyEvents: what is dropped whole is not answered with 200, after which nobody
+// would send it again.
+func TestTooManyEvents(t *testing.T) {
+	b := newBench(t)
+	in := &flow.Ingress{Flow: b.flow, Receivers: map[record.System]flow.Receiver{record.Destination: crowded{}}}
+	if a := in.Deliver(t.Context(), record.Destination, flow.Delivery{}); a.Status != 413 || a.Problem == "" {
+		t.Errorf("answered %+v", a)
+	}
+}

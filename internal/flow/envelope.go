@@ -120,7 +120,7 @@ func (s *Sealer) Check(e Envelope) error {
 			return nil
 		}
 	}
-	return Errorf(BadSeal, "the envelope was not sealed by this client's ingress, or was altered since")
+	return Errorf(BadSeal, "the envelope was not sealed by this client's ingress, or was altered since; or the client secret that sealed it is not valid any more, after a rotation: then tandem resync brings the record")
 }
 
 func (s *Sealer) keys(e Envelope) ([][]byte, error) {

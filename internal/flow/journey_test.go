@@ -105,6 +105,17 @@ func TestFirstContactLinksWithoutWriting(t *testing.T) {
 	b.want(b.event(record.Destination, "contacts", "c_9", flow.Changed), "Dropped")
 }
 
+// A space at the end of a match value makes no other record of it.
+func TestMatchWithASpace(t *testing.T) {
+	b := newBench(t)
+	b.hub.put("companies/7", record.Fields{"domain": "acme.example"})
+	b.dest.put("accounts/c_9", record.Fields{"domain": " acme.example "})
+	b.want(b.event(record.Destination, "companies", "c_9", flow.Changed), "Stamp")
+	if len(b.hub.rows) != 1 {
+		t.Errorf("HubSpot holds %v", b.hub.rows)
+	}
+}
+
 func TestTwoCandidatesAreParked(t *testing.T) {
 	b := newBench(t)
 	b.hub.put("contacts/7", record.Fields{"email": "ada@example.com"})

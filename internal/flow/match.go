@@ -99,7 +99,7 @@ func (f *Flow) matchKey(j *journey, t *Transformed) (string, match) {
 			text, _ = t.own(by.Field)
 		}
 		if text = strings.ToLower(strings.TrimSpace(text)); text != "" && value != "" {
-			return j.print(by.Field, "either side", text), match{j.property(by.Field, j.target), value}
+			return j.print(by.Field, "either side", text), match{j.property(by.Field, j.target), strings.TrimSpace(value)}
 		}
 	}
 	return "", match{}

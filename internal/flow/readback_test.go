@@ -129,7 +129,7 @@ func (b *bench) reshape(form func(string) string) {
 
 // A system that counts its versions tells by them that nobody else was there: even
 // what it makes of a value that is no form of it is its own doing, and the next write
-// needs no look first.
+// needs no look first. That it holds another value is recorded.
 func TestCountedVersions(t *testing.T) {
 	b := newBench(t)
 	n := 0
@@ -151,8 +151,27 @@ func TestCountedVersions(t *testing.T) {
 			t.Errorf("%d reads, want the one of what was stored", b.dest.reads-reads)
 		}
 	}
-	if hub, dest := b.rests(); hub != "King" || dest != "Countess" || len(b.losses()) != 0 {
+	if hub, dest := b.rests(); hub != "King" || dest != "Countess" || len(b.losses()) != 2 {
 		t.Errorf("HubSpot holds %q, the destination %q, recorded is %+v", hub, dest, b.losses())
+	}
+}
+
+// A system answers that it has put another value in the place of what was sent: that
+// stays, and what was sent is recorded; a form of what was sent is no loss.
+func TestReplacedInItsAnswer(t *testing.T) {
+	for made, lost := range map[string]int{"KING": 0, " King": 0, "Countess": 1, "": 1} {
+		b := newBench(t)
+		b.created()
+		b.dest.answer = func(record.Record) record.Record {
+			b.reshape(func(string) string { return made })
+			return b.dest.rows["customers/c_1"]
+		}
+		b.hub.put("contacts/7", record.Fields{"lastname": "King"})
+		b.want(b.event(record.HubSpot, "contacts", "7", flow.Changed), "Stamp")
+		hub, dest := b.rests()
+		if losses := b.losses(); hub != "King" || dest != made || len(losses) != lost || lost == 1 && (losses[0].Loser != "King" || losses[0].Policy != "replaced") {
+			t.Errorf("HubSpot holds %q, the destination %q, recorded is %+v", hub, dest, losses)
+		}
 	}
 }
 

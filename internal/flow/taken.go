@@ -152,7 +152,7 @@ func (j *journey) standing(p *ledger.Pair, sys record.System, held []string) str
 // does not name it; "" when none is found.
 func (f *Flow) holder(ctx context.Context, j *journey, sys record.System, patch map[string]string, own string) (string, error) {
 	for _, by := range j.pair.Match {
-		value := patch[by.Field]
+		value := strings.TrimSpace(patch[by.Field])
 		if value == "" {
 			continue
 		}

@@ -74,6 +74,8 @@ func (in *Ingress) Deliver(ctx context.Context, sys record.System, d Delivery) A
 	switch {
 	case errors.Is(err, ErrWrongPortal):
 		return Answer{Status: http.StatusNotFound, Problem: err.Error()}
+	case CodeOf(err) == TooLarge:
+		return Answer{Status: http.StatusRequestEntityTooLarge, Problem: err.Error()}
 	case err != nil:
 		in.Flow.Log.Error("authentic delivery not understood", "system", sys, "error", err)
 		return Answer{Status: http.StatusOK, Problem: "signed, but not the documented JSON: nothing was started"}

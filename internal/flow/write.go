@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"tandem/internal/ledger"
@@ -252,18 +251,32 @@ func (f *Flow) confirm(ctx context.Context, j *journey, plan *Plan, sys record.S
 	if sys == record.Destination && plan.Open != "" {
 		c.Open = f.open(j, rec.UpdatedAt)
 	}
+	return f.observe(ctx, j, plan, sys, patch, rec, c)
+}
+
+// observe notes what the system says it stored. What it has put there itself instead of
+// what was sent stays; that the two sides differ from now on is recorded.
+func (f *Flow) observe(ctx context.Context, j *journey, plan *Plan, sys record.System, patch map[string]string, rec record.Record, c *Confirmation) error {
 	canonical := f.translators[spec.From(sys)][j.pair.Name].Canonical(rec.Fields)
 	var reshaped []string
-	for name, sent := range patch {
-		c.Prints[name] = j.print(name, sys, orMissing(canonical, name, sent))
-		if c.Prints[name] != j.print(name, sys, sent) {
-			reshaped = append(reshaped, name)
+	var lost []ledger.Conflict
+	for _, field := range j.pair.Fields {
+		sent, written := patch[field.Name]
+		if !written {
+			continue
+		}
+		stored := orMissing(canonical, field.Name, sent)
+		if c.Prints[field.Name] = j.print(field.Name, sys, stored); stored != sent {
+			reshaped = append(reshaped, field.Name)
+		}
+		if field.Travels(spec.From(sys)) && !record.Reshaped(field.Side(sys).Type, stored, sent) {
+			lost = append(lost, ledger.Conflict{Field: field.Name, Policy: "replaced", Winner: sys, Loser: sent})
 		}
 	}
-	if slices.Sort(reshaped); len(reshaped) > 0 {
+	if len(reshaped) > 0 {
 		f.Log.Warn("stored in another form than was sent", "execution", j.execution, "system", sys, "fields", names(reshaped))
 	}
-	return nil
+	return f.loseThere(ctx, j, plan, sys, rec.ID, lost)
 }
 
 func orMissing(m map[string]string, name, otherwise string) string {

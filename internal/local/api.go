@@ -33,7 +33,7 @@ waits: send again later).
                                       none, with "problem" where it was signed but not understood (senders repeat what
                                       is refused); alike, with "problem" and no "error": 401 the signature is missing,
                                       wrong or more than 5 minutes off; 404 another portal's; 503 not all could be kept:
-                                      deliver again. 413 more than 1 MiB
+                                      deliver again. 413 more than 1 MiB, or than 1,000 events
   GET  /api/status                    {"inFlight","queued","receiving","polling","deferred","accepted",
                                       "outcomes","deadLetters","quiet"}; deferred: events that wait, for 30 s to
                                       15 minutes each time, for a system that is down, a limit or another
