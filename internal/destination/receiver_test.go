@@ -2,6 +2,7 @@ package destination_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
