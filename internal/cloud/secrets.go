@@ -16,10 +16,12 @@ import (
 // secretLife is how long a value is used without asking again; a rotation needs
 // no deployment and is complete after it. secretRest is how long after a
 // request nothing is asked again on a refusal, so that a flood of forged
-// deliveries does not become a flood of requests.
+// deliveries does not become a flood of requests. sealRest is the same for seals:
+// shorter, since whoever may start executions is one of few.
 const (
 	secretLife = 5 * time.Minute
 	secretRest = 20 * time.Second
+	sealRest   = time.Second
 )
 
 // Secrets reads parameters below a prefix and keeps them in the process. All
@@ -33,6 +35,8 @@ type Secrets struct {
 	wanted []string
 	values map[string]string
 	read   time.Time
+	// doubted is when a seal that did not fit last had them read.
+	doubted time.Time
 }
 
 // NewSecrets are the parameters wanted (last names) below prefix. It asks nothing.
@@ -100,6 +104,19 @@ func (s *Secrets) Refresh(ctx context.Context) bool {
 	if s.now().Sub(s.read) < secretRest {
 		return false
 	}
+	return s.fetch(ctx) == nil
+}
+
+// Doubt is Refresh for a seal that does not fit. It rests from the last doubt and
+// not from the last request: the first envelope that is sealed under a rotated
+// value may come when this process has just read the former one.
+func (s *Secrets) Doubt(ctx context.Context) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now().Sub(s.doubted) < sealRest {
+		return false
+	}
+	s.doubted = s.now()
 	return s.fetch(ctx) == nil
 }
 
