@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -32,6 +34,7 @@ func TestAWSCommandsMisused(t *testing.T) {
 		"all of what":         {[]string{"dead-letters", "acme", "--all", "--spec", file}, "goes with --redrive"},
 		"an unknown secret":   {[]string{"secrets", "acme", "nonsense", "--spec", file}, "it has hubspot-token"},
 		"a secret and no way": {[]string{"secrets", "acme", "hubspot-token", "--spec", file}, "choose one of"},
+		"anyway what":         {[]string{"secrets", "acme", "hubspot-token", "--set", "--anyway", "--spec", file}, "--anyway goes with --finish"},
 		"a blank value":       {[]string{"secrets", "acme", "hubspot-token", "--set", "--spec", file}, "standard input holds no value"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -71,6 +74,56 @@ func TestSecretsMissingOnAWS(t *testing.T) {
 		if code := run(t.Context(), append(args, "--spec", "../../"+exampleSpec), nil, &out, &out); code != exitFailed || !strings.Contains(out.String(), want) {
 			t.Errorf("%v says, with %d: %s", args, code, out.String())
 		}
+	}
+}
+
+// A rotation is not ended while events that are sealed with the former value may
+// wait in one of the queues, unless it is asked for all the same.
+func TestFinishWaitsForTheQueues(t *testing.T) {
+	var depths map[string]string // by state of a message, of the queue that is not empty
+	full, deleted := "", false
+	aws := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw, _ := io.ReadAll(r.Body)
+		var in struct{ QueueName, QueueURL string }
+		_ = json.Unmarshal(raw, &in)
+		switch _, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); operation {
+		case "GetQueueUrl":
+			_ = json.NewEncoder(w).Encode(map[string]string{"QueueUrl": in.QueueName})
+		case "GetQueueAttributes":
+			answer := map[string]string{"ApproximateNumberOfMessages": "0"}
+			if in.QueueURL == full {
+				answer = depths
+			}
+			_ = json.NewEncoder(w).Encode(map[string]any{"Attributes": answer})
+		case "DeleteParameter":
+			deleted = true
+			_, _ = io.WriteString(w, "{}")
+		}
+	}))
+	t.Cleanup(aws.Close)
+	for name, value := range map[string]string{"AWS_ENDPOINT_URL": aws.URL, "AWS_REGION": "x", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"} {
+		t.Setenv(name, value)
+	}
+	for name, c := range map[string]struct {
+		full, state string
+		args        []string
+		ends        bool
+		says        string
+	}{
+		"put off":      {full: "acme-later", state: "ApproximateNumberOfMessagesDelayed", says: "3 events that were put off and 0 dead letters wait"},
+		"going on":     {full: "acme-later", state: "ApproximateNumberOfMessagesNotVisible", says: "3 events"},
+		"dead letters": {full: "acme-dead-letters", state: "ApproximateNumberOfMessages", says: "0 events that were put off and 3 dead letters wait"},
+		"anyway":       {full: "acme-dead-letters", state: "ApproximateNumberOfMessages", args: []string{"--anyway"}, ends: true, says: "only the current value"},
+		"empty":        {ends: true, says: "only the current value"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			full, depths, deleted = c.full, map[string]string{c.state: "3"}, false
+			var out bytes.Buffer
+			code := run(t.Context(), append([]string{"secrets", "acme", "hubspot-client-secret", "--finish", "--spec", "../../" + exampleSpec}, c.args...), nil, &out, &out)
+			if deleted != c.ends || (code == exitOK) != c.ends || !strings.Contains(out.String(), c.says) {
+				t.Errorf("exit code %d, ended %t, says %s", code, deleted, out.String())
+			}
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tandem/internal/cloud/awsjson"
@@ -22,6 +23,7 @@ func secretsCommand(ctx context.Context, e *env, args []string) error {
 	generate := f.Bool("generate", false, "make a random value for NAME; for beat-secret and a destination that lets you choose")
 	set := f.Bool("set", false, "read a value for NAME from standard input, one line")
 	finish := f.Bool("finish", false, "end a rotation of NAME: the former value is no longer valid")
+	anyway := f.Bool("anyway", false, "with --finish: although events that are sealed with the former value still wait")
 	d, err := e.ofClient(f, args, 1)
 	if err != nil {
 		return err
@@ -39,13 +41,15 @@ func secretsCommand(ctx context.Context, e *env, args []string) error {
 		return misused("choose one of --set, --generate and --finish")
 	case name == "" && asked > 0:
 		return misused("name the secret; %s has %s", d.client, strings.Join(names.Secrets(d.spec), ", "))
+	case *anyway && !*finish:
+		return misused("--anyway goes with --finish")
 	}
 	if err := d.connect(e); err != nil {
 		return err
 	}
 	switch {
 	case *finish:
-		return d.finish(ctx, e, name)
+		return d.finish(ctx, e, name, *anyway)
 	case *generate:
 		return d.rotate(ctx, e, name, rand.Text()+rand.Text())
 	case *set:
@@ -138,7 +142,14 @@ func (d *deployment) put(ctx context.Context, name, value string) error {
 	}, nil)
 }
 
-func (d *deployment) finish(ctx context.Context, e *env, name string) error {
+// finish ends a rotation: what is signed or sealed with the former value is refused
+// from then on, so it waits for the queues in which sealed events may lie for days.
+func (d *deployment) finish(ctx context.Context, e *env, name string, anyway bool) error {
+	if d.signs(name) && !anyway {
+		if err := d.nothingSealed(ctx, name); err != nil {
+			return err
+		}
+	}
 	err := d.api.Call(ctx, awsjson.SSM, "DeleteParameter", map[string]any{"Name": names.Prefix(d.client) + name + names.Previous}, nil)
 	if awsjson.Is(err, "ParameterNotFound") {
 		return fmt.Errorf("%s%s is not being rotated", names.Prefix(d.client), name)
@@ -148,4 +159,39 @@ func (d *deployment) finish(ctx context.Context, e *env, name string) error {
 	}
 	_, err = fmt.Fprintf(e.out, "%s%s: only the current value is valid, within five minutes\n", names.Prefix(d.client), name)
 	return err
+}
+
+// nothingSealed refuses while events wait: Verify would take each for a forgery.
+func (d *deployment) nothingSealed(ctx context.Context, name string) error {
+	later, err := d.depth(ctx, d.client+"-later")
+	if err != nil {
+		return err
+	}
+	dead, err := d.depth(ctx, d.client+"-dead-letters")
+	if err != nil || later+dead == 0 {
+		return err
+	}
+	return fmt.Errorf("%s%s: %d events that were put off and %d dead letters wait, and those sealed with the former value would be refused as forged. "+
+		"Events that were put off go on by themselves, within 25 hours; of dead letters mend the cause and then: tandem dead-letters %s --redrive --all. "+
+		"To end the rotation all the same, and redrive none of them: --finish --anyway", names.Prefix(d.client), name, later, dead, d.client)
+}
+
+// depth is how many messages are in a queue, 0 where it is not deployed yet.
+func (d *deployment) depth(ctx context.Context, queue string) (n int, err error) {
+	var at struct{ QueueURL string }
+	err = d.api.Call(ctx, awsjson.SQS, "GetQueueUrl", map[string]any{"QueueName": queue}, &at)
+	if awsjson.Is(err, "QueueDoesNotExist") {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	states := []string{"ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"}
+	var out struct{ Attributes map[string]string }
+	err = d.api.Call(ctx, awsjson.SQS, "GetQueueAttributes", map[string]any{"QueueUrl": at.QueueURL, "AttributeNames": states}, &out)
+	for _, state := range states {
+		some, _ := strconv.Atoi(out.Attributes[state]) // absent is none
+		n += some
+	}
+	return n, err
 }
