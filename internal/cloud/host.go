@@ -32,10 +32,10 @@ type Host struct {
 	Secrets   *Secrets
 	Table     table.Table
 	Flow      *flow.Flow
-	Beats     *beat.Reporter
 	Metrics   *Metrics
 	Log       *slog.Logger
 
+	reporting   reporting
 	hubspot     *hubspot.Client
 	budget      *hubspot.Budget
 	destination *destination.Client
@@ -76,9 +76,10 @@ func New(ctx context.Context, name string, getenv func(string) string) (*Host, e
 	}
 	h.Table = dynamo.New(api, getenv(names.Table), nil, nil)
 	h.Metrics = NewMetrics(os.Stdout, h.Spec.Client, time.Now)
-	if h.Beats, err = h.reporter(ctx, getenv); err != nil {
-		log.Warn("this function sends no beats", "error", err)
+	if getenv(names.CentreURL) != "" {
+		h.reporting = reporting{open: func(ctx context.Context) (*beat.Reporter, error) { return h.reporter(ctx, getenv) }, now: time.Now, log: log}
 	}
+	h.reporting.reporter(ctx)
 	if name == "later" {
 		if h.lines, err = lines(h.Table, h.Spec); err != nil {
 			return nil, err
@@ -168,27 +169,4 @@ func (h *Host) secret(name string) (string, error) { return h.Secrets.Get(contex
 
 func (h *Host) clientSecrets(s record.System) ([]string, error) {
 	return h.Secrets.Valid(context.Background(), names.ClientSecret(h.Spec, s))
-}
-
-// reporter sends this function's beats; nil, which reports nothing, without a Centre.
-func (h *Host) reporter(ctx context.Context, getenv func(string) string) (*beat.Reporter, error) {
-	url := getenv(names.CentreURL)
-	if url == "" {
-		return nil, nil
-	}
-	secret, err := h.Secrets.Get(ctx, names.CentreSecret)
-	if err != nil {
-		return nil, err
-	}
-	prices, err := beat.ParsePrices(getenv(names.Prices))
-	if err != nil {
-		return nil, err
-	}
-	o := beat.Options{Prices: prices, Client: h.Spec.Client, Handler: h.Name, Direction: h.Direction, URL: url, Secret: secret, Log: h.Log,
-		Interval: Promise(h.Spec, h.Name, h.Direction)}
-	r, err := beat.New(o)
-	if err != nil {
-		return nil, fmt.Errorf("beats: %w", err)
-	}
-	return r, nil
 }

@@ -56,7 +56,7 @@ func (h *Host) letters(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.Beats.Waiting(waiting)
+	h.beats().Waiting(waiting)
 	for range looked {
 		if waiting == 0 {
 			return nil
@@ -98,8 +98,11 @@ func (h *Host) giveBack(ctx context.Context, all []received) {
 	_ = h.queues.Call(ctx, awsjson.SQS, "ChangeMessageVisibilityBatch", map[string]any{"QueueUrl": h.deadLetters, "Entries": entries}, nil)
 }
 
-// count counts those letters that nobody has counted.
+// count counts those letters that nobody has counted, where somebody can be told.
 func (h *Host) count(ctx context.Context, all []received) error {
+	if h.reporting.missing() {
+		return nil
+	}
 	ways := map[spec.Direction][]ledger.Letter{}
 	for _, m := range all {
 		if d, one, ok := h.read(m); ok {
@@ -115,7 +118,7 @@ func (h *Host) count(ctx context.Context, all []received) error {
 			key := ledger.LetterKey(d, one.Message)
 			if _, counted := h.untold[key]; !counted {
 				h.untold[key] = one
-				h.Beats.Outcome(d, beat.Dead, beat.Cause(one.Code), 0)
+				h.beats().Outcome(d, beat.Dead, beat.Cause(one.Code), 0)
 			}
 		}
 	}

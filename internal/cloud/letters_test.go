@@ -113,7 +113,7 @@ func selfCheckHost(t *testing.T, q *httptest.Server, rows table.Table) *Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Host{Spec: s, Beats: beats, Log: slog.New(slog.DiscardHandler), queues: awsjson.New(config, time.Minute), deadLetters: "queue", untold: map[table.Key]ledger.Letter{},
+	return &Host{Spec: s, reporting: reporting{opened: beats}, Log: slog.New(slog.DiscardHandler), queues: awsjson.New(config, time.Minute), deadLetters: "queue", untold: map[table.Key]ledger.Letter{},
 		Flow: &flow.Flow{Options: flow.Options{Spec: s, Ledger: &ledger.Ledger{Table: rows, Client: "acme", Now: func() time.Time { return time.UnixMilli(1790000000000) }}}}}
 }
 

@@ -52,13 +52,13 @@ func (h *Host) sweep(ctx context.Context, t names.Tick, metric string, from flow
 		out.Started, err = in.Poll(ctx, source, object, from)
 	}
 	for range out.Started {
-		h.Beats.Event(h.Direction)
+		h.beats().Event(h.Direction)
 	}
 	if err != nil {
-		h.Beats.Error(flow.CodeOf(err))
+		h.beats().Error(flow.CodeOf(err))
 	}
 	// The process is frozen after its answer, so the promised beat goes out now.
-	if lost := h.Beats.Flush(ctx); lost != nil {
+	if lost := h.beats().Flush(ctx); lost != nil {
 		h.Log.Warn("the beat was not delivered", "error", lost)
 	}
 	if err != nil {

@@ -32,9 +32,9 @@ func (h *Host) SelfCheck(ctx context.Context) ([]beat.Check, error) {
 		beat.Probe{Name: "destination", Ask: func(ctx context.Context) error { return h.probe(ctx, h.destination, record.Destination) }},
 	)
 	checks = append(checks, h.sing(ctx)...)
-	h.Beats.Checked(checks)
+	h.beats().Checked(checks)
 	if used, limit := h.budget.Reading(); limit > 0 {
-		h.Beats.Budget(used, limit)
+		h.beats().Budget(used, limit)
 		h.Metrics.Count(names.MetricBudget, "", 100*used/limit)
 	}
 	h.ownTable(ctx)
@@ -64,15 +64,19 @@ func (h *Host) ownTable(ctx context.Context) {
 	}
 }
 
-// tell sends the beat, and the counts since one that was not answered as well.
+// tell sends the beat, and the counts since one that was not answered as well: of
+// new letters always, since one may have been sent in the background meanwhile.
 func (h *Host) tell(ctx context.Context) {
+	if h.reporting.missing() {
+		return // the letters wait for one that can be told of them
+	}
 	for range 2 {
-		if err := h.Beats.Flush(ctx); err != nil {
+		if err := h.beats().Flush(ctx); err != nil {
 			h.Log.Warn("the beat was not delivered", "error", err)
 			h.behind = true
 			return
 		}
-		if !h.behind {
+		if !h.behind && len(h.untold) == 0 {
 			break
 		}
 		h.behind = false
@@ -92,11 +96,11 @@ func (h *Host) sing(ctx context.Context) []beat.Check {
 		h.Log.Warn("the table does not tell which deployment this is", "error", err)
 		return nil
 	}
-	h.Beats.Writes(h.Spec.HubSpot.PortalID, deployment)
+	h.beats().Writes(h.Spec.HubSpot.PortalID, deployment)
 	bird := canary.Canary{Flow: h.Flow, Deployment: deployment}
 	report := bird.Beat(ctx)
 	if report.SecondWriter {
-		h.Beats.Signal(beat.SecondWriter)
+		h.beats().Signal(beat.SecondWriter)
 	}
 	return report.Checks
 }

@@ -56,9 +56,9 @@ func (h *Host) report(s flow.State, section any, err error) {
 	d := h.Direction
 	if err != nil {
 		code := flow.CodeOf(err)
-		h.Beats.Error(code)
+		h.beats().Error(code)
 		if code == flow.BadSeal {
-			h.Beats.Signal(beat.SealRefused)
+			h.beats().Signal(beat.SealRefused)
 			h.Metrics.Count(names.MetricBadSeal, d, 1)
 		}
 		return
@@ -67,9 +67,9 @@ func (h *Host) report(s flow.State, section any, err error) {
 	case *flow.Plan:
 		h.reportPlan(d, s, section)
 	case *flow.Stamped:
-		h.Beats.Outcome(d, beat.Stamped, "", since(s))
+		h.beats().Outcome(d, beat.Stamped, "", since(s))
 		if drifted(s) {
-			h.Beats.Signal(beat.DriftFound)
+			h.beats().Signal(beat.DriftFound)
 			h.Metrics.Count(names.MetricDrift, d, 1)
 		}
 	}
@@ -81,7 +81,7 @@ func (h *Host) reportPlan(d spec.Direction, s flow.State, plan *flow.Plan) {
 	kind, reason := plan.Outcome()
 	parked := len(plan.Parked)
 	if parked > 0 {
-		h.Beats.Signal(beat.FieldParked)
+		h.beats().Signal(beat.FieldParked)
 	}
 	if beat.Kind(kind) == beat.Parked {
 		parked++
@@ -90,7 +90,7 @@ func (h *Host) reportPlan(d spec.Direction, s flow.State, plan *flow.Plan) {
 		h.Metrics.Count(names.MetricParked, d, parked)
 	}
 	if plan.Act == flow.ActDrop {
-		h.Beats.Outcome(d, beat.Kind(kind), beat.CauseOf(reason), since(s))
+		h.beats().Outcome(d, beat.Kind(kind), beat.CauseOf(reason), since(s))
 	}
 }
 

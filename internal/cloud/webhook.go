@@ -84,14 +84,14 @@ func (h *Host) receiver(source record.System) (flow.Receiver, error) {
 // counted tells the Centre and CloudWatch of a delivery.
 func (h *Host) counted(a flow.Answer) {
 	if a.Status == http.StatusUnauthorized {
-		h.Beats.Signal(beat.SignatureRefused)
+		h.beats().Signal(beat.SignatureRefused)
 		h.Metrics.Count(names.MetricRefused, h.Direction, 1)
 	}
 	for range a.Started + a.Dropped {
-		h.Beats.Event(h.Direction)
+		h.beats().Event(h.Direction)
 	}
 	for range a.Dropped {
-		h.Beats.Outcome(h.Direction, beat.Dropped, beat.Unchanged, 0)
+		h.beats().Outcome(h.Direction, beat.Dropped, beat.Unchanged, 0)
 	}
 }
 
