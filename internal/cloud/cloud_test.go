@@ -117,7 +117,7 @@ func TestStore(t *testing.T) {
 	if got, err := s.GetParameters(t.Context(), []string{"/acme/a"}); got["/acme/a"] != "1" || err != nil {
 		t.Errorf("got %v, %v after two throttled attempts", got, err)
 	}
-	fails = awsjson.Attempts
+	fails = awsjson.Patience
 	if _, err := s.GetParameters(t.Context(), []string{"/acme/a"}); err == nil || !strings.HasSuffix(err.Error(), "400 ThrottlingException") {
 		t.Errorf("throttled throughout: %v", err)
 	}

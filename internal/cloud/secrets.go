@@ -120,12 +120,18 @@ func (s *Secrets) Doubt(ctx context.Context) bool {
 	return s.fetch(ctx) == nil
 }
 
-// batch is how many names one request may ask for (API GetParameters).
-const batch = 10
+const (
+	// batch is how many names one request may ask for (API GetParameters).
+	batch = 10
+	// fetchWithin is a second less than Verify has.
+	fetchWithin = 7 * time.Second
+)
 
 // fetch reads all wanted parameters. The caller holds the lock. A value that can
 // no longer be read is forgotten, but an error forgets nothing.
 func (s *Secrets) fetch(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchWithin)
+	defer cancel()
 	values := map[string]string{}
 	for part := range slices.Chunk(s.wanted, batch) {
 		full := make([]string, len(part))

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -45,7 +46,7 @@ var (
 type Client struct {
 	Config aws.Config
 	HTTP   *http.Client
-	// Pause is the wait before the second attempt, doubled after it.
+	// Pause bounds the wait before the second attempt; the bound is doubled after it.
 	Pause  time.Duration
 	signer *v4.Signer
 }
@@ -110,8 +111,16 @@ func Is(err error, code string) bool {
 	return errors.As(err, &e) && e.Code == code
 }
 
-// Attempts is how often a request is sent that was throttled or lost.
-const Attempts = 3
+const (
+	// Attempts is how often a request is sent that was lost, Patience how often one
+	// that was throttled: when a delivery starts a hundred functions at once, all of them
+	// have their secrets two to four seconds later, at the 40 answers a second that
+	// Systems Manager gives an account.
+	Attempts, Patience = 3, 10
+	// longest bounds the wait before any attempt. One with less than spare left for its
+	// answer is not made: the caller has to report, too.
+	longest, spare = 2 * time.Second, 200 * time.Millisecond
+)
 
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 4 << 20
@@ -123,19 +132,38 @@ func (c *Client) Call(ctx context.Context, s Service, operation string, in, out 
 	if err != nil {
 		return err
 	}
-	pause := c.Pause
+	lost := 0
 	for n := 1; ; n++ {
 		again, err := c.once(ctx, s, operation, body, out)
-		if err == nil || !again || n == Attempts {
-			return err
+		if !throttled(err) {
+			lost++
 		}
-		select {
-		case <-time.After(pause):
-			pause *= 2
-		case <-ctx.Done():
+		if err == nil || !again || lost == Attempts || n == Patience || !c.rest(ctx, n) {
 			return err
 		}
 	}
+}
+
+// rest waits after the nth attempt, false if ctx ends before: a random part of the
+// bound, since what was throttled together would come back together ("full jitter",
+// AWS Architecture Blog, "Exponential Backoff And Jitter").
+func (c *Client) rest(ctx context.Context, n int) bool {
+	pause := rand.N(min(c.Pause<<(n-1), longest) + 1)
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < pause+spare {
+		return false
+	}
+	select {
+	case <-time.After(pause):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// throttled reports whether err is a refusal for the number of requests alone.
+func throttled(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Status == http.StatusTooManyRequests || strings.Contains(e.Code, "Throttl") || strings.Contains(e.Code, "TooManyUpdates"))
 }
 
 // once sends the request once; again tells whether another attempt may help.
@@ -155,8 +183,7 @@ func (c *Client) once(ctx context.Context, s Service, operation string, body []b
 	}
 	if resp.StatusCode != http.StatusOK {
 		e := refusal(s, operation, resp.StatusCode, raw)
-		throttled := strings.Contains(e.Code, "Throttl") || strings.Contains(e.Code, "TooManyUpdates")
-		return throttled || e.Status >= 500, e
+		return throttled(e) || e.Status >= 500, e
 	}
 	if out == nil || len(raw) == 0 {
 		return false, nil

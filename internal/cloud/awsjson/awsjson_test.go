@@ -1,12 +1,16 @@
 package awsjson
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -51,6 +55,93 @@ func TestOutOfOrder(t *testing.T) {
 	var e *Error
 	if err := c.Call(t.Context(), States, "ListStateMachines", struct{}{}, nil); !errors.As(err, &e) || e.Status != http.StatusBadGateway || asked != Attempts {
 		t.Errorf("%v after %d requests", err, asked)
+	}
+}
+
+// bucket answers as Systems Manager does: so many requests a second and no more.
+type bucket struct {
+	mu      sync.Mutex
+	left    float64
+	at      time.Time
+	answers []time.Time
+}
+
+const perSecond = 40
+
+func (b *bucket) RoundTrip(*http.Request) (*http.Response, error) {
+	time.Sleep(10 * time.Millisecond)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.left, b.at = min(perSecond, b.left+perSecond*now.Sub(b.at).Seconds()), now
+	b.answers = append(b.answers, now)
+	answer := func(status int, body string) (*http.Response, error) {
+		return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{}}, nil
+	}
+	if b.left < 1 {
+		return answer(http.StatusBadRequest, `{"__type":"ThrottlingException"}`)
+	}
+	b.left--
+	return answer(http.StatusOK, `{}`)
+}
+
+// over is a client over an account's bucket.
+func over(t *testing.T, b *bucket) *Client {
+	t.Helper()
+	c := client(t, func(http.ResponseWriter, *http.Request) {})
+	c.HTTP, c.Pause = &http.Client{Transport: b}, New(c.Config, 0).Pause
+	return c
+}
+
+// All of the functions that a burst starts get what they ask for before the shortest
+// of their timeouts, and do not ask again all at once.
+func TestThrottledBurst(t *testing.T) {
+	b := &bucket{left: perSecond}
+	c := over(t, b)
+	synctest.Test(t, func(t *testing.T) {
+		b.at = time.Now()
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
+				defer cancel()
+				if err := c.Call(ctx, SSM, "GetParameters", struct{}{}, nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		most, same := 0, map[time.Time]int{}
+		for _, at := range b.answers[100:] {
+			same[at]++
+			most = max(most, same[at])
+		}
+		if most > 20 {
+			t.Errorf("%d requests were repeated in the same instant", most)
+		}
+	})
+}
+
+// A request that is throttled throughout is given up after so many attempts, and
+// before the caller's time is over: it has to report.
+func TestThrottledThroughout(t *testing.T) {
+	for name, c := range map[string]struct {
+		within time.Duration
+		ended  bool
+	}{"attempts": {time.Hour, false}, "time": {300 * time.Millisecond, true}} {
+		t.Run(name, func(t *testing.T) {
+			b := &bucket{}
+			api := over(t, b)
+			synctest.Test(t, func(t *testing.T) {
+				b.at = time.Now().Add(24 * time.Hour)
+				ctx, cancel := context.WithTimeout(t.Context(), c.within)
+				defer cancel()
+				err := api.Call(ctx, SSM, "GetParameters", struct{}{}, nil)
+				if !Is(err, "ThrottlingException") || ctx.Err() != nil || len(b.answers) == Patience == c.ended {
+					t.Errorf("%v after %d requests, the caller's time: %v", err, len(b.answers), ctx.Err())
+				}
+			})
+		})
 	}
 }
 
