@@ -77,6 +77,16 @@ func TestLostAlarm(t *testing.T) {
 	}
 }
 
+// A dead letter's age is our own metric: SQS's leaves out what the self-check has
+// received.
+func TestOldLetterAlarm(t *testing.T) {
+	client, _ := standard(t)
+	id := byName(t, client, "AWS::CloudWatch::Alarm", "AlarmName", "sample-old-dead-letters")
+	if client.at(id, "Namespace") != "Tandem" || client.at(id, "MetricName") != "OldestDeadLetter" || client.at(id, "Threshold") != 240.0 {
+		t.Errorf("%v", client.Resources[id].Properties)
+	}
+}
+
 // A silent poller or self-check is an alarm: it treats missing data as bad.
 func TestDeadMansSwitches(t *testing.T) {
 	client, centre := standard(t)

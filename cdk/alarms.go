@@ -176,8 +176,8 @@ func notices(site Site, dirs []*Direction) []AlarmProps {
 		Name:    client + "-old-dead-letters",
 		Means:   "A dead letter is older than ten days; after fourteen the queue forgets it.",
 		Runbook: "redrive it or export it today: tandem dead-letters " + client + " --export FILE, or --redrive --all.",
-		Metrics: []Metric{queueMetric(site.DeadLetters, "ApproximateAgeOfOldestMessage", "Maximum")},
-		Above:   jsii.Number((10 * 24 * time.Hour).Seconds()), Minutes: 60,
+		Metrics: []Metric{site.metric(names.MetricOldest, "Maximum", "")},
+		Above:   jsii.Number((10 * 24 * time.Hour).Hours()), Minutes: 60,
 	}, {
 		Name:    client + "-later-stuck",
 		Means:   "An event that was put off has waited for half an hour, and SQS puts off for a quarter at most: it is not started again.",

@@ -10,6 +10,7 @@ import (
 
 	"tandem/internal/beat"
 	"tandem/internal/cloud/awsjson"
+	"tandem/internal/cloud/names"
 	"tandem/internal/flow"
 	"tandem/internal/ledger"
 	"tandem/internal/record"
@@ -47,6 +48,12 @@ type received struct {
 	Attributes          struct{ SentTimestamp string }
 }
 
+// sent is when the queue took the message.
+func (m *received) sent() time.Time {
+	at, _ := strconv.ParseInt(m.Attributes.SentTimestamp, 10, 64) // SQS always tells it
+	return time.UnixMilli(at).UTC()
+}
+
 // letters looks into the dead-letter queue and tells the Centre how many wait,
 // and of those that are new why they died.
 func (h *Host) letters(ctx context.Context) error {
@@ -57,6 +64,8 @@ func (h *Host) letters(ctx context.Context) error {
 		return err
 	}
 	h.beats().Waiting(waiting)
+	var oldest time.Time
+	defer func() { h.age(oldest) }()
 	for range looked {
 		if waiting == 0 {
 			return nil
@@ -69,11 +78,24 @@ func (h *Host) letters(ctx context.Context) error {
 			return err
 		}
 		defer h.giveBack(context.WithoutCancel(ctx), out.Messages)
+		for _, m := range out.Messages {
+			if sent := m.sent(); oldest.IsZero() || sent.Before(oldest) {
+				oldest = sent
+			}
+		}
 		if err := h.count(ctx, out.Messages); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// age tells for how long the oldest letter that was looked at has been there, if any
+// has: the queue forgets it after fourteen days.
+func (h *Host) age(sent time.Time) {
+	if !sent.IsZero() {
+		h.Metrics.Count(names.MetricOldest, "", int(h.Metrics.now().Sub(sent).Hours()))
+	}
 }
 
 // waiting is how many letters are in the queue, those included that somebody
@@ -151,9 +173,8 @@ func (h *Host) read(m received) (spec.Direction, ledger.Letter, bool) {
 		return "", ledger.Letter{}, false
 	}
 	source := l.Machine.Source()
-	at, _ := strconv.ParseInt(m.Attributes.SentTimestamp, 10, 64) // SQS always tells it
 	return l.Machine, ledger.Letter{
-		Message: l.Execution, At: time.UnixMilli(at).UTC(), Execution: l.Event.Name,
+		Message: l.Execution, At: m.sent(), Execution: l.Event.Name,
 		Ref:  record.Ref{System: source, Object: pair.Side(source).Object, ID: l.Event.ID},
 		Code: cmp.Or(l.Error.Error, string(beat.NotStarted)), Detail: l.detail(),
 	}, true

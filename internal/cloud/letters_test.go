@@ -1,6 +1,8 @@
 package cloud
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -26,7 +28,8 @@ type deadQueue struct {
 	mu     sync.Mutex
 	bodies []string
 	hidden map[int]bool
-	deaf   bool // the Centre does not answer
+	deaf   bool          // the Centre does not answer
+	sent   map[int]int64 // other times of sending than 1790000000000
 	heard  []beat.Beat
 	others int
 }
@@ -70,7 +73,8 @@ func (q *deadQueue) receive(w io.Writer) {
 	for i, body := range q.bodies {
 		if !q.hidden[i] && len(messages) < 10 {
 			q.hidden[i] = true
-			messages = append(messages, map[string]any{"ReceiptHandle": fmt.Sprint(i), "Body": body, "Attributes": map[string]string{"SentTimestamp": "1790000000000"}})
+			sent := cmp.Or(q.sent[i], 1790000000000)
+			messages = append(messages, map[string]any{"ReceiptHandle": fmt.Sprint(i), "Body": body, "Attributes": map[string]string{"SentTimestamp": fmt.Sprint(sent)}})
 		}
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"Messages": messages})
@@ -113,7 +117,7 @@ func selfCheckHost(t *testing.T, q *httptest.Server, rows table.Table) *Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Host{Spec: s, reporting: reporting{opened: beats}, Log: slog.New(slog.DiscardHandler), queues: awsjson.New(config, time.Minute), deadLetters: "queue", untold: map[table.Key]ledger.Letter{},
+	return &Host{Spec: s, reporting: reporting{opened: beats}, Metrics: NewMetrics(io.Discard, "acme", time.Now), Log: slog.New(slog.DiscardHandler), queues: awsjson.New(config, time.Minute), deadLetters: "queue", untold: map[table.Key]ledger.Letter{},
 		Flow: &flow.Flow{Options: flow.Options{Spec: s, Ledger: &ledger.Ledger{Table: rows, Client: "acme", Now: func() time.Time { return time.UnixMilli(1790000000000) }}}}}
 }
 
@@ -165,5 +169,28 @@ func TestDeadLettersAreCountedOnce(t *testing.T) {
 		if l.Code == "UnknownEnum" && (l.Detail != "pair contacts, field status" || l.Ref.Object != "contacts") {
 			t.Errorf("listed as %+v", l)
 		}
+	}
+}
+
+// The age of the oldest letter is told for as long as one is there, also of a message
+// that is none of ours, and also where no Centre can be told of it.
+func TestAgeOfTheOldestLetter(t *testing.T) {
+	q, now := &deadQueue{hidden: map[int]bool{}}, time.UnixMilli(1790000000000)
+	h, _ := unreadable(t, q, func() time.Time { return now })
+	var metrics bytes.Buffer
+	h.Metrics = NewMetrics(&metrics, "acme", func() time.Time { return now.Add(time.Hour) })
+	h.ownTable(t.Context())
+	if metrics.Len() > 0 {
+		t.Errorf("an empty queue has the age %s", &metrics)
+	}
+	for i := range 23 {
+		q.bodies = append(q.bodies, dead(fmt.Sprint(i), "UnknownEnum", ""))
+	}
+	q.bodies = append(q.bodies, "not JSON")
+	q.sent = map[int]int64{17: now.Add(-23 * time.Hour).UnixMilli(), 23: now.Add(-11 * 24 * time.Hour).UnixMilli()}
+	h.ownTable(t.Context())
+	want := `{"Client":"acme","OldestDeadLetter":265,`
+	if !strings.HasPrefix(metrics.String(), want) || strings.Count(metrics.String(), "\n") != 1 {
+		t.Errorf("got %s, want %s", &metrics, want)
 	}
 }

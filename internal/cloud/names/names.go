@@ -124,6 +124,9 @@ const (
 	MetricLater    = "Later"         // deferred events that were started again, by direction
 	MetricParked   = "Parked"        // fields or records waiting for a person, by direction
 	MetricBudget   = "HubSpotBudget" // percent of the daily API limit used, by client
+	// hours that the oldest dead letter has been in its queue, by client. SQS's own
+	// metric leaves out what has been received three times, as the self-check does.
+	MetricOldest = "OldestDeadLetter"
 )
 
 // Parameters are the last names of what the function called name reads below its
