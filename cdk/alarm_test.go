@@ -1,10 +1,12 @@
 package main
 
 import (
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tandem/spec"
 )
@@ -91,11 +93,36 @@ func TestOldLetterAlarm(t *testing.T) {
 func TestDeadMansSwitches(t *testing.T) {
 	client, centre := standard(t)
 	for name, tmpl := range map[string]template{
-		"sample-no-beat": client, "sample-destination-to-hubspot-no-poll": client, "tandem-centre-no-watch": centre,
+		"sample-no-beat": client, "sample-destination-to-hubspot-no-poll-deals": client, "tandem-centre-no-watch": centre,
 	} {
 		id := byName(t, tmpl, "AWS::CloudWatch::Alarm", "AlarmName", name)
 		if tmpl.at(id, "TreatMissingData") != "breaching" || tmpl.at(id, "ComparisonOperator") != "LessThanThreshold" {
 			t.Errorf("%s does not notice silence", name)
+		}
+	}
+}
+
+// Each pair that is polled or compared has a switch of its own, over its own metric
+// and interval: another pair's success says nothing about it.
+func TestASwitchForEachPair(t *testing.T) {
+	s := sample()
+	for i, every := range []time.Duration{time.Minute, 2 * time.Hour} {
+		s.Pairs[i].Destination.Trigger, s.Pairs[i].Destination.Every.Duration = "poll", every
+	}
+	client, _ := synth(t, s, settings(t))
+	for name, want := range map[string]struct {
+		metric, pair string
+		seconds      float64
+	}{
+		"destination-to-hubspot-no-poll-contacts":       {"Polled", "contacts", 5 * 60},
+		"destination-to-hubspot-no-poll-deals":          {"Polled", "deals", 124 * 60},
+		"hubspot-to-destination-no-comparison-contacts": {"Compared", "contacts", 64 * 60},
+		"hubspot-to-destination-no-comparison-deals":    {"Compared", "deals", 64 * 60},
+	} {
+		id := byName(t, client, "AWS::CloudWatch::Alarm", "AlarmName", "sample-"+name)
+		pair := client.at(id, "Dimensions", 2)
+		if client.at(id, "MetricName") != want.metric || client.at(id, "Period") != want.seconds || !reflect.DeepEqual(pair, map[string]any{"Name": "Pair", "Value": want.pair}) {
+			t.Errorf("%s watches %v of %v every %v s", name, client.at(id, "MetricName"), pair, client.at(id, "Period"))
 		}
 	}
 }

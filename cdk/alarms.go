@@ -14,7 +14,6 @@ import (
 
 	"tandem/internal/cloud/names"
 	"tandem/internal/flow"
-	"tandem/spec"
 )
 
 // Alarms are a client's alarms: Pages wake a person, Notices reach the Centre by
@@ -136,30 +135,30 @@ func directionChildren(site Site, d *Direction) []AlarmProps {
 		Metrics: []Metric{site.metric(names.MetricRefused, "Sum", string(d.Name))},
 		Above:   jsii.Number(5), Minutes: 5, Bad: 2, Of: 2,
 	}}
-	if _, polled := triggers(site.Spec, d.Name); len(polled) > 0 {
-		silence := site.silence(d, names.MetricPolled, polled, func(s spec.Side) time.Duration { return s.Every.Duration })
-		silence.Name = name + "-no-poll"
-		silence.Means = "No poll of " + source + " has gone through for several intervals."
-		silence.Runbook = "read the last lines of /aws/lambda/" + name + "-poll; the cursor has not moved, so nothing is lost yet."
+	_, polled := triggers(site.Spec, d.Name)
+	for _, pair := range polled {
+		silence := site.silence(d, names.MetricPolled, pair.Name, pair.Side(d.Name.Source()).Every.Duration)
+		silence.Name = name + "-no-poll-" + pair.Name
+		silence.Means = "No poll of the pair " + pair.Name + " in " + source + " has gone through for several intervals: one record that cannot be read is enough."
+		silence.Runbook = "read the last lines of /aws/lambda/" + name + "-poll that name the pair; the cursor has not moved, so nothing is lost yet."
 		props = append(props, silence)
 	}
 	return props
 }
 
-// silence is a dead man's switch on what is scheduled for pairs, by the longest
-// interval: the metric counts them together.
-func (s Site) silence(d *Direction, metric string, pairs []spec.Pair, every func(spec.Side) time.Duration) AlarmProps {
-	longest := time.Minute
-	for _, p := range pairs {
-		longest = max(longest, every(p.Side(d.Name.Source())))
-	}
+// silence is a dead man's switch on what is scheduled for a pair: a switch for all
+// pairs of a direction would not notice that only one of them fails.
+func (s Site) silence(d *Direction, metric, pair string, every time.Duration) AlarmProps {
+	every = max(every, time.Minute)
 	missed := 3
-	if longest > 6*time.Hour {
+	if every > 6*time.Hour {
 		missed = 1 // CloudWatch looks back a day at most
 	}
+	of := s.metric(metric, "Sum", string(d.Name))
+	of.Dimensions[names.DimPair] = pair
 	return AlarmProps{
-		Metrics: []Metric{s.metric(metric, "Sum", string(d.Name))},
-		Below:   jsii.Number(1), Minutes: int((longest + 4*time.Minute).Minutes()), Bad: missed, Of: missed, Silence: true,
+		Metrics: []Metric{of},
+		Below:   jsii.Number(1), Minutes: int((every + 4*time.Minute).Minutes()), Bad: missed, Of: missed, Silence: true,
 	}
 }
 
@@ -234,11 +233,14 @@ func comparisons(site Site, dirs []*Direction) (props []AlarmProps) {
 			continue
 		}
 		name, source := site.Spec.Client+"-"+string(d.Name), string(d.Name.Source())
-		silence := site.silence(d, names.MetricCompared, compared, flow.ReconcileEvery)
-		silence.Name = name + "-no-comparison"
-		silence.Means = "No comparison with " + source + " has gone through for several intervals: a lost delivery would not be noticed."
-		silence.Runbook = "read the last lines of /aws/lambda/" + name + "-reconcile; its cursor has not moved, so the next one makes up for all."
-		props = append(props, silence, AlarmProps{
+		for _, pair := range compared {
+			silence := site.silence(d, names.MetricCompared, pair.Name, flow.ReconcileEvery(pair.Side(d.Name.Source())))
+			silence.Name = name + "-no-comparison-" + pair.Name
+			silence.Means = "No comparison of the pair " + pair.Name + " with " + source + " has gone through for several intervals: a lost delivery would not be noticed."
+			silence.Runbook = "read the last lines of /aws/lambda/" + name + "-reconcile that name the pair; its cursor has not moved, so the next one makes up for all."
+			props = append(props, silence)
+		}
+		props = append(props, AlarmProps{
 			Name:    name + "-drift",
 			Means:   "Comparisons have written records of which no delivery had told: deliveries from " + source + " are lost. The records are right again.",
 			Runbook: "run tandem doctor " + site.Spec.Client + ", and look for failed deliveries in " + source + "; tandem why --aws " + site.Spec.Client + " OBJECT ID tells of one record, whose events begin with reconcile.",

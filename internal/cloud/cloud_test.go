@@ -157,8 +157,10 @@ func TestMetricsLine(t *testing.T) {
 	m := NewMetrics(&out, "acme", func() time.Time { return time.UnixMilli(1700000000000) })
 	m.Count("Refused", spec.ToHubSpot, 1)
 	m.Count("Beat", "", 1)
+	m.CountOf("Polled", spec.ToHubSpot, "contacts", 1)
 	want := `{"Client":"acme","Direction":"destination-to-hubspot","Refused":1,"_aws":{"CloudWatchMetrics":[{"Dimensions":[["Client","Direction"]],"Metrics":[{"Name":"Refused","Unit":"Count"}],"Namespace":"Tandem"}],"Timestamp":1700000000000}}
 {"Beat":1,"Client":"acme","_aws":{"CloudWatchMetrics":[{"Dimensions":[["Client"]],"Metrics":[{"Name":"Beat","Unit":"Count"}],"Namespace":"Tandem"}],"Timestamp":1700000000000}}
+{"Client":"acme","Direction":"destination-to-hubspot","Pair":"contacts","Polled":1,"_aws":{"CloudWatchMetrics":[{"Dimensions":[["Client","Direction","Pair"]],"Metrics":[{"Name":"Polled","Unit":"Count"}],"Namespace":"Tandem"}],"Timestamp":1700000000000}}
 `
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)

@@ -26,12 +26,19 @@ func NewMetrics(out io.Writer, client string, now func() time.Time) *Metrics {
 }
 
 // Count adds n to a metric of direction d, or with "" of the whole client.
-func (m *Metrics) Count(name string, d spec.Direction, n int) {
+func (m *Metrics) Count(name string, d spec.Direction, n int) { m.CountOf(name, d, "", n) }
+
+// CountOf is Count of one pair of the spec, or with "" of all.
+func (m *Metrics) CountOf(name string, d spec.Direction, pair string, n int) {
 	dimensions := []string{names.DimClient}
 	line := map[string]any{names.DimClient: m.client, name: n}
 	if d != "" {
 		dimensions = append(dimensions, names.DimDirection)
 		line[names.DimDirection] = d
+	}
+	if pair != "" {
+		dimensions = append(dimensions, names.DimPair)
+		line[names.DimPair] = pair
 	}
 	line["_aws"] = map[string]any{
 		"Timestamp": m.now().UnixMilli(),

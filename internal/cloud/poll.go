@@ -62,10 +62,10 @@ func (h *Host) sweep(ctx context.Context, t names.Tick, metric string, from flow
 		h.Log.Warn("the beat was not delivered", "error", lost)
 	}
 	if err != nil {
-		return out, Failure(err)
+		return out, Failure(fmt.Errorf("pair %s: %w", pair.Name, err))
 	}
 	if !t.All && t.Linked == "" && t.Record == "" {
-		h.Metrics.Count(metric, h.Direction, 1)
+		h.Metrics.CountOf(metric, h.Direction, pair.Name, 1)
 	}
 	return out, nil
 }

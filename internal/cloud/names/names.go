@@ -108,17 +108,18 @@ func Secrets(c *spec.Spec) []string {
 
 // Metrics are emitted as one line of CloudWatch's embedded metric format on
 // standard output, in this namespace, with the dimensions Client and, where one
-// is served, Direction. A record id is never a dimension: each distinct value
-// would be a metric of its own.
+// is served, Direction and Pair. A record id is never a dimension: each distinct
+// value would be a metric of its own.
 const (
 	Namespace    = "Tandem"
 	DimClient    = "Client"
 	DimDirection = "Direction"
+	DimPair      = "Pair"
 
 	MetricRefused  = "Refused"       // deliveries answered 401, by direction
 	MetricBadSeal  = "BadSeal"       // envelopes that nobody of ours sealed, by direction
-	MetricPolled   = "Polled"        // polls that went through, by direction
-	MetricCompared = "Compared"      // comparisons that went through, by direction
+	MetricPolled   = "Polled"        // polls that went through, by direction and pair
+	MetricCompared = "Compared"      // comparisons that went through, by direction and pair
 	MetricDrift    = "Drift"         // lost events that a comparison has made good, by direction
 	MetricBeat     = "Beat"          // self-checks that passed, by client
 	MetricLater    = "Later"         // deferred events that were started again, by direction
