@@ -127,6 +127,31 @@ func TestASwitchForEachPair(t *testing.T) {
 	}
 }
 
+// A poll that lists everything now and then has the time for it, and its failure is
+// told for as long as none has gone through; others stay as they are.
+func TestCensus(t *testing.T) {
+	s := sample()
+	s.Destination.Objects = map[string]spec.Object{"orders": {List: &spec.List{DeletesEvery: spec.Duration{Duration: 6 * time.Hour}}}}
+	listed, _ := synth(t, s, settings(t))
+	plain, _ := standard(t)
+	for want, tmpl := range map[float64]template{900: listed, 55: plain} {
+		id := byName(t, tmpl, "AWS::Lambda::Function", "FunctionName", "sample-destination-to-hubspot-poll")
+		if got := tmpl.at(id, "Timeout"); got != want {
+			t.Errorf("the poll has %v s, want %v", got, want)
+		}
+	}
+	id := byName(t, listed, "AWS::CloudWatch::Alarm", "AlarmName", "sample-destination-to-hubspot-no-deletions")
+	if listed.at(id, "MetricName") != "CensusFailed" || listed.at(id, "Period") != 370*60.0 || len(list(listed.at(id, "AlarmActions"))) == 0 {
+		t.Errorf("%v", listed.Resources[id].Properties)
+	}
+	for _, id := range plain.of("AWS::CloudWatch::Alarm") {
+		if plain.at(id, "MetricName") == "CensusFailed" {
+			t.Error("an alarm on what is never done")
+		}
+	}
+	withinLimits(t, listed)
+}
+
 // Local engines refuse composites and metric math; the rest then notifies by itself.
 func TestPlainAlarms(t *testing.T) {
 	set := settings(t)

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"tandem/internal/cloud"
 	"tandem/internal/cloud/names"
 	"tandem/internal/flow"
 )
@@ -218,9 +219,30 @@ func notices(site Site, dirs []*Direction) []AlarmProps {
 			Above:   jsii.Number(0), Minutes: 1,
 		})
 	}
+	props = append(props, censuses(site, dirs)...)
 	props = append(props, comparisons(site, dirs)...)
 	for i := range props {
 		props[i].Notify = site.Topic
+	}
+	return props
+}
+
+// censuses watch the lists of everything by which deletions are found. The alarm
+// stays until one has gone through, if one is due within a day.
+func censuses(site Site, dirs []*Direction) (props []AlarmProps) {
+	for _, d := range dirs {
+		every := cloud.CensusEvery(site.Spec, d.Name)
+		if every == 0 {
+			continue
+		}
+		name, source := site.Spec.Client+"-"+string(d.Name), string(d.Name.Source())
+		props = append(props, AlarmProps{
+			Name:    name + "-no-deletions",
+			Means:   "A list of all records of " + source + ", by which deletions are found, came to nothing: it broke off, took longer than the poll's quarter of an hour, or lacked so many records that the guard stopped it. Until one goes through no deletion there travels.",
+			Runbook: "read the last lines of /aws/lambda/" + name + "-poll with \"deletions are not found\", which say which. Broken off: mend the list call. Too long: list larger pages. The guard: were they deleted? If not, mend the list; if so, restore some and delete in smaller numbers, or delete their partners by hand.",
+			Metrics: []Metric{site.metric(names.MetricCensus, "Sum", string(d.Name))},
+			Above:   jsii.Number(0), Minutes: int(min(every.Truncate(time.Minute)+10*time.Minute, 24*time.Hour).Minutes()),
+		})
 	}
 	return props
 }

@@ -129,10 +129,14 @@ func (s Site) function(scope constructs.Construct, name string, d spec.Direction
 	if !ok {
 		concurrency = -1
 	}
+	timeout := 0.0
+	if name == "poll" && cloud.CensusEvery(s.Spec, d) > 0 {
+		timeout = censusTimeout
+	}
 	return NewFunction(scope, pascal(name), FunctionProps{
 		Name: name, PhysicalName: physical, Settings: s.Settings, Builder: s.Builder, SpecFile: s.SpecFile,
 		Environment: env, Grants: append(s.grants(scope, name, d), grants...), RetentionDays: s.Spec.Trace.RetentionDays, XRay: s.Spec.Trace.XRay,
-		Concurrency:  concurrency,
+		Concurrency: concurrency, Timeout: timeout,
 		Asynchronous: name == "poll" || name == "reconcile" || name == "selfcheck",
 	})
 }

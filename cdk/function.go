@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
@@ -24,6 +26,8 @@ type FunctionProps struct {
 	XRay          bool
 	// Concurrency is how many executions are reserved, -1 for none.
 	Concurrency int
+	// Timeout is in seconds, 0 for that of its part.
+	Timeout float64
 	// Asynchronous functions are called by a schedule or a topic, which deliver at
 	// least once and, for a schedule, come again: Lambda's own two retries are off.
 	Asynchronous bool
@@ -56,6 +60,11 @@ var parts = map[string]part{
 	"alarm":     {256, 30, "posts to Slack and may wait for its Retry-After"},
 }
 
+// censusTimeout is that of a poll which lists everything now and then: the longest
+// that Lambda allows. The polls of the minutes meanwhile do it no harm, nor it them:
+// whoever is second to move a cursor, or to begin such a list, stops.
+const censusTimeout = 900
+
 // NewFunction makes a function with its own role, log group and build.
 func NewFunction(scope constructs.Construct, id string, p FunctionProps) awslambda.Function {
 	environmentFits(scope, p.PhysicalName, p.Environment)
@@ -72,6 +81,7 @@ func NewFunction(scope constructs.Construct, id string, p FunctionProps) awslamb
 			Grant{Action: "xray:PutTelemetryRecords", On: all, Why: "X-Ray has no resources to name"})
 	}
 	part := parts[p.Name]
+	part.timeout = cmp.Or(p.Timeout, part.timeout)
 	props := &awslambda.FunctionProps{
 		FunctionName:  jsii.String(p.PhysicalName),
 		Description:   jsii.String("Tandem: lambdas/" + p.Name),

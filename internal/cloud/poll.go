@@ -33,23 +33,16 @@ func (h *Host) sweep(ctx context.Context, t names.Tick, metric string, from flow
 	if !ok {
 		return out, fmt.Errorf("the schedule names pair %q, which the spec does not have: deploy again", t.Pair)
 	}
-	source := h.Direction.Source()
-	in := &flow.Ingress{Flow: h.Flow, Starter: h.starter, Mark: mark, Arrived: h.arrived}
-	object := pair.Side(source).Object
-	switch {
-	case t.Record != "":
-		if out.Freed, err = in.Resync(ctx, record.Ref{System: source, Object: object, ID: t.Record}); err == nil {
-			out.Started = 1
-		}
-	case t.Linked != "":
-		out.Started, err = in.Reunite(ctx, source, object)
-	case t.All:
-		var a flow.Answer
-		in.Mark = flow.MarkBackfill
-		out.Cursor, out.More, a, err = in.Page(limit.Backfill(ctx), source, object, h.changes(), t.Cursor)
-		out.Started, out.Dropped = a.Started, a.Dropped
-	default:
-		out.Started, err = in.Poll(ctx, source, object, from)
+	work, cancel := shortened(ctx)
+	defer cancel()
+	seen := &observed{Changes: from}
+	out, err = h.swept(work, t, pair, seen, mark)
+	if err != nil && work.Err() != nil {
+		err = fmt.Errorf("the time of this function was over: %w", err)
+	}
+	if err != nil && seen.census {
+		h.Metrics.Count(names.MetricCensus, h.Direction, 1)
+		err = fmt.Errorf("deletions are not found: %w", err)
 	}
 	for range out.Started {
 		h.beats().Event(h.Direction)
@@ -68,6 +61,78 @@ func (h *Host) sweep(ctx context.Context, t names.Tick, metric string, from flow
 		h.Metrics.CountOf(metric, h.Direction, pair.Name, 1)
 	}
 	return out, nil
+}
+
+// swept is what a sweep does to the records.
+func (h *Host) swept(ctx context.Context, t names.Tick, pair spec.Pair, from flow.Changes, mark string) (out names.Swept, err error) {
+	source := h.Direction.Source()
+	in := &flow.Ingress{Flow: h.Flow, Starter: h.starter, Mark: mark, Arrived: h.arrived}
+	object := pair.Side(source).Object
+	switch {
+	case t.Record != "":
+		if out.Freed, err = in.Resync(ctx, record.Ref{System: source, Object: object, ID: t.Record}); err == nil {
+			out.Started = 1
+		}
+	case t.Linked != "":
+		out.Started, err = in.Reunite(ctx, source, object)
+	case t.All:
+		var a flow.Answer
+		in.Mark = flow.MarkBackfill
+		out.Cursor, out.More, a, err = in.Page(limit.Backfill(ctx), source, object, h.changes(), t.Cursor)
+		out.Started, out.Dropped = a.Started, a.Dropped
+	default:
+		out.Started, err = in.Poll(ctx, source, object, from)
+	}
+	return out, err
+}
+
+// reportWithin is what is left of a function's time to say how a sweep has ended: one
+// that the platform ends says nothing, and the beat does not go out.
+const reportWithin = 5 * time.Second
+
+// shortened is ctx without that.
+func shortened(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, end.Add(-reportWithin))
+}
+
+// observed tells whether a sweep has begun to list everything (flow.Census): after
+// the last page of changes nothing else is listed. That is due so seldom that the
+// polls between two of them, which go through, hide that none has.
+type observed struct {
+	flow.Changes
+	last, census bool
+}
+
+// Changed implements flow.Changes.
+func (o *observed) Changed(ctx context.Context, object, cursor string) ([]flow.ChangedRecord, string, bool, error) {
+	o.census = o.census || o.last
+	lines, next, more, err := o.Changes.Changed(ctx, object, cursor)
+	o.last = o.last || err == nil && !more
+	return lines, next, more, err
+}
+
+// CensusEvery implements flow.Census as what is observed does.
+func (o *observed) CensusEvery(object string) time.Duration {
+	if c, ok := o.Changes.(flow.Census); ok {
+		return c.CensusEvery(object)
+	}
+	return 0
+}
+
+// CensusEvery is how often, at the least, a poll of direction d lists everything to
+// find what was deleted; 0 where none does.
+func CensusEvery(s *spec.Spec, d spec.Direction) (every time.Duration) {
+	for _, p := range s.Pairs {
+		side := p.Side(d.Source())
+		if o := s.Destination.Objects[side.Object]; d.Source() == record.Destination && side.Trigger == "poll" && o.List != nil {
+			every = max(every, o.List.DeletesEvery.Duration)
+		}
+	}
+	return every
 }
 
 // LinkedEvery is how often references that wait are looked at where no poll does.

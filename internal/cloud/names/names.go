@@ -120,6 +120,7 @@ const (
 	MetricBadSeal  = "BadSeal"       // envelopes that nobody of ours sealed, by direction
 	MetricPolled   = "Polled"        // polls that went through, by direction and pair
 	MetricCompared = "Compared"      // comparisons that went through, by direction and pair
+	MetricCensus   = "CensusFailed"  // lists of everything that came to nothing, by direction
 	MetricDrift    = "Drift"         // lost events that a comparison has made good, by direction
 	MetricBeat     = "Beat"          // self-checks that passed, by client
 	MetricLater    = "Later"         // deferred events that were started again, by direction
