@@ -79,7 +79,7 @@ func New(ctx context.Context, name string, getenv func(string) string) (*Host, e
 	if getenv(names.CentreURL) != "" {
 		h.reporting = reporting{open: func(ctx context.Context) (*beat.Reporter, error) { return h.reporter(ctx, getenv) }, now: time.Now, log: log}
 	}
-	h.reporting.reporter(ctx)
+	h.beats()
 	if name == "later" {
 		if h.lines, err = lines(h.Table, h.Spec); err != nil {
 			return nil, err

@@ -2,11 +2,16 @@ package cloud
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/aws/aws-lambda-go/events"
 
 	"tandem/internal/flow"
 	"tandem/internal/record"
@@ -69,4 +74,31 @@ func TestVerifyAfterARotation(t *testing.T) {
 			}
 		})
 	}
+}
+
+// silent is a parameter store that does not answer.
+type silent struct{}
+
+func (silent) GetParameters(ctx context.Context, _ []string) (map[string]string, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// Secrets that cannot be read keep no sender waiting for longer than it waits, and
+// no step for longer than it has.
+func TestSecretsThatAreNotAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, now := time.Now(), time.Now
+		h, _ := verifier(t, now, io.Discard)
+		h.Secrets = NewSecrets(silent{}, "/acme/", now, "hubspot-client-secret", "hubspot-client-secret-previous", "hubspot-webhook-url")
+		r := events.LambdaFunctionURLRequest{RawPath: "/hubspot"}
+		r.RequestContext.DomainName = "x.example"
+		if answer, err := h.Webhook(t.Context(), r); answer.StatusCode != http.StatusServiceUnavailable || time.Since(began) > answerWithin {
+			t.Errorf("the webhook answers %d after %s, %v", answer.StatusCode, time.Since(began), err)
+		}
+		began = time.Now()
+		if _, err := h.Step("Verify")(t.Context(), sealed(t, "old")); err == nil || time.Since(began) > fetchWithin {
+			t.Errorf("Verify answers after %s, %v", time.Since(began), err)
+		}
+	})
 }

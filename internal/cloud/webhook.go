@@ -61,7 +61,7 @@ func (h *Host) address(ctx context.Context, r events.LambdaFunctionURLRequest) (
 // deliver hands a delivery on, under the secrets that are valid now.
 func (h *Host) deliver(ctx context.Context, d flow.Delivery) flow.Answer {
 	source := h.Direction.Source()
-	receiver, err := h.receiver(source)
+	receiver, err := h.receiver(ctx, source)
 	if err != nil {
 		h.Log.Error("deliveries cannot be checked", "system", source, "error", err)
 		return flow.Answer{Status: http.StatusServiceUnavailable, Problem: "deliveries cannot be checked now: deliver again"}
@@ -70,8 +70,8 @@ func (h *Host) deliver(ctx context.Context, d flow.Delivery) flow.Answer {
 	return in.Deliver(ctx, source, d)
 }
 
-func (h *Host) receiver(source record.System) (flow.Receiver, error) {
-	secrets, err := h.clientSecrets(source)
+func (h *Host) receiver(ctx context.Context, source record.System) (flow.Receiver, error) {
+	secrets, err := h.Secrets.Valid(ctx, names.ClientSecret(h.Spec, source))
 	if err != nil {
 		return nil, err
 	}
