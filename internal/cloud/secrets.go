@@ -109,15 +109,16 @@ func (s *Secrets) Refresh(ctx context.Context) bool {
 
 // Doubt is Refresh for a seal that does not fit. It rests from the last doubt and
 // not from the last request: the first envelope that is sealed under a rotated
-// value may come when this process has just read the former one.
-func (s *Secrets) Doubt(ctx context.Context) bool {
+// value may come when this process has just read the former one. An error says that
+// nobody can tell a forgery now.
+func (s *Secrets) Doubt(ctx context.Context) (asked bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.now().Sub(s.doubted) < sealRest {
-		return false
+		return false, nil
 	}
 	s.doubted = s.now()
-	return s.fetch(ctx) == nil
+	return true, s.fetch(ctx)
 }
 
 const (

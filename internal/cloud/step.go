@@ -23,14 +23,26 @@ func (h *Host) Step(state string) func(context.Context, flow.State) (any, error)
 			ctx = limit.Backfill(ctx)
 		}
 		section, err := h.Flow.Handle(ctx, state, s)
-		if flow.CodeOf(err) == flow.BadSeal && h.Secrets.Doubt(ctx) {
-			// A webhook that has started since a rotation seals with a secret that is
-			// newer than the one which this process keeps.
-			section, err = h.Flow.Handle(ctx, state, s)
+		if flow.CodeOf(err) == flow.BadSeal {
+			section, err = h.doubted(ctx, state, s, err)
 		}
 		h.report(s, section, err)
 		return section, Failure(err)
 	}
+}
+
+// doubted handles an event once more whose seal did not fit: a webhook that has
+// started since a rotation seals with a secret that is newer than the one which this
+// process keeps.
+func (h *Host) doubted(ctx context.Context, state string, s flow.State, refused error) (any, error) {
+	asked, err := h.Secrets.Doubt(ctx)
+	if err != nil {
+		return nil, flow.Errorf(flow.StoreBusy, "the seal does not fit, and whether the secret was rotated cannot be read: %v", err)
+	}
+	if !asked {
+		return nil, refused
+	}
+	return h.Flow.Handle(ctx, state, s)
 }
 
 // Failure is err as Step Functions is to see it: Retry and Catch name its code.

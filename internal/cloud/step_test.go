@@ -3,6 +3,7 @@ package cloud
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambda/messages"
 
 	"tandem/internal/flow"
 	"tandem/internal/record"
@@ -73,6 +75,18 @@ func TestVerifyAfterARotation(t *testing.T) {
 				t.Errorf("50 forged envelopes in 5 seconds made %d requests, metrics %s", asked, metrics)
 			}
 		})
+	}
+}
+
+// While the store does not answer nobody can tell a forgery from a rotation: the
+// event is tried again, and nobody is alarmed.
+func TestVerifyWithoutTheStore(t *testing.T) {
+	metrics := new(bytes.Buffer)
+	h, p := verifier(t, time.Now, metrics)
+	p.err = errors.New("down")
+	var got messages.InvokeResponse_Error
+	if _, err := h.Step("Verify")(t.Context(), sealed(t, "new")); !errors.As(err, &got) || got.Type != string(flow.StoreBusy) || metrics.Len() > 0 {
+		t.Errorf("%v, metrics %s", err, metrics)
 	}
 }
 
