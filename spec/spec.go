@@ -178,9 +178,10 @@ type Object struct {
 	Find *Call `json:"find,omitempty"`
 	List *List `json:"list,omitempty"`
 	// ID, Version, CreatedAt and UpdatedAt are JSON paths in a record; Archived
-	// names a boolean or a non-empty field that marks a record as deleted. With
-	// CreatedAt and a List since a time, what a create whose answer was lost has
-	// made is found again without any match field.
+	// names a boolean or a non-empty field that marks a record as deleted; no, n, f,
+	// off, null, none, a zero and a zero date are no mark. With CreatedAt and a List
+	// since a time, what a create whose answer was lost has made is found again
+	// without any match field.
 	ID        string `json:"id"`
 	Version   string `json:"version,omitempty"`
 	CreatedAt string `json:"createdAt,omitempty"`

@@ -124,13 +124,22 @@ func instant(v any) time.Time {
 	return time.Time{}
 }
 
-// set reports whether a marker such as archived or deletedAt is on.
+// off are the words for a mark that is not set, in lower case.
+var off = []string{"", "n", "no", "false", "f", "off", "null", "none"}
+
+// noDates begin the dates that systems keep where there is none: MySQL's, .NET's
+// and Go's, and the second zero of Unix.
+var noDates = []string{"0000-", "0001-01-01", "1970-01-01"}
+
+// set reports whether a marker such as archived or deletedAt is on. A record that
+// is wrongly taken for deleted takes its partner along, so no spelling of "no" may
+// count as set.
 func set(v any) bool {
-	switch s := scalar(v); s {
-	case "", "false", "0":
-		return false
+	s := strings.ToLower(strings.TrimSpace(scalar(v)))
+	if n, err := strconv.ParseFloat(s, 64); err == nil {
+		return n != 0
 	}
-	return true
+	return !slices.Contains(off, s) && !slices.ContainsFunc(noDates, func(d string) bool { return strings.HasPrefix(s, d) })
 }
 
 // record reads a record out of an answer.
@@ -175,7 +184,7 @@ func (o *object) time(a *answer, v any, name, path string) (time.Time, error) {
 	if o.TimeFormat != "" {
 		t, _ = time.Parse(o.TimeFormat, scalar(found))
 	}
-	if t.IsZero() && set(found) {
+	if s := scalar(found); t.IsZero() && s != "" && s != "false" && s != "0" {
 		return t, flow.Errorf(flow.RemoteRefused, "%s: the time at %q cannot be read; say how it is written in destination.objects.%s.timeFormat, or correct %s", a.what, path, o.name, name)
 	}
 	return t.UTC(), nil
