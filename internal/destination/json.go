@@ -131,6 +131,20 @@ var off = []string{"", "n", "no", "false", "f", "off", "null", "none"}
 // and Go's, and the second zero of Unix.
 var noDates = []string{"0000-", "0001-01-01", "1970-01-01"}
 
+// milliseconds rewrites a date or time that is told as seconds: HubSpot, to which
+// the canonical form is fitted, tells none. Ten digits of milliseconds would be a
+// day of early 1970. Eight digits may be a date, unless they are negative.
+func milliseconds(t record.Type, s string) string {
+	digits, negative := strings.CutPrefix(strings.TrimSpace(s), "-")
+	if t != record.Date && t != record.DateTime || len(digits) > 10 || len(digits) < 8 || len(digits) == 8 && !negative {
+		return s
+	}
+	if _, err := strconv.ParseUint(digits, 10, 64); err != nil {
+		return s
+	}
+	return strings.TrimSpace(s) + "000"
+}
+
 // set reports whether a marker such as archived or deletedAt is on. A record that
 // is wrongly taken for deleted takes its partner along, so no spelling of "no" may
 // count as set.

@@ -3,9 +3,12 @@ package destination_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"tandem/internal/flow"
+	"tandem/internal/record"
+	"tandem/spec"
 )
 
 // TestMarks: no spelling of "no" in a deletion mark reads as deleted.
@@ -31,6 +34,42 @@ func TestNoTime(t *testing.T) {
 		c := server(t, nil, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"id":"c_1","updated_at":%s}`, told) })
 		if _, err := c.Read(t.Context(), "customers", "c_1", nil); flow.CodeOf(err) != want {
 			t.Errorf("%s: %v, want code %q", told, err, want)
+		}
+	}
+}
+
+// TestSeconds reads dates and times that are told as seconds, milliseconds or text,
+// and what was written as text and comes back as seconds is the same value.
+func TestSeconds(t *testing.T) {
+	for told, want := range map[string][2]string{ // as a date, as a datetime
+		`1772668800`:             {"2026-03-05", "2026-03-05T00:00:00.000Z"},
+		`"1772668800"`:           {"2026-03-05", "2026-03-05T00:00:00.000Z"},
+		`" 1772668800 "`:         {"2026-03-05", "2026-03-05T00:00:00.000Z"},
+		`981173106`:              {"2001-02-03", "2001-02-03T04:05:06.000Z"},
+		`-94694400`:              {"1967-01-01", "1967-01-01T00:00:00.000Z"},
+		`-631152000`:             {"1950-01-01", "1950-01-01T00:00:00.000Z"},
+		`-2208988800`:            {"1900-01-01", "1900-01-01T00:00:00.000Z"},
+		`1772668800000`:          {"2026-03-05", "2026-03-05T00:00:00.000Z"},
+		`31536000000`:            {"1971-01-01", "1971-01-01T00:00:00.000Z"},
+		`-631152000000`:          {"1950-01-01", "1950-01-01T00:00:00.000Z"},
+		`20260305`:               {"20260305", "20260305"}, // the translation refuses it
+		`1772668800.5`:           {"1772668800.5", "1772668800.5"},
+		`"2026-03-05T00:00:00Z"`: {"2026-03-05", "2026-03-05T00:00:00.000Z"},
+		`"2026-03-05"`:           {"2026-03-05", "2026-03-05T00:00:00.000Z"},
+		`null`:                   {"", ""},
+	} {
+		c := server(t, func(s *spec.Spec) {
+			s.Pairs[0].Fields = append(s.Pairs[0].Fields, spec.Field{Name: "met", Destination: spec.Prop{Property: "met", Type: record.DateTime}})
+		}, func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"id":"c_1","birthday":%s,"met":%[1]s,"name":%[1]s}`, told)
+		})
+		sent := record.Fields{"birthday": want[0], "met": want[1]}
+		r, err := c.Update(t.Context(), "customers", "c_1", sent, "")
+		if err != nil || r.Fields["birthday"] != want[0] || r.Fields["met"] != want[1] {
+			t.Errorf("%s reads as %q (%v), want %q", told, r.Fields, err, want)
+		}
+		if name := r.Fields["name"]; told != "null" && name != strings.Trim(told, `"`) {
+			t.Errorf("%s in a text reads as %q", told, name)
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (o *object) read(fields any, property string) (string, bool) {
 		o.shapes.note(property, "")
 	}
 	raw := scalar(v)
-	if canonical, err := record.Canonical(t, raw); err == nil {
+	if canonical, err := record.Canonical(t, milliseconds(t, raw)); err == nil {
 		return canonical, true
 	}
 	return raw, true
