@@ -268,6 +268,9 @@ func (c *Client) Read(ctx context.Context, name, id string, properties []string)
 	if err == nil && rec.ID != id {
 		err = flow.Errorf(flow.RemoteBusy, "%s: the answer is another record's than was asked for", a.what)
 	}
+	if err == nil && !rec.Archived { // a deletion needs no fields
+		err = o.readable(a, properties)
+	}
 	return rec, err
 }
 

@@ -88,6 +88,25 @@ func scalar(v any) string {
 	return string(b)
 }
 
+// splits reports whether a set's array has a member that holds the separator: it
+// would be read as two, and written so over the one.
+func (o *object) splits(property string, v any) bool {
+	members, _ := v.([]any)
+	return o.types[property] == record.Set && slices.ContainsFunc(members, func(m any) bool { return strings.Contains(scalar(m), ";") })
+}
+
+// readable refuses a record of which a set cannot be read. What is listed or found
+// only lacks the field, since it may be another record than is looked for.
+func (o *object) readable(a *answer, properties []string) error {
+	fields, _ := at(a.body, o.Fields)
+	for _, p := range properties {
+		if v, _ := at(fields, p); o.splits(p, v) {
+			return flow.Errorf(flow.BadValue, "%s: a member of %s.%s holds a semicolon, which Tandem puts between members; rename it there", a.what, o.name, p)
+		}
+	}
+	return nil
+}
+
 // text is scalar at a path, "" when absent.
 func text(v any, path string) string {
 	if path == "" {
@@ -124,13 +143,6 @@ func instant(v any) time.Time {
 	return time.Time{}
 }
 
-// off are the words for a mark that is not set, in lower case.
-var off = []string{"", "n", "no", "false", "f", "off", "null", "none"}
-
-// noDates begin the dates that systems keep where there is none: MySQL's, .NET's
-// and Go's, and the second zero of Unix.
-var noDates = []string{"0000-", "0001-01-01", "1970-01-01"}
-
 // milliseconds rewrites a date or time that is told as seconds: HubSpot, to which
 // the canonical form is fitted, tells none. Ten digits of milliseconds would be a
 // day of early 1970. Eight digits may be a date, unless they are negative.
@@ -144,6 +156,13 @@ func milliseconds(t record.Type, s string) string {
 	}
 	return strings.TrimSpace(s) + "000"
 }
+
+// off are the words for a mark that is not set, in lower case.
+var off = []string{"", "n", "no", "false", "f", "off", "null", "none"}
+
+// noDates begin the dates that systems keep where there is none: MySQL's, .NET's
+// and Go's, and the second zero of Unix.
+var noDates = []string{"0000-", "0001-01-01", "1970-01-01"}
 
 // set reports whether a marker such as archived or deletedAt is on. A record that
 // is wrongly taken for deleted takes its partner along, so no spelling of "no" may
@@ -179,8 +198,10 @@ func (o *object) record(a *answer, v any, properties []string) (record.Record, e
 	}
 	fields, _ := at(v, o.Fields)
 	for _, p := range properties {
-		if t, ok := o.read(fields, p); ok || o.Absent == "blank" {
+		if t, ok := o.read(fields, p); ok {
 			r.Fields[p] = t
+		} else if _, told := at(fields, p); !told && o.Absent == "blank" {
+			r.Fields[p] = ""
 		}
 	}
 	return r, nil

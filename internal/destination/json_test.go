@@ -73,3 +73,50 @@ func TestSeconds(t *testing.T) {
 		}
 	}
 }
+
+// TestSplitMember refuses a record of which a set has a member with a semicolon: read
+// as two, it would be written so over the one. A deleted one still reads as deleted.
+func TestSplitMember(t *testing.T) {
+	for held, want := range map[string]flow.Code{
+		`{"id":"c_1","tags":["a","b;c"]}`: flow.BadValue, `{"id":"c_1","tags":["a",["b","c"]]}`: flow.BadValue,
+		`{"id":"c_1","tags":["a",null]}`: "", `{"id":"c_1","tags":"a;b"}`: "", `{"id":"c_1","name":["x;y"]}`: "", `{"id":"c_1","deleted":true,"tags":["b;c"]}`: "",
+	} {
+		for _, absent := range []string{"unknown", "blank"} {
+			wrote := false
+			c := server(t, func(s *spec.Spec) { alter(&s.Destination, func(o *spec.Object) { o.Absent = absent }) },
+				func(w http.ResponseWriter, r *http.Request) {
+					wrote = wrote || r.Method == http.MethodPatch
+					fmt.Fprint(w, held)
+				})
+			_, err := c.Update(t.Context(), "customers", "c_1", record.Fields{"tags": "a"}, "")
+			if flow.CodeOf(err) != want || wrote != (want == "") {
+				t.Errorf("%s: update is %v, written: %v; want code %q", held, err, wrote, want)
+			}
+			r, err := c.Read(t.Context(), "customers", "c_1", []string{"name", "tags"})
+			if text, told := r.Fields["tags"]; flow.CodeOf(err) != want || told && strings.Contains(held, "b;c") {
+				t.Errorf("%s: read %q, %v; want code %q", held, text, err, want)
+			}
+			if err != nil && (!strings.Contains(err.Error(), "customers.tags") || strings.Contains(err.Error(), "b;c")) {
+				t.Errorf("%s: the error is %v", held, err)
+			}
+		}
+	}
+}
+
+// TestSplitMemberOfAnother: a search is not stopped by a record that it was not for.
+func TestSplitMemberOfAnother(t *testing.T) {
+	for mail, want := range map[string]flow.Code{"joann@x": "", "ann@x": flow.BadValue} {
+		first := fmt.Sprintf(`{"id":"c_1","email":%q,"tags":["b;c"]}`, mail)
+		c := server(t, nil, func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/c_1") {
+				fmt.Fprint(w, first)
+				return
+			}
+			fmt.Fprintf(w, `{"items":[%s,{"id":"c_2","email":"ann@x","tags":["a"]}]}`, first)
+		})
+		found, _, err := c.Find(t.Context(), "customers", "email", "ann@x", []string{"email", "tags"})
+		if flow.CodeOf(err) != want || want == "" && (len(found) != 1 || found[0].ID != "c_2") {
+			t.Errorf("beside %s: found %+v, %v; want code %q", mail, found, err, want)
+		}
+	}
+}

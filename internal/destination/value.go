@@ -53,7 +53,7 @@ func (s *shapes) note(property string, v any) {
 
 // read takes one property's canonical text out of a record's JSON. A text that
 // its type cannot hold is returned as it came: the translation, which knows
-// whether the field travels, refuses it by name.
+// whether the field travels, refuses it by name. A set that cannot be read is unknown: any text is a set.
 func (o *object) read(fields any, property string) (string, bool) {
 	v, ok := at(fields, property)
 	if !ok {
@@ -67,6 +67,9 @@ func (o *object) read(fields any, property string) (string, bool) {
 		o.shapes.note(property, v)
 	} else if v == "" {
 		o.shapes.note(property, "")
+	}
+	if o.splits(property, v) {
+		return "", false
 	}
 	raw := scalar(v)
 	if canonical, err := record.Canonical(t, milliseconds(t, raw)); err == nil {
