@@ -224,9 +224,11 @@ type List struct {
 	Call
 	// Paging is cursor, page, offset or link.
 	Paging string `json:"paging,omitempty"`
-	// Next is the JSON path of the next cursor; Size the page size (100 when zero).
+	// Next is the JSON path of the next cursor.
 	Next string `json:"next,omitempty"`
-	Size int    `json:"size,omitempty"`
+	// Size is how many records a full page really holds: a sweep by page or offset
+	// ends at a shorter one, when zero at an empty one.
+	Size int `json:"size,omitempty"`
 	// Since is the query parameter (or template, "updated_at>={since}") that limits by time.
 	Since string `json:"since,omitempty"`
 	// SinceFormat is rfc3339 (default), unix, unixms or a Go layout.

@@ -19,7 +19,6 @@ import (
 )
 
 const (
-	defaultPage    = 100
 	defaultOverlap = 2 * time.Minute
 	// maxSeen bounds a cursor to about 60 KB. What is forgotten is listed again,
 	// which costs an execution that finds nothing to do.
@@ -55,7 +54,6 @@ func compileList(l *spec.List) (*lister, error) {
 	if out.Paging == "cursor" && out.Next == "" && out.call.mentions("cursor") {
 		return nil, errors.New("list.next is missing; it is the JSON path of the next cursor")
 	}
-	out.Size = cmp.Or(out.Size, defaultPage)
 	out.Overlap.Duration = cmp.Or(out.Overlap.Duration, defaultOverlap)
 	return out, nil
 }
@@ -110,7 +108,8 @@ func (c *Client) CensusEvery(name string) time.Duration {
 // one, is still found. What the overlap shows again is told apart by Seen.
 type cursor struct {
 	Since time.Time `json:"since,omitzero"`
-	// Page is the remote's cursor, page number, offset or link within a sweep.
+	// Page is the remote's cursor, page number, offset or link within a sweep,
+	// after a number or offset perhaps the mark of the page before.
 	Page string `json:"page,omitempty"`
 	// Started is when the sweep began, in our clock: no change time beyond it
 	// moves Since, or one record dated in the future would hide all others.
@@ -183,39 +182,59 @@ func (c *Client) paged(ctx context.Context, o *object, r request, page string) (
 	if next = o.list.next(r.call, a, page, len(list(a.body))); next != "" && next == page {
 		return nil, "", flow.Errorf(flow.RemoteRefused, "%s: the answer names the same page again as the next one", a.what)
 	}
-	return a, next, nil
+	if next != "" && o.list.numbered() && o.list.Size == 0 {
+		next, err = o.marked(a, page, next)
+	}
+	return a, next, err
 }
+
+// marked adds to the next page's number a mark of this page: where nothing but an
+// empty page ends a sweep, a system that repeats its last one would never end it.
+func (o *object) marked(a *answer, page, next string) (string, error) {
+	h := fnv.New64a()
+	for _, item := range list(a.body) {
+		fmt.Fprintf(h, "%s|", identifier(item, o.ID))
+	}
+	mark := " " + strconv.FormatUint(h.Sum64(), 36)
+	if strings.HasSuffix(page, mark) {
+		return "", flow.Errorf(flow.RemoteRefused, "%s: a page holds what the one before it held; if the system repeats its last page, set destination.objects.%s.list.size to how many it answers at a time, else correct where {cursor} stands", a.what, o.name)
+	}
+	return next + mark, nil
+}
+
+// numbered reports whether pages have numbers or offsets.
+func (l *lister) numbered() bool { return l.Paging == "page" || l.Paging == "offset" }
 
 // first is the {cursor} of a page: page numbers begin at 1, offsets at 0.
 func (l *lister) first(page string) string {
-	if page == "" && l.Paging == "page" {
+	if !l.numbered() {
+		return page
+	}
+	number, _, _ := strings.Cut(page, " ")
+	if number == "" && l.Paging == "page" {
 		return "1"
 	}
-	if page == "" && l.Paging == "offset" {
-		return "0"
-	}
-	return page
+	return cmp.Or(number, "0")
 }
 
-// next is the page after this one, "" at the end.
+// next is the page after this one, "" at the end. Without a size a short page may
+// be as long as the system's pages are, and only an empty one is the last.
 func (l *lister) next(k *call, a *answer, page string, items int) string {
-	switch l.Paging {
-	case "link":
+	switch {
+	case l.Paging == "link":
 		return linked(a)
-	case "page", "offset":
-		if items < l.Size {
-			return ""
-		}
-		n, _ := strconv.Atoi(l.first(page))
-		if l.Paging == "page" {
-			return strconv.Itoa(n + 1)
-		}
-		return strconv.Itoa(n + items)
-	}
-	if !k.mentions("cursor") {
+	case !k.mentions("cursor"):
+		return ""
+	case l.Paging == "cursor":
+		return text(a.whole, l.Next)
+	case items < max(l.Size, 1):
 		return ""
 	}
-	return text(a.whole, l.Next)
+	n, _ := strconv.Atoi(l.first(page))
+	if l.Paging == "page" {
+		return strconv.Itoa(n + 1)
+	}
+	return strconv.Itoa(n + items)
 }
 
 // linked is the target of the Link header with rel=next (RFC 8288).

@@ -157,6 +157,67 @@ func TestPaging(t *testing.T) {
 	}
 }
 
+// TestPagesOfAnySize reads pages to an empty one where the spec does not tell how
+// long they are, and refuses to read the same page without end.
+func TestPagesOfAnySize(t *testing.T) {
+	ids := func(from, to int) string {
+		var items []string
+		for i := from; i < min(to, 5); i++ {
+			items = append(items, fmt.Sprintf(`{"id":%d,"email":"%d@x"}`, i, i))
+		}
+		return strings.Join(items, ",")
+	}
+	page := func(n int) string { return ids(n*2-2, n*2) }
+	repeating := func(n int) string { return page(min(n, 3)) }
+	for name, c := range map[string]struct {
+		paging, query string
+		size          int
+		serve         func(cursor int) string
+		records       int
+		asked         []string
+		want          flow.Code
+	}{
+		"numbers":                {"page", "{cursor}", 0, page, 5, []string{"1", "2", "3", "4"}, ""},
+		"offsets":                {"offset", "{cursor}", 0, func(n int) string { return ids(n, n+2) }, 5, []string{"0", "2", "4", "5"}, ""},
+		"nothing":                {"page", "{cursor}", 0, func(int) string { return "" }, 0, []string{"1"}, ""},
+		"a size":                 {"page", "{cursor}", 2, page, 5, []string{"1", "2", "3"}, ""},
+		"a size, last repeated":  {"page", "{cursor}", 2, repeating, 5, []string{"1", "2", "3"}, ""},
+		"last page repeated":     {"page", "{cursor}", 0, repeating, 5, []string{"1", "2", "3", "4"}, flow.RemoteRefused},
+		"number not understood":  {"page", "{cursor}", 0, func(int) string { return page(1) }, 2, []string{"1", "2"}, flow.RemoteRefused},
+		"no place for a number":  {"page", "", 0, func(int) string { return page(1) }, 2, []string{""}, ""},
+		"no place for an offset": {"offset", "", 0, func(int) string { return page(1) }, 2, []string{""}, ""},
+	} {
+		var asked []string
+		remote := server(t, func(s *spec.Spec) {
+			alter(&s.Destination, func(o *spec.Object) {
+				o.Find = &spec.Call{Path: "/api/customers", Query: map[string]string{"email": "{value}", "p": c.query}, Result: "items"}
+				o.List.Paging, o.List.Size, o.List.Query = c.paging, c.size, map[string]string{"p": c.query}
+			})
+		}, func(w http.ResponseWriter, r *http.Request) {
+			n, _ := strconv.Atoi(r.FormValue("p"))
+			asked = append(asked, r.FormValue("p"))
+			fmt.Fprintf(w, `{"items":[%s]}`, c.serve(n))
+		})
+		records, cursor, more := 0, "", true
+		var err error
+		for more && err == nil {
+			var refs []flow.ChangedRecord
+			refs, cursor, more, err = remote.Changed(t.Context(), "customers", cursor)
+			records += len(refs)
+		}
+		if flow.CodeOf(err) != c.want || records != c.records || !slices.Equal(asked, c.asked) {
+			t.Errorf("%s: %d records, asked for %q, %v", name, records, asked, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "destination.objects.customers.list.size") {
+			t.Errorf("%s: %v does not say what to change", name, err)
+		}
+		asked = nil
+		if _, _, err = remote.Find(t.Context(), "customers", "email", "nobody@x", nil); flow.CodeOf(err) != c.want || !slices.Equal(asked, c.asked) {
+			t.Errorf("%s: a search asked for %q, %v", name, asked, err)
+		}
+	}
+}
+
 // TestLinkElsewhere does not take the credentials to another host.
 func TestLinkElsewhere(t *testing.T) {
 	c := server(t, func(s *spec.Spec) {
@@ -204,7 +265,9 @@ func TestWholeSeconds(t *testing.T) {
 	at := newClock()
 	date := func() string { return at.now().Format(http.TimeFormat) }
 	c := server(t, func(s *spec.Spec) {
-		alter(&s.Destination, func(o *spec.Object) { o.Version, o.List.Paging, o.TimeFormat = "", "page", "2006-01-02.15:04:05" })
+		alter(&s.Destination, func(o *spec.Object) {
+			o.Version, o.List.Paging, o.List.Size, o.TimeFormat = "", "page", 2, "2006-01-02.15:04:05"
+		})
 	}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Date", date())
 		fmt.Fprint(w, `{"items":[{"id":"1","updated_at":"2026-11-23.10:00:00"}]}`)
