@@ -269,6 +269,7 @@ func (cur *cursor) take(o *object, a *answer, items []any) ([]flow.ChangedRecord
 	}
 	var refs []flow.ChangedRecord
 	for _, item := range items {
+		o.noteID(item)
 		r, err := o.record(a, item, nil)
 		if err != nil {
 			return nil, err

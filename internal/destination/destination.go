@@ -105,7 +105,20 @@ func New(s *spec.Spec, o Options) (*Client, error) {
 			return nil, fmt.Errorf("destination.objects.%s: %w", name, err)
 		}
 	}
+	c.link(s)
 	return c, nil
+}
+
+// link tells each object whose ids its references hold.
+func (c *Client) link(s *spec.Spec) {
+	for _, p := range s.Pairs {
+		o := c.objects[p.Destination.Object]
+		for _, f := range p.Fields {
+			if pair, ok := s.PairByName(f.Destination.Pair); ok && o != nil {
+				o.targets[f.Destination.Property] = c.objects[pair.Destination.Object]
+			}
+		}
+	}
 }
 
 // client copies the caller's http.Client and gives the copy a redirect policy.
@@ -150,13 +163,15 @@ type object struct {
 	types  map[string]record.Type
 	names  []string // the mapped properties, in order
 	shapes shapes
-	once   bool // the system refuses a taken external id
-	unique bool // the system refuses a taken match value
+	// targets are, by property, the objects whose ids the references hold.
+	targets map[string]*object
+	once    bool // the system refuses a taken external id
+	unique  bool // the system refuses a taken match value
 }
 
 // compileObject parses an object's calls and collects what the pairs say of it.
 func compileObject(s *spec.Spec, name string, description spec.Object) (*object, error) {
-	o := &object{Object: description, name: name, calls: map[string]*call{}, types: map[string]record.Type{}}
+	o := &object{Object: description, name: name, calls: map[string]*call{}, types: map[string]record.Type{}, targets: map[string]*object{}}
 	for _, c := range []struct {
 		name, method string
 		call         *spec.Call
@@ -264,6 +279,7 @@ func (c *Client) Read(ctx context.Context, name, id string, properties []string)
 	if err != nil {
 		return record.Record{}, err
 	}
+	o.noteID(a.body)
 	rec, err := o.record(a, a.body, properties)
 	if err == nil && rec.ID != id {
 		err = flow.Errorf(flow.RemoteBusy, "%s: the answer is another record's than was asked for", a.what)

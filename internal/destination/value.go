@@ -11,7 +11,10 @@ import (
 )
 
 // shape is how a system spells one property in JSON, as far as it was seen.
-type shape struct{ known, array, number, emptyText bool }
+type shape struct{ known, array, number, text, emptyText bool }
+
+// ownID is where an object's shapes keep the spelling of its own ids.
+const ownID = ""
 
 // shapes remembers spellings that types alone do not tell: a set as an array or
 // as text, an id as a number, a blank as "".
@@ -35,10 +38,14 @@ func (s *shapes) note(property string, v any) {
 	case []any:
 		is.known, is.array = true, true
 	case string:
-		is.known, is.array, is.number = true, false, false
-		is.emptyText = is.emptyText || v == ""
+		is.known, is.array = true, false
+		if v == "" { // which does not tell how others are spelt
+			is.emptyText = true
+		} else {
+			is.number, is.text = false, true
+		}
 	case json.Number:
-		is.known, is.number = true, true
+		is.known, is.number, is.text = true, true, false
 	}
 	if is == was {
 		return
@@ -106,11 +113,35 @@ func (o *object) encode(property, canonical string) (any, error) {
 		}
 		return strings.Split(canonical, ";"), nil
 	case record.Reference:
-		if n, err := strconv.ParseInt(canonical, 10, 64); s.number && err == nil {
+		if n, whole := integer(canonical); whole && o.numeric(property) {
 			return n, nil
 		}
 	}
 	return canonical, nil
+}
+
+// integer reads an id that can be a JSON number: "007" cannot.
+func integer(id string) (int64, bool) {
+	n, err := strconv.ParseInt(id, 10, 64)
+	return n, err == nil && strconv.FormatInt(n, 10) == id
+}
+
+// numeric reports whether a reference is written as a number: as it was read, or
+// else as the ids of the object are that it refers to.
+func (o *object) numeric(property string) bool {
+	if s := o.shapes.get(property); s.number || s.text {
+		return s.number
+	}
+	target := o.targets[property]
+	return target != nil && target.shapes.get(ownID).number
+}
+
+// noteID remembers how a record of the object spells its id.
+func (o *object) noteID(v any) {
+	if identifier(v, o.ID) != "" {
+		id, _ := at(v, o.ID)
+		o.shapes.note(ownID, id)
+	}
 }
 
 // body makes a request's JSON. Blanks are left out of a plain create, where

@@ -29,6 +29,9 @@ func (c *Client) Create(ctx context.Context, name string, fields record.Fields, 
 	} else if r.call, err = o.call("create"); err != nil {
 		return record.Record{}, err
 	}
+	if err := c.refer(ctx, o, fields); err != nil {
+		return record.Record{}, err
+	}
 	if r.body, err = o.body(r.call, fields, r.call.name == "create"); err != nil {
 		return record.Record{}, err
 	}
@@ -49,6 +52,7 @@ func (o *object) made(r request, a *answer) (record.Record, error) {
 	if id == "" {
 		return record.Record{}, &flow.Error{Code: flow.InDoubt, Maybe: true, Message: a.what + ": done, but the answer holds no id; check destination.objects." + o.name + ".id and result"}
 	}
+	o.noteID(a.body)
 	return o.told(r, a, id), nil
 }
 
@@ -57,6 +61,7 @@ func (o *object) made(r request, a *answer) (record.Record, error) {
 // stored is not known.
 func (o *object) told(r request, a *answer, id string) record.Record {
 	if whole, err := o.record(a, a.body, o.observed(r.sent)); err == nil && o.tells(a.body, r.sent) {
+		o.noteID(a.body)
 		return whole
 	}
 	bare := record.Record{ID: id, Fields: record.Fields{}, Version: text(a.body, o.Version), ReadAt: a.sent}
@@ -111,6 +116,9 @@ func (c *Client) Update(ctx context.Context, name, id string, fields record.Fiel
 	if err := c.meet(ctx, o, id, fields); err != nil {
 		return record.Record{}, err
 	}
+	if err := c.refer(ctx, o, fields); err != nil {
+		return record.Record{}, err
+	}
 	r := request{call: k, args: args{"id": id}, etag: etag, sent: fields}
 	if r.body, err = o.body(k, fields, false); err != nil {
 		return record.Record{}, err
@@ -146,6 +154,34 @@ func (c *Client) meet(ctx context.Context, o *object, id string, fields record.F
 		}
 	}
 	return nil
+}
+
+// refer reads what a reference names, once for an object, where this client has met
+// neither the reference nor an id of that object: some systems refuse a text where
+// they keep a number. A process that only writes reads little else.
+func (c *Client) refer(ctx context.Context, o *object, fields record.Fields) error {
+	for name, id := range fields {
+		s, target := o.shapes.get(name), o.targets[name]
+		if _, whole := integer(id); !whole || target == nil || s.number || s.text || target.shapes.get(ownID).known {
+			continue
+		}
+		_, err := c.Read(ctx, target.name, id, nil)
+		if err != nil && passes(err) && !target.shapes.get(ownID).known {
+			return err
+		}
+	}
+	return nil
+}
+
+// passes reports whether a read that has failed may succeed later. What is refused
+// for good leaves a write as it is: whatever else a read's code says is not of the
+// record that is to be written.
+func passes(err error) bool {
+	switch flow.CodeOf(err) {
+	case flow.RecordMissing, flow.RemoteRefused, flow.AlreadyExists, flow.PreconditionFailed, flow.TooLarge, flow.BadEnvelope:
+		return false
+	}
+	return true
 }
 
 // Archive implements flow.Remote: an absent record is no error.
@@ -223,6 +259,7 @@ func (c *Client) searched(ctx context.Context, o *object, r request, page string
 func (c *Client) hits(ctx context.Context, o *object, a *answer, found []record.Record, property, value string, properties []string) ([]record.Record, error) {
 	before := found
 	for _, item := range list(a.body) {
+		o.noteID(item)
 		rec, equal, err := c.equal(ctx, o, a, item, property, value, properties)
 		if err != nil {
 			return nil, err
