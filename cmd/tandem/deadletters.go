@@ -51,7 +51,7 @@ func deadLettersCommand(ctx context.Context, e *env, args []string) error {
 	if err := d.connect(e); err != nil {
 		return err
 	}
-	queue, err := d.queue(ctx)
+	queue, err := d.queue(ctx, d.client+"-dead-letters")
 	if err != nil {
 		return err
 	}
@@ -80,11 +80,12 @@ type letters struct {
 	chosen func(*letter) bool
 }
 
-func (d *deployment) queue(ctx context.Context) (string, error) {
+// queue is the address of one of the client's queues.
+func (d *deployment) queue(ctx context.Context, name string) (string, error) {
 	var out struct{ QueueURL string }
-	err := d.api.Call(ctx, awsjson.SQS, "GetQueueUrl", map[string]any{"QueueName": d.client + "-dead-letters"}, &out)
+	err := d.api.Call(ctx, awsjson.SQS, "GetQueueUrl", map[string]any{"QueueName": name}, &out)
 	if err != nil {
-		return "", fmt.Errorf("the queue %s-dead-letters: %w; is it deployed in this account and region?", d.client, err)
+		return "", fmt.Errorf("the queue %s: %w; is it deployed in this account and region?", name, err)
 	}
 	return out.QueueURL, nil
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 
 	"tandem/internal/cloud/awsjson"
@@ -177,21 +176,13 @@ func (d *deployment) nothingSealed(ctx context.Context, name string) error {
 }
 
 // depth is how many messages are in a queue, 0 where it is not deployed yet.
-func (d *deployment) depth(ctx context.Context, queue string) (n int, err error) {
-	var at struct{ QueueURL string }
-	err = d.api.Call(ctx, awsjson.SQS, "GetQueueUrl", map[string]any{"QueueName": queue}, &at)
+func (d *deployment) depth(ctx context.Context, name string) (int, error) {
+	url, err := d.queue(ctx, name)
 	if awsjson.Is(err, "QueueDoesNotExist") {
 		return 0, nil
 	}
 	if err != nil {
 		return 0, err
 	}
-	states := []string{"ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"}
-	var out struct{ Attributes map[string]string }
-	err = d.api.Call(ctx, awsjson.SQS, "GetQueueAttributes", map[string]any{"QueueUrl": at.QueueURL, "AttributeNames": states}, &out)
-	for _, state := range states {
-		some, _ := strconv.Atoi(out.Attributes[state]) // absent is none
-		n += some
-	}
-	return n, err
+	return d.api.Depth(ctx, url)
 }

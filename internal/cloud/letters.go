@@ -59,7 +59,7 @@ func (m *received) sent() time.Time {
 func (h *Host) letters(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	waiting, err := h.waiting(ctx)
+	waiting, err := h.queues.Depth(ctx, h.deadLetters)
 	if err != nil {
 		return err
 	}
@@ -96,19 +96,6 @@ func (h *Host) age(sent time.Time) {
 	if !sent.IsZero() {
 		h.Metrics.Count(names.MetricOldest, "", int(h.Metrics.now().Sub(sent).Hours()))
 	}
-}
-
-// waiting is how many letters are in the queue, those included that somebody
-// looks at just now.
-func (h *Host) waiting(ctx context.Context) (n int, err error) {
-	depth := []string{"ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"}
-	var out struct{ Attributes map[string]string }
-	err = h.queues.Call(ctx, awsjson.SQS, "GetQueueAttributes", map[string]any{"QueueUrl": h.deadLetters, "AttributeNames": depth}, &out)
-	for _, name := range depth {
-		some, _ := strconv.Atoi(out.Attributes[name]) // absent is none
-		n += some
-	}
-	return n, err
 }
 
 // giveBack makes letters visible again. What fails here becomes so by itself.

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -35,14 +36,12 @@ func (h *Host) sweep(ctx context.Context, t names.Tick, metric string, from flow
 	}
 	work, cancel := shortened(ctx)
 	defer cancel()
-	seen := &observed{Changes: from}
-	out, err = h.swept(work, t, pair, seen, mark)
+	out, err = h.swept(work, t, pair, from, mark)
 	if err != nil && work.Err() != nil {
 		err = fmt.Errorf("the time of this function was over: %w", err)
 	}
-	if err != nil && seen.census {
+	if errors.Is(err, flow.ErrCensus) {
 		h.Metrics.Count(names.MetricCensus, h.Direction, 1)
-		err = fmt.Errorf("deletions are not found: %w", err)
 	}
 	for range out.Started {
 		h.beats().Event(h.Direction)
@@ -97,30 +96,6 @@ func shortened(ctx context.Context) (context.Context, context.CancelFunc) {
 		return context.WithCancel(ctx)
 	}
 	return context.WithDeadline(ctx, end.Add(-reportWithin))
-}
-
-// observed tells whether a sweep has begun to list everything (flow.Census): after
-// the last page of changes nothing else is listed. That is due so seldom that the
-// polls between two of them, which go through, hide that none has.
-type observed struct {
-	flow.Changes
-	last, census bool
-}
-
-// Changed implements flow.Changes.
-func (o *observed) Changed(ctx context.Context, object, cursor string) ([]flow.ChangedRecord, string, bool, error) {
-	o.census = o.census || o.last
-	lines, next, more, err := o.Changes.Changed(ctx, object, cursor)
-	o.last = o.last || err == nil && !more
-	return lines, next, more, err
-}
-
-// CensusEvery implements flow.Census as what is observed does.
-func (o *observed) CensusEvery(object string) time.Duration {
-	if c, ok := o.Changes.(flow.Census); ok {
-		return c.CensusEvery(object)
-	}
-	return 0
 }
 
 // CensusEvery is how often, at the least, a poll of direction d lists everything to

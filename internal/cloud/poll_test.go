@@ -124,7 +124,7 @@ func TestFailedCensusIsTold(t *testing.T) {
 	}{
 		"well":        {nothing, all5, "", 5, 0},
 		"refused":     {nothing, refused, "pair contacts: deletions are not found: listing all customers to find deletions: ", 5, 1},
-		"too long":    {nothing, endless, "pair contacts: deletions are not found: the time of this function was over: listing all customers", 5, 1},
+		"too long":    {nothing, endless, "pair contacts: the time of this function was over: deletions are not found: listing all customers", 5, 1},
 		"guarded":     {nothing, nothing, "pair contacts: deletions are not found: RemoteRefused: 30 of 30 known customers are not listed any more", 30, 1},
 		"the poll":    {refused, nothing, "pair contacts: RemoteRefused", 5, 0},
 		"a long poll": {endless, nothing, "pair contacts: the time of this function was over: ", 5, 0},

@@ -4,15 +4,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"tandem/internal/destination"
 	"tandem/internal/flow"
 	"tandem/internal/record"
 	"tandem/spec"
@@ -82,77 +78,6 @@ func TestLocation(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
-
-// TestLooseSearch keeps of what a search answers only what has the value.
-func TestLooseSearch(t *testing.T) {
-	c := server(t, nil, func(w http.ResponseWriter, r *http.Request) {
-		if id := path.Base(r.URL.Path); id == "c_3" || id == "c_5" {
-			fmt.Fprintf(w, `{"id":%q,"email":"ANN@example.com","name":"whole"}`, id)
-			return
-		}
-		fmt.Fprint(w, `{"items":[{"id":"c_1","email":"joann@example.com"},{"id":"c_2","email":null},{"id":"c_3"},{"id":"c_4","email":"ann@example.com","deleted":true},{"id":"c_5","email":"ann@example.com"}]}`)
-	})
-	found, consistent, err := c.Find(t.Context(), "customers", "email", "ann@example.com", []string{"name"})
-	if err != nil || !consistent || len(found) != 2 || found[0].ID != "c_3" || found[0].Fields["name"] != "whole" || found[1].ID != "c_5" || found[1].Fields["name"] != "whole" {
-		t.Errorf("found %+v (%v), want c_3 and c_5 only, read whole", found, err)
-	}
-}
-
-// TestSearchPages reads a loose search page by page, as the spec says that the list's
-// follow one another, until two have the value; 20 pages without are too many.
-func TestSearchPages(t *testing.T) {
-	const other, ann, moved, again = `{"id":1,"email":"joann@x"}`, `{"id":2,"email":"ann@x"}`, `{"id":3,"email":"ann@x"}`, `{"id":4,"email":"Ann@x"}`
-	full := other + "," + other
-	for name, c := range map[string]struct {
-		find, paging string
-		lag          time.Duration
-		pages        []string // what they hold; the last one again and again
-		found, asked int
-		first, last  string // the queries
-		want         flow.Code
-	}{
-		"no place for a cursor": {"", "page", 0, []string{full, ann}, 0, 1, "email=ann%40x", "email=ann%40x", ""},
-		"numbers":               {"&p={cursor}", "page", 0, []string{full, other + "," + ann, other}, 1, 3, "email=ann%40x&p=1", "email=ann%40x&p=3", ""},
-		"offsets":               {"&p={cursor}", "offset", 0, []string{full, ann}, 1, 2, "email=ann%40x&p=0", "email=ann%40x&p=2", ""},
-		"cursors":               {"&p={cursor}", "cursor", 0, []string{full, other, "", ann}, 1, 4, "email=ann%40x", "email=ann%40x&p=n3", ""},
-		"links":                 {"", "link", 0, []string{full, ann}, 1, 2, "email=ann%40x", "to=2", ""},
-		"one that is not full":  {"&p={cursor}", "page", 0, []string{ann, again}, 1, 1, "email=ann%40x&p=1", "email=ann%40x&p=1", ""},
-		"nobody":                {"&p={cursor}", "page", 0, []string{full, ""}, 0, 2, "email=ann%40x&p=1", "email=ann%40x&p=2", ""},
-		"several":               {"&p={cursor}", "page", 0, []string{ann + "," + again, full}, 2, 1, "email=ann%40x&p=1", "email=ann%40x&p=1", ""},
-		"several in an index":   {"&p={cursor}", "page", time.Second, []string{ann + "," + again, full, moved}, 3, 3, "email=ann%40x&p=1", "email=ann%40x&p=3", ""},
-		"one that moved on":     {"&p={cursor}", "page", 0, []string{other + "," + ann, ann + "," + other, other}, 1, 3, "email=ann%40x&p=1", "email=ann%40x&p=3", ""},
-		"too many":              {"&p={cursor}", "page", 0, []string{other + "," + ann, full}, 0, 20, "email=ann%40x&p=1", "email=ann%40x&p=20", flow.RemoteRefused},
-		"too many, several":     {"&p={cursor}", "page", time.Second, []string{ann + "," + again, full}, 2, 20, "email=ann%40x&p=1", "email=ann%40x&p=20", ""},
-	} {
-		var asked []string
-		remote := server(t, func(s *spec.Spec) {
-			s.Destination.SearchLag.Duration = c.lag
-			alter(&s.Destination, func(o *spec.Object) {
-				o.Find = &spec.Call{Path: o.Find.Path + c.find, Result: "items"}
-				o.List.Paging, o.List.Size = c.paging, 2
-			})
-		}, func(w http.ResponseWriter, r *http.Request) {
-			asked = append(asked, r.URL.RawQuery)
-			n := len(asked)
-			next := ""
-			if n < len(c.pages) {
-				next = fmt.Sprint("n", n)
-				w.Header().Set("Link", fmt.Sprintf(`</api/customers?to=%d>; rel="next"`, n+1))
-			}
-			fmt.Fprintf(w, `{"items":[%s],"next":%q}`, c.pages[min(n, len(c.pages))-1], next)
-		})
-		found, consistent, err := remote.Find(t.Context(), "customers", "email", "ann@x", []string{"email"})
-		if flow.CodeOf(err) != c.want || len(found) != c.found || err == nil && consistent != (c.lag == 0) {
-			t.Errorf("%s: found %+v, %v, %v; want %d, code %q", name, found, consistent, err, c.found, c.want)
-		}
-		if len(asked) != c.asked || asked[0] != c.first || asked[len(asked)-1] != c.last {
-			t.Errorf("%s: asked %q", name, asked)
-		}
-		if err != nil && !strings.Contains(err.Error(), "destination.objects.customers.find") {
-			t.Errorf("%s: %v does not say what to change", name, err)
-		}
-	}
-}
 
 // TestAnotherRecord: what a bad cache answers of another record is never taken for the one
 // that was asked for.
@@ -338,138 +263,6 @@ func TestMessages(t *testing.T) {
 		_, err := c.Read(t.Context(), "customers", "1", nil)
 		if e := codeOf(t, err); !strings.HasSuffix(e.Message, ": 400"+want) {
 			t.Errorf("%s: the error is %q, want it to end with %q", body, e.Message, want)
-		}
-	}
-}
-
-// referring lets the customers' account_id hold ids of the accounts.
-func referring(s *spec.Spec) {
-	fields := s.Pairs[0].Fields
-	fields[len(fields)-1].Destination.Pair = "companies"
-	s.Pairs = append(s.Pairs, spec.Pair{Name: "companies", Destination: spec.Side{Object: "accounts"}})
-}
-
-// TestReferences writes an id as the system keeps it from the first write on: it reads
-// the record that it names, once and only where that can tell.
-func TestReferences(t *testing.T) {
-	for name, c := range map[string]struct {
-		id      string
-		status  int
-		account string // what reading it answers
-		met     string // a customer read before, if any
-		sent    string
-		reads   int
-		want    flow.Code
-	}{
-		"numbers":             {"7002", 200, `{"id":7002}`, "", `7002`, 1, ""},
-		"texts":               {"7002", 200, `{"id":"7002"}`, "", `"7002"`, 1, ""},
-		"no number":           {"a_1", 200, `{"id":"a_1"}`, "", `"a_1"`, 0, ""},
-		"zeros":               {"007", 200, `{"id":"007"}`, "", `"007"`, 0, ""},
-		"too large":           {"99999999999999999999", 200, ``, "", `"99999999999999999999"`, 0, ""},
-		"cleared":             {"", 200, ``, "", `null`, 0, ""},
-		"a number seen":       {"7002", 200, `{"id":"7002"}`, `{"id":1,"account_id":7}`, `7002`, 0, ""},
-		"a text seen":         {"7002", 200, `{"id":7002}`, `{"id":1,"account_id":"7"}`, `"7002"`, 0, ""},
-		"a blank seen":        {"7002", 200, `{"id":7002}`, `{"id":1,"account_id":""}`, `7002`, 1, ""},
-		"nothing seen":        {"7002", 200, `{"id":7002}`, `{"id":1,"account_id":null}`, `7002`, 1, ""},
-		"missing":             {"7002", 404, ``, "", `"7002"`, 2, ""},
-		"gone":                {"7002", 410, ``, "", `"7002"`, 2, ""},
-		"not to be read":      {"7002", 403, ``, "", `"7002"`, 2, ""},
-		"a strange refusal":   {"7002", 409, ``, "", `"7002"`, 2, ""},
-		"another one's":       {"7002", 200, `{"id":9}`, "", `7002`, 1, ""},
-		"an outage":           {"7002", 503, ``, "", ``, 2, flow.RemoteBusy},
-		"asked to wait":       {"7002", 429, ``, "", ``, 2, flow.RateLimited},
-		"credentials refused": {"7002", 401, ``, "", ``, 2, flow.Unauthorized},
-	} {
-		reads, sent := 0, []string{}
-		remote := server(t, referring, func(w http.ResponseWriter, r *http.Request) {
-			switch {
-			case path.Dir(r.URL.Path) == "/api/accounts":
-				reads++
-				w.WriteHeader(c.status)
-				fmt.Fprint(w, c.account)
-			case r.Method == http.MethodGet:
-				fmt.Fprint(w, c.met)
-			default:
-				body, _ := io.ReadAll(r.Body)
-				sent = append(sent, string(body))
-				fmt.Fprint(w, `{"id":1}`)
-			}
-		})
-		if c.met != "" {
-			if _, err := remote.Read(t.Context(), "customers", "1", []string{"account_id"}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		fields := record.Fields{"account_id": c.id}
-		_, updateErr := remote.Update(t.Context(), "customers", "1", fields, "")
-		_, createErr := remote.Create(t.Context(), "customers", record.Fields{"account_id": c.id, "email": "x"}, "", "k")
-		for i, err := range []error{updateErr, createErr} {
-			if flow.CodeOf(err) != c.want {
-				t.Errorf("%s: write %d: %v, want code %q", name, i, err, c.want)
-			}
-		}
-		var want []string
-		switch {
-		case c.id == "":
-			want = []string{`{"account_id":null}`, `{"email":"x"}`}
-		case c.want == "":
-			want = []string{`{"account_id":` + c.sent + `}`, `{"account_id":` + c.sent + `,"email":"x"}`}
-		}
-		if !slices.Equal(sent, want) || reads != c.reads {
-			t.Errorf("%s: sent %q after %d reads; want %q after %d", name, sent, reads, want, c.reads)
-		}
-	}
-}
-
-// TestReferencesMet learns how ids are spelt from whatever shows one, also when many
-// write at once.
-func TestReferencesMet(t *testing.T) {
-	for name, show := range map[string]func(*destination.Client) error{
-		"a read": func(c *destination.Client) error { return second(c.Read(t.Context(), "accounts", "7001", nil)) },
-		"a create": func(c *destination.Client) error {
-			return second(c.Create(t.Context(), "accounts", record.Fields{"name": "x"}, "", "k"))
-		},
-		"an update": func(c *destination.Client) error {
-			return second(c.Update(t.Context(), "accounts", "7001", record.Fields{"name": "x"}, ""))
-		},
-		"a list": func(c *destination.Client) error {
-			_, _, _, err := c.Changed(t.Context(), "accounts", "")
-			return err
-		},
-		"a search": func(c *destination.Client) error {
-			_, _, err := c.Find(t.Context(), "accounts", "name", "x", nil)
-			return err
-		},
-	} {
-		var wrong, read atomic.Int32
-		remote := server(t, referring, func(w http.ResponseWriter, r *http.Request) {
-			body, _ := io.ReadAll(r.Body)
-			switch {
-			case path.Dir(r.URL.Path) == "/api/customers" && string(body) != `{"account_id":7002}`:
-				wrong.Add(1)
-			case r.URL.Path == "/api/accounts/7002":
-				read.Add(1)
-			}
-			if r.Method == http.MethodGet && r.URL.Path == "/api/accounts" {
-				fmt.Fprint(w, `{"items":[{"id":7001,"name":"x"}]}`)
-				return
-			}
-			fmt.Fprint(w, `{"id":7001,"name":"x"}`)
-		})
-		if err := show(remote); err != nil {
-			t.Fatal(name, err)
-		}
-		var writers sync.WaitGroup
-		for range 8 {
-			writers.Go(func() {
-				if _, err := remote.Update(t.Context(), "customers", "1", record.Fields{"account_id": "7002"}, ""); err != nil {
-					t.Error(name, err)
-				}
-			})
-		}
-		writers.Wait()
-		if wrong.Load() != 0 || read.Load() != 0 {
-			t.Errorf("%s: %d writes of another kind, %d reads", name, wrong.Load(), read.Load())
 		}
 	}
 }

@@ -60,7 +60,8 @@ func (s *shapes) note(property string, v any) {
 
 // read takes one property's canonical text out of a record's JSON. A text that
 // its type cannot hold is returned as it came: the translation, which knows
-// whether the field travels, refuses it by name. A set that cannot be read is unknown: any text is a set.
+// whether the field travels, refuses it by name. A set that cannot be read is unknown:
+// any text is a set.
 func (o *object) read(fields any, property string) (string, bool) {
 	v, ok := at(fields, property)
 	if !ok {

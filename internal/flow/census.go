@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,10 @@ type Census interface {
 	// CensusEvery is how often that is done for an object, 0 for never.
 	CensusEvery(object string) time.Duration
 }
+
+// ErrCensus is in the error of a poll that has brought what changed, but whose list of
+// everything came to nothing. The next one is due as if it had been one.
+var ErrCensus = errors.New("deletions are not found")
 
 const (
 	// maxCensus bounds the pages of one listing of everything.
@@ -36,6 +41,14 @@ func (in *Ingress) census(ctx context.Context, sys record.System, object string,
 	if err != nil || !due {
 		return 0, err
 	}
+	if started, err = in.compare(ctx, sys, object, from, began); err != nil {
+		err = fmt.Errorf("%w: %w", ErrCensus, err)
+	}
+	return started, err
+}
+
+// compare lists everything, and starts what differs from what was listed before.
+func (in *Ingress) compare(ctx context.Context, sys record.System, object string, from Changes, began time.Time) (started int, err error) {
 	listed, err := everything(ctx, object, from)
 	if err != nil {
 		return 0, fmt.Errorf("listing all %s to find deletions: %w", object, err)
